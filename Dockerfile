@@ -1,0 +1,15 @@
+FROM golang:1.26 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /loadgen ./server
+
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /loadgen /loadgen
+# Jobs that are started by port go through the suite's Toxiproxy container.
+ENV LOADGEN_ADDR=0.0.0.0:8000 LOADGEN_TARGET=http://toxi:{port}
+EXPOSE 8000
+USER 65534:65534
+ENTRYPOINT ["/loadgen"]

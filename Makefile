@@ -1,0 +1,55 @@
+# Targets for people; `make` alone lists them. Needs Go and make, and for the
+# race detector of `make test` a C compiler.
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI         := .tools/golangci-lint-$(GOLANGCI_VERSION)
+BIN              ?= bin/loadgen
+FUZZTIME         ?= 60s
+BENCHCOUNT       ?= 10
+PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: help run test lint fmt bench fuzz build cross clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## start the server with the demo: a small shop and a job that drives it
+	@$(abspath $(BIN)) -demo
+
+test: ## run all tests with the race detector, in random order
+	go test -race -shuffle=on ./...
+
+lint: $(GOLANGCI) ## check style and known mistakes
+	$(GOLANGCI) run ./...
+
+fmt: $(GOLANGCI) ## format the code
+	$(GOLANGCI) fmt ./...
+
+bench: ## run the micro-benchmarks, for benchstat (BENCHCOUNT=10)
+	go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./...
+
+fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
+	@set -e; for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "== $$target in $$pkg"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+build: ## build the server for this machine
+	go build -o $(BIN) ./server
+
+cross: ## build everything for every supported platform, without cgo
+	@set -e; for platform in $(PLATFORMS); do \
+		echo "== $$platform"; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} go build ./...; \
+	done
+
+clean: ## remove what the other targets made
+	rm -rf bin .tools
+
+# The version is part of the name, so that another pin is another file.
+$(GOLANGCI):
+	@mkdir -p .tools
+	GOBIN=$(abspath .tools) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv .tools/golangci-lint$(shell go env GOEXE) $@

@@ -1,0 +1,169 @@
+package loadgen
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+)
+
+// MaxScenarioSize is the largest scenario file in bytes.
+const MaxScenarioSize = 1 << 20
+
+// Catalogue finds scenarios by name in folders of YAML files: NAME.yaml (or
+// NAME.yml) at the top of a folder is the scenario NAME. Where two folders have
+// one of the same name, the later folder's counts, whether or not it parses.
+//
+// Nothing is kept between calls, so that a new or changed file counts at once. A
+// Catalogue is safe for concurrent use if its folders are.
+type Catalogue struct{ folders []fs.FS }
+
+// NewCatalogue returns a catalogue over the given folders.
+func NewCatalogue(folders ...fs.FS) *Catalogue { return &Catalogue{folders: folders} }
+
+// ScenarioInfo describes one file of a [Catalogue].
+type ScenarioInfo struct {
+	Name        string `json:"name"`
+	Description string `json:"description,omitempty"`
+	// File is the file's name within its folder.
+	File string `json:"file"`
+	// Err says why the file cannot be used, or is nil. For a file that does not
+	// parse it is a [*ScenarioError].
+	Err error `json:"-"`
+}
+
+// entry is where a scenario's file is.
+type entry struct {
+	folder fs.FS
+	file   string
+}
+
+// List reads all scenario files and describes them, ordered by name. One that
+// cannot be read or does not parse is listed with its error. A folder that
+// cannot be read has no files.
+func (c *Catalogue) List() []ScenarioInfo {
+	entries, _ := c.find()
+	infos := make([]ScenarioInfo, 0, len(entries))
+	for name, e := range entries {
+		info := ScenarioInfo{Name: name, File: e.file}
+		if s, err := e.load(name); err != nil {
+			info.Err = err
+		} else {
+			info.Description = s.Description()
+		}
+		infos = append(infos, info)
+	}
+	slices.SortFunc(infos, func(a, b ScenarioInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return infos
+}
+
+// Load reads and parses the scenario of a name. The error wraps
+// [ErrScenarioNotFound] if there is none, which then lists those there are; it is
+// a [*ScenarioError] if the file does not parse.
+func (c *Catalogue) Load(name string) (*Scenario, error) {
+	e, err := c.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.load(name)
+}
+
+// Source returns the text of the scenario file of a name, whether or not it
+// parses. The error wraps [ErrScenarioNotFound] if there is none.
+func (c *Catalogue) Source(name string) ([]byte, error) {
+	e, err := c.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	return e.read()
+}
+
+// lookup finds the file of a name. A name is looked up among those that the
+// folders list, and never made into a path: "../x" is just not there.
+func (c *Catalogue) lookup(name string) (entry, error) {
+	entries, err := c.find()
+	if e, ok := entries[name]; ok {
+		return e, nil
+	}
+	names := slices.Sorted(maps.Keys(entries))
+	msg := "there are none"
+	if len(names) > 0 {
+		msg = "there are " + strings.Join(names, ", ")
+	}
+	if err != nil {
+		msg += "; " + err.Error()
+	}
+	return entry{}, fmt.Errorf("%w: %q%s; %s", ErrScenarioNotFound, abbreviate(name), didYouMean(name, names), msg)
+}
+
+// find lists the files of all folders by the name of their scenario. The error
+// is about folders that cannot be read; the others count all the same.
+func (c *Catalogue) find() (map[string]entry, error) {
+	var errs []error
+	entries := map[string]entry{}
+	for _, folder := range c.folders {
+		files, err := fs.ReadDir(folder, ".")
+		if err != nil {
+			errs = append(errs, fmt.Errorf("a folder of scenarios cannot be read: %w", err))
+		}
+		here := map[string]string{}
+		for _, f := range files {
+			name, ok := scenarioName(f.Name())
+			if !ok || f.IsDir() {
+				continue
+			}
+			// ReadDir sorts, so that of NAME.yaml and NAME.yml the first counts.
+			if _, twice := here[name]; !twice {
+				here[name] = f.Name()
+				entries[name] = entry{folder: folder, file: f.Name()}
+			}
+		}
+	}
+	return entries, errors.Join(errs...)
+}
+
+// scenarioName is the name of the scenario in a file, if it holds one. Hidden
+// files, such as those of editors, do not.
+func scenarioName(file string) (string, bool) {
+	ext := path.Ext(file)
+	name := strings.TrimSuffix(file, ext)
+	ok := (ext == ".yaml" || ext == ".yml") && name != "" && name[0] != '.' && len(name) <= MaxNameLen &&
+		!strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\\' || r == '\uFFFD' })
+	return name, ok
+}
+
+func (e entry) load(name string) (*Scenario, error) {
+	src, err := e.read()
+	if err != nil {
+		return nil, err
+	}
+	return ParseScenarioFile(name, e.file, src)
+}
+
+// read returns the file's text, and no more of it than a scenario may have.
+func (e entry) read() ([]byte, error) {
+	// Looked at before it is opened, because opening a named pipe would wait.
+	if info, err := fs.Stat(e.folder, e.file); err != nil {
+		return nil, fmt.Errorf("loadgen: scenario file: %w", err)
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("loadgen: scenario file %s is not a regular file", e.file)
+	}
+	f, err := e.folder.Open(e.file)
+	if err != nil {
+		return nil, fmt.Errorf("loadgen: scenario file: %w", err)
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, MaxScenarioSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("loadgen: scenario file: %w", err)
+	}
+	if len(src) > MaxScenarioSize {
+		return nil, fmt.Errorf("loadgen: scenario file %s is larger than %d bytes", e.file, MaxScenarioSize)
+	}
+	return src, nil
+}

@@ -1,0 +1,227 @@
+package loadgen
+
+import (
+	"context"
+	"iter"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// call is one request as the client takes it: in buffers that the caller owns
+// and may reuse once the call is done, so that a request need not allocate.
+type call struct {
+	method     string
+	target     []byte        // absolute URL, or path and query relative to the base; escaped
+	header     []headerField // besides the job's own; the same name replaces
+	body       []byte        // nil: none
+	expect     func(status int) bool
+	expected   string // what expect stands for, in messages: "200", "2xx or 3xx"
+	readBody   bool   // decode and keep the body
+	noRedirect bool
+}
+
+type headerField struct {
+	name  string // canonical
+	value []byte
+}
+
+// reply is what came back. It belongs to the client, and is valid until the VU's
+// next request or the end of its iteration.
+type reply struct {
+	x       *exchange
+	status  int
+	body    []byte        // decoded; nil unless asked for
+	service time.Duration // from the last request sent to its response read
+}
+
+// header returns the first value of a header, in any spelling, or nil.
+func (r *reply) header(name string) []byte {
+	if h := r.x.h2; h != nil {
+		if v := h.Values(name); len(v) > 0 {
+			return []byte(v[0])
+		}
+		return nil
+	}
+	if http.CanonicalHeaderKey(name) == "Set-Cookie" {
+		for v := range r.setCookies() {
+			return v
+		}
+		return nil
+	}
+	return r.x.in.Header.Peek(name)
+}
+
+// setCookies iterates over the values of all Set-Cookie headers.
+func (r *reply) setCookies() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if h := r.x.h2; h != nil {
+			for _, v := range h.Values("Set-Cookie") {
+				if !yield([]byte(v)) {
+					return
+				}
+			}
+			return
+		}
+		for _, v := range r.x.in.Header.Cookies() {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// url returns the address that answered, after redirects.
+func (r *reply) url() string { return r.x.url() }
+
+// client is the HTTP client of one VU. Only the VU's goroutine uses it, except for
+// interrupt.
+type client struct {
+	vu      *VU
+	target  *target   // that of the newest request
+	last    *exchange // that of the newest send, whose reply may still be read
+	idle    []*conn   // least recently used first
+	sites   []*site   // of absolute URLs, newest last
+	streams []*stream // bodies that the user of HTTPClient has not closed
+	jar     *cookiejar.Jar
+	std     *http.Client
+	h2      *h2
+
+	ended atomic.Bool // interrupt or close was called
+	life  context.Context
+	end   context.CancelFunc // ends life
+
+	mu   sync.Mutex
+	open map[net.Conn]struct{} // all connections, for interrupt
+}
+
+func newClient(vu *VU) *client {
+	c := &client{vu: vu}
+	c.life, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// send sends a request, follows redirects, and reads the response to its end. Each
+// hop is measured as one request.
+//
+// The error is nil or an [*Error]. It wraps [ErrInterrupted] if the client was
+// interrupted. After an unexpected status there is a reply as well as an error.
+func (c *client) send(ctx context.Context, r *call) (*reply, error) {
+	if c.ended.Load() {
+		return nil, interrupted()
+	}
+	x := c.begin()
+	if err := x.aim(r.target); err != nil {
+		return nil, &Error{Class: ClassProtocol, Err: err}
+	}
+	req := *r
+	for {
+		if err := x.render(&req); err != nil {
+			return nil, &Error{Class: ClassProtocol, Err: err}
+		}
+		if err := x.exchange(ctx, &req); err != nil {
+			return nil, err
+		}
+		next, err := x.redirect(&req)
+		if err == nil && !next && req.expect != nil && !req.expect(x.reply.status) {
+			err = &statusError{x.method, x.url(), x.reply.status, req.expected}
+		}
+		if err != nil {
+			err = x.failed(err)
+		}
+		x.measure(next, err)
+		if err != nil && ClassOf(err) != ClassCheck {
+			return nil, err
+		}
+		if !next {
+			x.reply.service = x.m.end.Sub(x.m.start)
+			return &x.reply, err
+		}
+		x.hop++
+	}
+}
+
+// get is send for a GET of a URL that expects success.
+func (c *client) get(ctx context.Context, url string) error {
+	x := c.begin()
+	x.ref = append(x.ref[:0], url...)
+	_, err := c.send(ctx, &call{
+		method: http.MethodGet, target: x.ref, expect: ExpectSuccess, expected: "2xx or 3xx",
+	})
+	return err
+}
+
+// begin returns the exchange for the next request, under the VU's newest plan.
+func (c *client) begin() *exchange {
+	t := c.vu.plan.target
+	if t != c.target {
+		c.retarget(t)
+	}
+	if c.last == nil {
+		c.last = c.newExchange(t)
+	}
+	return c.last
+}
+
+// retarget makes t the target. Connections to the base of the one before are closed
+// unless they serve the new one as well.
+func (c *client) retarget(t *target) {
+	c.rest()
+	old := c.target
+	c.target = t
+	if old == nil || old.site.origin == t.site.origin {
+		return
+	}
+	kept := c.idle[:0]
+	for _, cn := range c.idle {
+		if cn.origin == old.site.origin {
+			c.drop(cn)
+			continue
+		}
+		kept = append(kept, cn)
+	}
+	clear(c.idle[len(kept):])
+	c.idle = kept
+	if c.h2 != nil && (old.http != t.http || c.h2.has(old.site.origin)) {
+		c.h2.close()
+		c.h2 = nil
+	}
+}
+
+// rest gives back the buffers between two iterations, and ends responses that the
+// task has left unread. Replies are not valid any more.
+func (c *client) rest() {
+	for len(c.streams) > 0 {
+		_ = c.streams[0].Close()
+	}
+	if x := c.last; x != nil {
+		c.last = nil
+		x.release()
+	}
+}
+
+// interrupt ends the request in progress, if there is one, with an error that wraps
+// [ErrInterrupted], and makes every later one fail so. Any goroutine may call it.
+func (c *client) interrupt() {
+	c.ended.Store(true)
+	c.end()
+	c.mu.Lock()
+	open := c.open
+	c.open = nil
+	c.mu.Unlock()
+	for nc := range open {
+		_ = nc.Close()
+	}
+}
+
+// close closes all connections. The client must not be used after it.
+func (c *client) close() {
+	c.interrupt()
+	if c.h2 != nil {
+		c.h2.close()
+	}
+	c.idle, c.streams, c.last = nil, nil, nil
+}

@@ -1,0 +1,94 @@
+package loadgen
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+)
+
+// maxCookies is how many cookies a VU sends to one URL at most: as many as browsers
+// keep for a site. Beyond them, new ones are not taken.
+const maxCookies = 180
+
+// keepCookies takes the cookies that a response sets.
+func (c *client) keepCookies(x *exchange) {
+	if x.jarless {
+		return
+	}
+	var cookies []*http.Cookie
+	for line := range x.reply.setCookies() {
+		if cookie, err := http.ParseSetCookie(string(line)); err == nil {
+			cookies = append(cookies, cookie)
+		}
+	}
+	if cookies != nil {
+		(*lazyJar)(c).SetCookies(x.cookieURL(), cookies)
+	}
+}
+
+// appendJar appends the cookies that a request takes along to those that it has.
+func (x *exchange) appendJar(cookie []byte) []byte {
+	if x.c.jar == nil || x.jarless {
+		return cookie
+	}
+	for _, k := range x.c.jar.Cookies(x.cookieURL()) {
+		if len(cookie) > 0 {
+			cookie = append(cookie, "; "...)
+		}
+		cookie = append(append(append(cookie, k.Name...), '='), k.Value...)
+	}
+	return cookie
+}
+
+// cookieURL is the address of the hop as far as cookies are concerned.
+func (x *exchange) cookieURL() *url.URL {
+	escaped, _, _ := bytes.Cut(x.path(), []byte("?"))
+	path, err := url.PathUnescape(string(escaped))
+	if err != nil {
+		path = string(escaped)
+	}
+	return &url.URL{Scheme: x.at.scheme(), Host: x.at.authority, Path: path}
+}
+
+// lazyJar is the VU's cookie jar, which exists only once there are cookies.
+type lazyJar client
+
+// Cookies implements [http.CookieJar].
+func (j *lazyJar) Cookies(u *url.URL) []*http.Cookie {
+	if j.jar == nil {
+		return nil
+	}
+	return j.jar.Cookies(u)
+}
+
+// SetCookies implements [http.CookieJar].
+func (j *lazyJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
+	if j.jar == nil {
+		jar, err := cookiejar.New(nil)
+		if err != nil {
+			return // cannot be: no options
+		}
+		j.jar = jar
+	}
+	have := j.jar.Cookies(u)
+	if len(have)+len(cookies) > maxCookies {
+		known := make(map[string]bool, len(have))
+		for _, k := range have {
+			known[k.Name] = true
+		}
+		room := maxCookies - len(have)
+		kept := cookies[:0:0]
+		for _, k := range cookies {
+			if !known[k.Name] {
+				if room <= 0 {
+					continue
+				}
+				room--
+			}
+			kept = append(kept, k)
+		}
+		cookies = kept
+	}
+	j.jar.SetCookies(u, cookies)
+}

@@ -1,0 +1,100 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/opbeans/loadgen/internal/wire"
+)
+
+// requestError is a request that cannot be sent, or not be followed up.
+type requestError struct{ method, url, why string }
+
+func (e *requestError) Error() string { return e.method + " " + e.url + ": " + e.why }
+
+// statusError is a response with a status that was not expected. It makes its text
+// only when it is asked for, which for most of many failures is never.
+type statusError struct {
+	method, url string
+	status      int
+	expected    string
+}
+
+func (e *statusError) Error() string {
+	if e.expected == "" {
+		return fmt.Sprintf("%s %s: unexpected status %d", e.method, e.url, e.status)
+	}
+	return fmt.Sprintf("%s %s: status %d, expected %s", e.method, e.url, e.status, e.expected)
+}
+
+func interrupted() error { return &Error{Class: ClassTask, Err: ErrInterrupted} }
+
+// isAborted tells whether a request was ended from this side on purpose. Such a
+// request says nothing about the target.
+func isAborted(err error) bool {
+	return err != nil && (errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled))
+}
+
+func isTimeout(err error) bool {
+	var t interface{ Timeout() bool }
+	return errors.As(err, &t) && t.Timeout()
+}
+
+// failed makes the error of a hop one with a class, and with a text that names the
+// request.
+func (x *exchange) failed(err error) error {
+	class, err := x.classify(err)
+	var status *statusError
+	var request *requestError
+	if isAborted(err) || errors.As(err, &status) || errors.As(err, &request) {
+		return &Error{Class: class, Err: err}
+	}
+	return &Error{Class: class, Err: fmt.Errorf("%s %s: %w", x.method, x.where(), err)}
+}
+
+func (x *exchange) classify(err error) (ErrorClass, error) {
+	var known *Error
+	var status *statusError
+	var request *requestError
+	var protocol wire.ProtocolError
+	var body *wire.BodyError
+	switch {
+	case errors.As(err, &status):
+		return ClassCheck, err
+	case errors.As(err, &request), errors.As(err, &protocol):
+		return ClassProtocol, err
+	case x.c.over():
+		return ClassTask, ErrInterrupted
+	case errors.As(err, &known):
+		return known.Class, known.Err
+	case errors.Is(x.ctx.Err(), context.Canceled):
+		return ClassTask, x.ctx.Err()
+	case errors.As(err, &body):
+		return ClassTask, err
+	case isTimeout(err) || x.ctx.Err() != nil:
+		return ClassTimeout, x.timeoutError(err)
+	case errors.Is(err, errH2):
+		return ClassProtocol, err
+	case errors.Is(err, io.EOF):
+		return ClassReset, errors.New("the server closed the connection without an answer")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return ClassReset, errors.New("the server closed the connection in the middle of the response")
+	case errors.Is(err, net.ErrClosed):
+		return ClassReset, err
+	}
+	return ClassReset, err
+}
+
+// timeoutError says which of the timeouts has passed.
+func (x *exchange) timeoutError(err error) error {
+	switch {
+	case x.m.status == 0 && x.headDeadline(x.m.start).Before(x.total):
+		return fmt.Errorf("no response header within %v: %w", x.t.headerTimeout, err)
+	case x.byContext || x.ctx.Err() != nil:
+		return fmt.Errorf("not done when its context was: %w", context.DeadlineExceeded)
+	}
+	return fmt.Errorf("not done within %v: %w", x.t.timeout, err)
+}

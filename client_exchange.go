@@ -1,0 +1,342 @@
+package loadgen
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/opbeans/loadgen/internal/wire"
+)
+
+const (
+	continueWait = time.Second      // how long a body waits for 100 Continue
+	staleAfter   = time.Millisecond // idle time after which a POST first looks whether its connection is alive
+	maxKept      = 64 << 10         // larger buffers are not kept
+)
+
+// exchange is one request and its response under way, with the buffers this takes.
+// A VU without a request has none, so that VUs at rest are small.
+type exchange struct {
+	c   *client
+	t   *target
+	ctx context.Context
+
+	// The request. rest may be in a buffer of the caller, or in ref.
+	method    string
+	site      *site  // where the next hop goes
+	at        *site  // where this hop goes
+	prefix    string // the base path, if it counts
+	rest      []byte
+	ref       []byte
+	out       []byte // head of the request
+	pathFrom  int    // the path and query within out
+	pathTo    int
+	body      []byte
+	source    io.Reader // instead of body
+	sourceLen int64     // -1: unknown
+	hop       int
+	foreign   bool // a redirect has led to another origin
+	interim   bool // the body waits for 100 Continue
+	jarless   bool // somebody else sees to cookies
+	closing   bool // the connection is not to be used again
+
+	// The way there.
+	conn      *conn
+	unwatch   func() bool
+	total     time.Time // deadline of the whole request
+	byContext bool      // total is the context's deadline
+
+	// The response.
+	in      wire.Reader
+	headIn  int64 // bytes of the connection that had come with the head
+	m       measurement
+	decoder decoder
+	text    []byte // the body of reply
+	reply   reply
+
+	// The response, if it is one of HTTP/2.
+	h2     http.Header
+	h2Body io.ReadCloser
+	cancel context.CancelCauseFunc
+}
+
+func (c *client) newExchange(t *target) *exchange {
+	x, _ := t.pool.Get().(*exchange)
+	if x == nil {
+		x = &exchange{}
+	}
+	x.c, x.t, x.jarless, x.source = c, t, false, nil
+	x.reply.x = x
+	return x
+}
+
+// release gives the buffers back, unless they have grown out of proportion.
+func (x *exchange) release() {
+	t := x.t
+	if x.in.Large() || cap(x.out) > maxKept || cap(x.ref) > maxKept {
+		return
+	}
+	if cap(x.text) > maxKept {
+		x.text = nil
+	}
+	x.in.Reset(nil, 0)
+	x.c, x.t, x.ctx, x.site, x.at, x.rest, x.body, x.source = nil, nil, nil, nil, nil, nil, nil, nil
+	x.h2, x.m, x.reply = nil, measurement{}, reply{}
+	t.pool.Put(x)
+}
+
+// exchange does the hop that was rendered: sends it and reads the response to its
+// end. An error is an [*Error], and measured if that is due.
+func (x *exchange) exchange(ctx context.Context, r *call) error {
+	err := x.send(ctx)
+	if err == nil {
+		x.c.keepCookies(x)
+		err = x.readBody(r.readBody && !x.redirects(r))
+	}
+	x.finish(err)
+	if err != nil {
+		err = x.failed(err)
+		x.measure(false, err)
+		return err
+	}
+	return nil
+}
+
+// send sends the request, on a connection that is idle if possible, and reads the
+// head of the response.
+func (x *exchange) send(ctx context.Context) error {
+	c, now := x.c, time.Now()
+	x.ctx, x.h2 = ctx, nil
+	x.reply.status, x.reply.body = 0, nil
+	x.m = measurement{method: x.method, hop: x.hop, start: now, header: now}
+	x.total, x.byContext = now.Add(x.t.timeout), false
+	if ctx != c.vu.ctx {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if d, ok := ctx.Deadline(); ok && d.Before(x.total) {
+			x.total, x.byContext = d, true
+		}
+	}
+	if c.speaksH2(x.site) {
+		return x.sendH2()
+	}
+	cn := c.take(x.site.origin)
+	if cn != nil && !idempotent(x.method) && now.Sub(cn.since) > staleAfter && !wire.Alive(cn.raw) {
+		c.drop(cn)
+		cn = nil
+	}
+	for {
+		reused := cn != nil
+		if !reused {
+			var err error
+			if cn, err = x.connect(now); err != nil {
+				return err
+			}
+			if cn == nil {
+				return x.sendH2()
+			}
+			now = time.Now()
+		}
+		x.conn = cn
+		if ctx != c.vu.ctx && ctx.Done() != nil {
+			x.unwatch = context.AfterFunc(ctx, func() { _ = cn.raw.Close() })
+		}
+		err := x.roundTrip(now)
+		if err == nil || !reused || !x.stale(err) {
+			return err
+		}
+		x.closing = true
+		x.leave()
+		cn, now = nil, time.Now()
+	}
+}
+
+// stale tells whether a request failed because its connection, idle until then, was
+// closed by the server, and can be sent again.
+func (x *exchange) stale(err error) bool {
+	return x.conn.In == 0 && !isTimeout(err) && !x.c.ended.Load() && x.ctx.Err() == nil &&
+		(x.conn.Out == 0 || (idempotent(x.method) && x.source == nil))
+}
+
+func idempotent(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
+		return true
+	}
+	return false
+}
+
+// roundTrip sends the request on x.conn and reads the head of the response.
+func (x *exchange) roundTrip(now time.Time) error {
+	cn := x.conn
+	cn.In, cn.Out = 0, 0
+	x.in.Reset(&cn.Conn, x.t.maxBody)
+	x.m.start, x.m.header = now, now
+	answered, err := x.write(now)
+	if err != nil {
+		// A server may answer and close without having read the whole
+		// request.
+		if cn.Out == 0 || isTimeout(err) || x.in.ReadHead(false, false) != nil {
+			return err
+		}
+		x.closing = true
+	} else if !answered {
+		if err := x.in.ReadHead(x.method == http.MethodHead, false); err != nil {
+			return err
+		}
+	}
+	x.m.header, x.headIn = time.Now(), cn.In
+	x.m.status, x.reply.status = x.in.Status, x.in.Status
+	if x.t.headerTimeout > 0 {
+		return cn.SetDeadline(x.total, x.m.header)
+	}
+	return nil
+}
+
+// write sends the request. It returns true if the response has already begun, so
+// that there is no point in sending the body.
+func (x *exchange) write(now time.Time) (answered bool, err error) {
+	cn := x.conn
+	whole := x.source == nil && !x.interim && len(x.body) <= inlineBody
+	until := x.total
+	if whole {
+		until = x.headDeadline(now)
+	}
+	if err := cn.SetDeadline(until, now); err != nil {
+		return false, err
+	}
+	if whole {
+		n := len(x.out)
+		x.out = append(x.out, x.body...)
+		_, err := cn.Write(x.out)
+		x.out = x.out[:n]
+		return false, err
+	}
+	if _, err := cn.Write(x.out); err != nil {
+		return false, err
+	}
+	if x.interim {
+		if answered, err := x.awaitContinue(); answered || err != nil {
+			return answered, err
+		}
+	}
+	if x.source != nil {
+		err = wire.CopyBody(&cn.Conn, x.source, x.sourceLen)
+	} else {
+		_, err = cn.Write(x.body)
+	}
+	if err != nil || x.t.headerTimeout == 0 {
+		return false, err
+	}
+	now = time.Now()
+	return false, cn.SetDeadline(x.headDeadline(now), now)
+}
+
+// awaitContinue waits for the server's consent to send the body: 100 Continue, or no
+// answer for a while. A final answer makes the body superfluous.
+func (x *exchange) awaitContinue() (answered bool, err error) {
+	now := time.Now()
+	until := x.headDeadline(now)
+	if soon := now.Add(continueWait); soon.Before(until) {
+		until = soon
+	}
+	if err := x.conn.SetDeadline(until, now); err != nil {
+		return false, err
+	}
+	switch err := x.in.ReadHead(x.method == http.MethodHead, true); {
+	case err == nil && x.in.Status != http.StatusContinue:
+		x.closing = true // the server still expects the body
+		answered = true
+	case err != nil && (!isTimeout(err) || !time.Now().Before(x.headDeadline(now))):
+		return false, err
+	}
+	return answered, x.conn.SetDeadline(x.total, time.Now())
+}
+
+// headDeadline is when the head of the response must have come, for a request sent
+// at a time.
+func (x *exchange) headDeadline(sent time.Time) time.Time {
+	if x.t.headerTimeout > 0 {
+		if d := sent.Add(x.t.headerTimeout); d.Before(x.total) {
+			return d
+		}
+	}
+	return x.total
+}
+
+// readBody reads the response to its end, and keeps the decoded body if asked to.
+func (x *exchange) readBody(keep bool) error {
+	x.text = x.text[:0]
+	if !keep {
+		if x.h2 != nil {
+			_, err := io.Copy(io.Discard, x.h2Body)
+			return err
+		}
+		return x.in.Discard()
+	}
+	var raw io.Reader = &x.in
+	if x.h2 != nil {
+		raw = x.h2Body
+	}
+	body, err := x.decoder.open(raw, x.reply.header("Content-Encoding"), x.t.maxBody)
+	if err != nil {
+		return err
+	}
+	if x.text, err = appendAll(x.text, body); err != nil {
+		return err
+	}
+	x.reply.body = x.text
+	// What may follow the end of compressed data is part of the response.
+	_, err = io.Copy(io.Discard, raw)
+	return err
+}
+
+// finish ends the hop: it takes the time, and gives the connection back.
+func (x *exchange) finish(err error) {
+	x.m.end = x.m.header
+	if err != nil || x.conn == nil || x.conn.In != x.headIn {
+		x.m.end = time.Now()
+	}
+	x.m.complete = err == nil
+	x.closing = x.closing || err != nil
+	x.leave()
+}
+
+// leave lets go of the connection.
+func (x *exchange) leave() {
+	if x.unwatch != nil {
+		// Once begun, the end of the context closes the connection.
+		x.closing = !x.unwatch() || x.closing
+		x.unwatch = nil
+	}
+	if x.cancel != nil {
+		_ = x.h2Body.Close()
+		x.cancel(nil)
+		x.cancel, x.h2Body = nil, nil
+		x.m.sent, x.m.received = x.c.h2.traffic()
+	}
+	if x.conn == nil {
+		return
+	}
+	x.m.sent, x.m.received = x.conn.Out, x.conn.In
+	if x.closing || !x.in.Reusable() {
+		x.c.drop(x.conn)
+	} else {
+		x.c.park(x.conn, x.m.end)
+	}
+	x.conn = nil
+}
+
+// measure reports the hop to the VU, unless it was interrupted.
+func (x *exchange) measure(follows bool, err error) {
+	if isAborted(err) {
+		return
+	}
+	x.m.follows, x.m.err, x.m.class = follows, err, ClassOf(err)
+	if x.c.vu.job.rec.sink != nil {
+		x.m.url = x.sampleURL()
+	}
+	x.c.vu.measured(&x.m)
+}

@@ -1,0 +1,249 @@
+package loadgen
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/opbeans/loadgen/internal/wire"
+	"golang.org/x/net/http/httpguts"
+	"golang.org/x/net/idna"
+)
+
+// What requests carry unless the job or the request says otherwise: what aiohttp
+// sent for the Python service, except for the name, so that targets see no other
+// traffic than before.
+const (
+	defaultUserAgent      = "loadgen"
+	defaultAccept         = "*/*"
+	defaultAcceptEncoding = "gzip, deflate"
+)
+
+// target is what a plan's requests have in common. It does not change.
+type target struct {
+	env      *environment
+	site     *site
+	basePath string // escaped; "" or with a leading slash
+	fields   []targetField
+	tail     []byte // of a request without anything of its own: from the version on
+
+	http           string // as in JobConfig.HTTP
+	tls            *tls.Config
+	connectTimeout time.Duration
+	headerTimeout  time.Duration
+	timeout        time.Duration
+	maxBody        int64
+	close          bool // the job's own header ends each connection
+
+	pool    *sync.Pool // of *exchange
+	strings *interned
+}
+
+// targetField is a header field of every request, ready to be sent.
+type targetField struct {
+	name string
+	line string
+}
+
+// origin is what a connection leads to.
+type origin struct {
+	https bool
+	http  string // as in JobConfig.HTTP
+	addr  string // host and port
+}
+
+// site is where requests can go.
+type site struct {
+	origin
+	key       string // scheme and authority as they were written
+	authority string // as in a Host header: without a default port
+	name      string // the host alone, without brackets
+	auth      string // value of Authorization for user and password in the URL
+}
+
+func (s *site) scheme() string {
+	if s.https {
+		return "https"
+	}
+	return "http"
+}
+
+// newTarget prepares what requests to a base URL have in common.
+func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, error) {
+	site, err := newSite(base, cfg.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	t := &target{
+		env:            env,
+		site:           site,
+		basePath:       base.EscapedPath(),
+		http:           cfg.HTTP,
+		connectTimeout: cfg.ConnectTimeout,
+		headerTimeout:  cfg.HeaderTimeout,
+		timeout:        cfg.Timeout,
+		maxBody:        cfg.MaxBody,
+		pool:           &sync.Pool{},
+		strings:        newInterned(),
+	}
+	if t.tls = env.tls.Clone(); t.tls == nil {
+		t.tls = &tls.Config{}
+	}
+	switch cfg.HTTP {
+	case "":
+		t.tls.NextProtos = []string{"h2", "http/1.1"}
+	case "1.1":
+		t.tls.NextProtos = []string{"http/1.1"}
+	case "2":
+		t.tls.NextProtos = []string{"h2"}
+	}
+	return t, t.renderCommon(cfg.Headers)
+}
+
+// renderCommon makes the header of a request that adds nothing to it.
+func (t *target) renderCommon(headers map[string]string) error {
+	values := map[string]string{
+		"Host":            t.site.authority,
+		"User-Agent":      defaultUserAgent,
+		"Accept":          defaultAccept,
+		"Accept-Encoding": defaultAcceptEncoding,
+	}
+	names := []string{"Host", "User-Agent", "Accept", "Accept-Encoding"}
+	if t.site.auth != "" {
+		values["Authorization"] = t.site.auth
+		names = append(names, "Authorization")
+	}
+	for _, name := range sortedKeys(headers) {
+		canonical := http.CanonicalHeaderKey(name)
+		if framingHeader(canonical) {
+			continue
+		}
+		if _, ok := values[canonical]; !ok {
+			names = append(names, canonical)
+		}
+		values[canonical] = headers[name]
+	}
+	t.tail = append(t.tail, versionLine...)
+	for _, name := range names {
+		line, err := wire.AppendField(nil, name, values[name])
+		if err != nil {
+			return err
+		}
+		t.fields = append(t.fields, targetField{name, string(line)})
+		t.tail = append(t.tail, line...)
+	}
+	t.close = wire.HasToken(values["Connection"], "close")
+	return nil
+}
+
+// framingHeader tells whether the client alone decides about a header.
+func framingHeader(name string) bool {
+	return name == "Content-Length" || name == "Transfer-Encoding" || name == "Trailer"
+}
+
+// newSite reads scheme, user, host and port of a URL.
+func newSite(u *url.URL, version string) (*site, error) {
+	s := &site{origin: origin{https: u.Scheme == "https", http: version}}
+	if !s.https && u.Scheme != "http" {
+		return nil, fmt.Errorf("URL scheme %q is neither http nor https", u.Scheme)
+	}
+	host := strings.ToLower(u.Hostname())
+	if host == "" {
+		return nil, errors.New("a URL needs a host")
+	}
+	if !isASCII(host) {
+		ascii, err := idna.Lookup.ToASCII(host)
+		if err != nil {
+			return nil, fmt.Errorf("host %q is not a valid name: %w", host, err)
+		}
+		host = ascii
+	}
+	if !httpguts.ValidHostHeader(host) {
+		return nil, fmt.Errorf("host %q is not valid", host)
+	}
+	port, standard := u.Port(), "80"
+	if s.https {
+		standard = "443"
+	}
+	if port == "" {
+		port = standard
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return nil, fmt.Errorf("port %q is not from 1 to 65535", port)
+	}
+	s.addr = net.JoinHostPort(host, port)
+	s.name, _, _ = strings.Cut(host, "%") // an IPv6 zone is for this machine only
+	s.authority = s.name
+	if strings.Contains(s.name, ":") {
+		s.authority = "[" + s.name + "]"
+	}
+	if port != standard {
+		s.authority += ":" + port
+	}
+	if u.User != nil {
+		password, _ := u.User.Password()
+		s.auth = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.User.Username()+":"+password))
+	}
+	return s, nil
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
+}
+
+// maxSites is how many hosts of absolute URLs a VU remembers.
+const maxSites = 8
+
+// site returns the site of an absolute URL, given as scheme and authority.
+func (c *client) site(key []byte) (*site, error) {
+	for _, s := range c.sites {
+		if s.key == string(key) && s.http == c.target.http {
+			return s, nil
+		}
+	}
+	u, err := url.Parse(string(key))
+	if err != nil {
+		return nil, err
+	}
+	s, err := newSite(u, c.target.http)
+	if err != nil {
+		return nil, err
+	}
+	s.key = string(key)
+	if len(c.sites) == maxSites {
+		c.sites = append(c.sites[:0], c.sites[1:]...)
+	}
+	c.sites = append(c.sites, s)
+	return s, nil
+}
+
+// splitURL splits an absolute URL into scheme with authority, and the rest. The
+// first part is empty if s is not absolute.
+func splitURL(s []byte) (site, rest []byte) {
+	var from int
+	switch {
+	case len(s) >= 7 && strings.EqualFold(string(s[:7]), "http://"):
+		from = 7
+	case len(s) >= 8 && strings.EqualFold(string(s[:8]), "https://"):
+		from = 8
+	default:
+		return nil, s
+	}
+	for i := from; i < len(s); i++ {
+		if s[i] == '/' || s[i] == '?' || s[i] == '#' {
+			return s[:i], s[i:]
+		}
+	}
+	return s, nil
+}
+
+func validHeaderName(s string) bool  { return httpguts.ValidHeaderFieldName(s) }
+func validHeaderValue(s string) bool { return httpguts.ValidHeaderFieldValue(s) }

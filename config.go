@@ -1,0 +1,292 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Defaults that stand in for a zero field of [JobConfig].
+const (
+	DefaultWorkers        = 1
+	DefaultMaxWorkers     = 1000 // of a job with a rate
+	DefaultGrace          = 5 * time.Second
+	DefaultConnectTimeout = 10 * time.Second
+	DefaultTimeout        = 300 * time.Second
+	DefaultMaxBody        = 64 << 20
+)
+
+// Limits of what [JobConfig.Validate] accepts; beyond them a value is taken for
+// a mistake.
+const (
+	MaxWorkers  = 1_000_000
+	MaxDuration = 100 * 365 * 24 * time.Hour
+	MaxWeight   = 1e9
+	MaxNameLen  = 200
+)
+
+// JobConfig says what a job does. It is plain data: it can be copied, stored and
+// sent, and its JSON form is the wire form, with durations in seconds. The zero
+// value of a field means its default. What is not data (a dialer, a logger,
+// observers) is an [Option] of the [Manager].
+//
+// The API calls the number of VUs workers; this package uses that word for the
+// number asked for, and VU for one of them.
+type JobConfig struct {
+	// Name identifies the job within its Manager. Required; at most MaxNameLen
+	// bytes, without control characters or slashes.
+	Name string
+	// Scenario is what to run. Either it or ScenarioName is required; if both
+	// are set, Scenario wins.
+	Scenario *Scenario
+	// ScenarioName is looked up in the Manager's catalogue when the job starts.
+	ScenarioName string
+	// BaseURL is where relative URLs of the scenario lead, for instance
+	// http://localhost:8000/shop. Required; http or https.
+	BaseURL string
+	// ServiceName is what conditions in scenarios see as SERVICE_NAME. Default:
+	// "default".
+	ServiceName string
+
+	// Workers is the number of VUs, at most MaxWorkers; default DefaultWorkers.
+	// With a Rate it is the number to begin with.
+	Workers int
+	// MaxWorkers bounds the VUs of a job with a Rate, which adds VUs while
+	// iterations come due faster than they end. Default: DefaultMaxWorkers, or
+	// Workers if that is more.
+	MaxWorkers int
+	// Delay is the pause of a VU between the end of an iteration and the next
+	// (closed model). Ignored with a Rate.
+	Delay time.Duration
+	// Rate, if not zero, starts iterations at this rate whatever the target
+	// does (open model), instead of by Workers and Delay.
+	Rate Rate
+	// RampUp spreads the start of the VUs evenly over this time; with a Rate,
+	// the rate grows linearly from zero over it.
+	RampUp time.Duration
+	// Duration ends the job: no iteration begins that is due at or after it.
+	// Zero: the job runs until it is stopped.
+	Duration time.Duration
+	// MaxIterations ends the job after so many iterations in all. Zero: no
+	// limit.
+	MaxIterations uint64
+
+	// Variables override the defaults of variables that the scenario declares.
+	// Values are converted to the type of the default. The names that the wire
+	// always sends (see StandardVariables) may be set for any scenario.
+	Variables map[string]string
+	// Weights override the effective weights of tasks, by name.
+	Weights map[string]float64
+	// Headers are sent with every request, unless the request sets the same
+	// header itself.
+	Headers map[string]string
+
+	// Seed makes a run repeat: each VU draws the same picks and the same random
+	// values again. Zero: a random seed, which Job.Config then shows.
+	Seed uint64
+
+	// Grace is how long running iterations may go on after a stop or the end of
+	// Duration, before they are interrupted. Default DefaultGrace; NoGrace for
+	// none.
+	Grace time.Duration
+	// ConnectTimeout bounds name lookup, connect and TLS handshake together;
+	// default DefaultConnectTimeout.
+	ConnectTimeout time.Duration
+	// HeaderTimeout bounds the wait from the request sent to the end of the
+	// response's header. Zero: only Timeout bounds it.
+	HeaderTimeout time.Duration
+	// Timeout bounds one request from connecting to the last byte of the body;
+	// default DefaultTimeout. Each redirect is a request of its own.
+	Timeout time.Duration
+	// MaxBody is the largest response body in bytes; a longer one is a failure
+	// of class protocol. Default DefaultMaxBody.
+	MaxBody int64
+	// HTTP chooses the protocol version: "" for HTTP/1.1, and HTTP/2 where a
+	// TLS server prefers it; "1.1" for that alone; "2" for HTTP/2 alone, with
+	// prior knowledge over plain http.
+	HTTP string
+
+	reload bool // set by Reload
+}
+
+// Reload asks the Update that c is changed for to read the scenario of that name
+// again, even though the name is the same, so that a changed file takes effect.
+func (c *JobConfig) Reload() { c.reload = true }
+
+// NoGrace as a JobConfig's Grace interrupts running iterations at once.
+const NoGrace time.Duration = -1
+
+// StandardVariables returns the names of the variables that every scenario may
+// use without declaring them to have a default, or that a job may set whether or
+// not its scenario declares them. Names in one row mean the same: a value for
+// either counts for both.
+func StandardVariables() [][]string {
+	return [][]string{
+		{"SERVER_URL", "OPBEANS_BASE_URL"},
+		{"SERVICE_NAME", "OPBEANS_NAME"},
+		{"ERROR_WEIGHT"},
+		{"APP_LATENCY_WEIGHT", "LABEL_WEIGHT"},
+		{"APP_LATENCY_LABEL", "LABEL_NAME"},
+		{"APP_LATENCY_LOWER_BOUND"},
+		{"APP_LATENCY_UPPER_BOUND"},
+		{"APP_LATENCY_USER_AGENT"},
+	}
+}
+
+// Validate reports every fault of c at once, as a [*ValidationError], or nil. It
+// changes nothing and looks nothing up: whether a scenario of that name exists,
+// and whether the variables fit it, shows when a Manager takes the config.
+func (c *JobConfig) Validate() error { return c.check().err() }
+
+func (c *JobConfig) check() faults {
+	var f faults
+	c.checkWhat(&f)
+	c.checkHow(&f)
+	return f
+}
+
+// checkWhat looks at what runs against what.
+func (c *JobConfig) checkWhat(f *faults) {
+	switch {
+	case c.Name == "":
+		f.missing("job", "a name is required, for instance \"shop\"")
+	case len(c.Name) > MaxNameLen:
+		f.add("job", "must be at most %d bytes long, not %d", MaxNameLen, len(c.Name))
+	case strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\uFFFD' }):
+		f.add("job", "must have no slashes or control characters, and be valid UTF-8, not %q", c.Name)
+	}
+	if c.Scenario == nil && c.ScenarioName == "" {
+		f.missing("scenario", "a scenario is required")
+	}
+	if c.BaseURL == "" {
+		f.missing("url", "a base URL is required, for instance http://localhost:8000")
+	} else if _, err := parseBaseURL(c.BaseURL); err != nil {
+		f.add("url", "%v", err)
+	}
+	if strings.ContainsFunc(c.ServiceName, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		f.add("service_name", "must have no control characters")
+	}
+	for _, name := range sortedKeys(c.Weights) {
+		if w := c.Weights[name]; !(w >= 0 && w <= MaxWeight) {
+			f.add("weights."+name, "must be a number from 0 to %g, not %v", MaxWeight, w)
+		}
+	}
+	for _, name := range sortedKeys(c.Headers) {
+		if !validHeaderName(name) || !validHeaderValue(c.Headers[name]) {
+			f.add("headers."+name, "is not a valid HTTP header")
+		}
+	}
+}
+
+// checkHow looks at how much, how often and how long.
+func (c *JobConfig) checkHow(f *faults) {
+	if c.Workers < 0 || c.Workers > MaxWorkers {
+		f.add("workers", "must be from 1 to %d, not %d", MaxWorkers, c.Workers)
+	}
+	switch {
+	case c.MaxWorkers < 0 || c.MaxWorkers > MaxWorkers:
+		f.add("max_workers", "must be from 1 to %d, not %d", MaxWorkers, c.MaxWorkers)
+	case c.MaxWorkers > 0 && c.MaxWorkers < c.Workers:
+		f.add("max_workers", "must not be below workers (%d), as %d is", c.Workers, c.MaxWorkers)
+	}
+	span := func(field string, d, max time.Duration) {
+		if d < 0 || d > max {
+			f.add(field, "must be from 0 to %s, not %s", max, d)
+		}
+	}
+	const day = 24 * time.Hour
+	span("delay", c.Delay, 365*day)
+	if err := c.Rate.check(); err != nil {
+		f.add("rate", "%v", err)
+	}
+	span("ramp_up", c.RampUp, 365*day)
+	span("duration", c.Duration, MaxDuration)
+	if c.Grace != NoGrace {
+		span("grace", c.Grace, 365*day)
+	}
+	span("connect_timeout", c.ConnectTimeout, day)
+	span("header_timeout", c.HeaderTimeout, 365*day)
+	span("timeout", c.Timeout, 365*day)
+	if c.MaxBody < 0 {
+		f.add("max_body", "must not be negative")
+	}
+	if !slices.Contains([]string{"", "1.1", "2"}, c.HTTP) {
+		f.add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
+	}
+}
+
+// withDefaults returns c with every zero field that has a default filled in, and
+// with maps of its own.
+func (c JobConfig) withDefaults() JobConfig {
+	c = c.clone()
+	or := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	if c.ServiceName == "" {
+		c.ServiceName = "default"
+	}
+	if c.Workers == 0 {
+		c.Workers = DefaultWorkers
+	}
+	if c.MaxWorkers == 0 && !c.Rate.IsZero() {
+		c.MaxWorkers = max(DefaultMaxWorkers, c.Workers)
+	}
+	or(&c.Grace, DefaultGrace)
+	or(&c.ConnectTimeout, DefaultConnectTimeout)
+	or(&c.Timeout, DefaultTimeout)
+	if c.MaxBody == 0 {
+		c.MaxBody = DefaultMaxBody
+	}
+	if c.Scenario != nil {
+		c.ScenarioName = c.Scenario.Name()
+	}
+	return c
+}
+
+// clone returns a copy of c that shares no map with it.
+func (c JobConfig) clone() JobConfig {
+	c.Variables = maps.Clone(c.Variables)
+	c.Weights = maps.Clone(c.Weights)
+	c.Headers = maps.Clone(c.Headers)
+	return c
+}
+
+// grace is the time that running iterations get after a stop.
+func (c *JobConfig) grace() time.Duration { return max(c.Grace, 0) }
+
+// end is when the job's duration is over, seen from its start.
+func (c *JobConfig) end() time.Duration {
+	if c.Duration == 0 {
+		return math.MaxInt64
+	}
+	return c.Duration
+}
+
+func parseBaseURL(s string) (*url.URL, error) {
+	u, err := url.Parse(s)
+	if err != nil {
+		return nil, errBaseURL
+	}
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errBaseURL
+	}
+	if port := u.Port(); port != "" {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return nil, fmt.Errorf("must have a port from 1 to 65535, not %q", port)
+		}
+	}
+	return u, nil
+}
+
+var errBaseURL = errors.New("must be an http or https URL without query or fragment, for instance http://localhost:8000")
+
+// sortedKeys makes the order of faults in a map the same each time.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

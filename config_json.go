@@ -1,0 +1,393 @@
+package loadgen
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxNumberLen bounds the text of a number, which keeps the arithmetic on it cheap.
+const maxNumberLen = 64
+
+// configField is one key of the JSON form of a JobConfig.
+type configField struct {
+	name  string
+	write func(c *JobConfig) any // nil: the key is left out
+	read  func(c *JobConfig, raw json.RawMessage, f *faults)
+}
+
+// configFields lists the keys in the order in which they are written.
+func configFields() []configField {
+	return []configField{
+		textField("job", true, func(c *JobConfig) *string { return &c.Name }),
+		scenarioField(),
+		textField("url", true, func(c *JobConfig) *string { return &c.BaseURL }),
+		textField("service_name", false, func(c *JobConfig) *string { return &c.ServiceName }),
+		countField("workers", true, func(c *JobConfig) *int { return &c.Workers }),
+		countField("max_workers", false, func(c *JobConfig) *int { return &c.MaxWorkers }),
+		secondsField("delay", true, func(c *JobConfig) *time.Duration { return &c.Delay }),
+		rateField(),
+		secondsField("ramp_up", false, func(c *JobConfig) *time.Duration { return &c.RampUp }),
+		secondsField("duration", true, func(c *JobConfig) *time.Duration { return &c.Duration }),
+		maxIterationsField(),
+		variablesField(),
+		weightsField(),
+		headersField(),
+		seedField(),
+		graceField(),
+		secondsField("connect_timeout", false, func(c *JobConfig) *time.Duration { return &c.ConnectTimeout }),
+		secondsField("header_timeout", false, func(c *JobConfig) *time.Duration { return &c.HeaderTimeout }),
+		secondsField("timeout", false, func(c *JobConfig) *time.Duration { return &c.Timeout }),
+		countField("max_body", false, func(c *JobConfig) *int64 { return &c.MaxBody }),
+		textField("http", false, func(c *JobConfig) *string { return &c.HTTP }),
+	}
+}
+
+// MarshalJSON gives the wire form, which [JobConfig.UnmarshalJSON] reads back to
+// the same config: durations are numbers of seconds, exact to the nanosecond; rate
+// is text such as "100/s"; seed is text, because many readers of JSON would round
+// the number. A grace of 0 stands for [NoGrace]. Other zero values are left out,
+// except for workers, delay and duration. A Scenario is represented by its name.
+func (c JobConfig) MarshalJSON() ([]byte, error) {
+	var out bytes.Buffer
+	out.WriteByte('{')
+	for _, field := range configFields() {
+		value := field.write(&c)
+		if value == nil {
+			continue
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return nil, fmt.Errorf("loadgen: %s: %w", field.name, err)
+		}
+		if out.Len() > 1 {
+			out.WriteByte(',')
+		}
+		fmt.Fprintf(&out, "%q:%s", field.name, text)
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// UnmarshalJSON reads the wire form. Numbers may also come as text ("3"), and
+// durations also as Go durations ("1m30s"). Keys that are not there, or null, leave
+// their field as it is; variables, weights and headers are added to those that c
+// has, and null removes one.
+//
+// The error is a [*ValidationError] that lists every key that is unknown or has a
+// value of the wrong kind; c is unchanged then. Whether the values make sense is
+// for [JobConfig.Validate].
+func (c *JobConfig) UnmarshalJSON(data []byte) error {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(data, &object); err != nil {
+		return fmt.Errorf("loadgen: a job's configuration must be a JSON object: %w", err)
+	}
+	var f faults
+	var names []string
+	next := c.clone()
+	for _, field := range configFields() {
+		names = append(names, field.name)
+		raw, given := object[field.name]
+		delete(object, field.name)
+		if given && !isNull(raw) {
+			field.read(&next, raw, &f)
+		}
+	}
+	for _, name := range sortedKeys(object) {
+		f.add(abbreviate(name), "is not a setting of a job%s", didYouMean(name, names))
+	}
+	if err := f.err(); err != nil {
+		return err
+	}
+	*c = next
+	return nil
+}
+
+func textField(name string, always bool, at func(*JobConfig) *string) configField {
+	return configField{
+		name: name,
+		write: func(c *JobConfig) any {
+			return leaveOut(*at(c), always)
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			if json.Unmarshal(raw, at(c)) != nil {
+				f.add(name, "must be text, not %s", abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+func scenarioField() configField {
+	field := textField("scenario", true, func(c *JobConfig) *string { return &c.ScenarioName })
+	write, read := field.write, field.read
+	field.write = func(c *JobConfig) any {
+		if c.Scenario != nil {
+			return c.Scenario.Name()
+		}
+		return write(c)
+	}
+	field.read = func(c *JobConfig, raw json.RawMessage, f *faults) {
+		read(c, raw, f)
+		c.Scenario = nil // else it would win over the name
+	}
+	return field
+}
+
+func countField[T int | int64](name string, always bool, at func(*JobConfig) *T) configField {
+	return configField{
+		name:  name,
+		write: func(c *JobConfig) any { return leaveOut(*at(c), always) },
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			n, ok := parseWhole(scalar(raw), strconv.ParseInt)
+			if *at(c) = T(n); !ok || int64(T(n)) != n {
+				f.add(name, "must be a whole number, not %s", abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+func maxIterationsField() configField {
+	return configField{
+		name:  "max_iterations",
+		write: func(c *JobConfig) any { return leaveOut(c.MaxIterations, false) },
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			n, ok := parseWhole(scalar(raw), strconv.ParseUint)
+			if c.MaxIterations = n; !ok {
+				f.add("max_iterations", "must be a whole number, and not negative, not %s", abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+func seedField() configField {
+	return configField{
+		name: "seed",
+		write: func(c *JobConfig) any {
+			if c.Seed == 0 {
+				return nil
+			}
+			return strconv.FormatUint(c.Seed, 10)
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			n, err := strconv.ParseUint(scalar(raw), 10, 64)
+			if c.Seed = n; err != nil {
+				f.add("seed", "must be a whole number from 0 to %d, not %s", uint64(math.MaxUint64), abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+func rateField() configField {
+	return configField{
+		name: "rate",
+		write: func(c *JobConfig) any {
+			if c.Rate.IsZero() {
+				return nil
+			}
+			return c.Rate.String()
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			if err := c.Rate.UnmarshalJSON(raw); err != nil {
+				f.add("rate", "%v", err)
+			}
+		},
+	}
+}
+
+func secondsField(name string, always bool, at func(*JobConfig) *time.Duration) configField {
+	return configField{
+		name: name,
+		write: func(c *JobConfig) any {
+			if *at(c) == 0 && !always {
+				return nil
+			}
+			return formatSeconds(*at(c))
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			d, err := parseSeconds(scalar(raw))
+			if *at(c) = d; err != nil {
+				f.add(name, "%v, not %s", err, abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+// graceField writes NoGrace as 0, which is what a reader takes 0 seconds for; the
+// zero Grace, which stands for the default, is left out.
+func graceField() configField {
+	field := secondsField("grace", false, func(c *JobConfig) *time.Duration { return &c.Grace })
+	write, read := field.write, field.read
+	field.write = func(c *JobConfig) any {
+		if c.Grace == NoGrace {
+			return 0
+		}
+		return write(c)
+	}
+	field.read = func(c *JobConfig, raw json.RawMessage, f *faults) {
+		if read(c, raw, f); c.Grace == 0 {
+			c.Grace = NoGrace
+		}
+	}
+	return field
+}
+
+func variablesField() configField {
+	return mapField("variables", func(c *JobConfig) *map[string]string { return &c.Variables },
+		func(raw json.RawMessage) (string, error) {
+			text := scalar(raw)
+			if text == "" && string(raw) != `""` {
+				return "", errors.New("must be text, a number, true or false")
+			}
+			return text, nil
+		})
+}
+
+func weightsField() configField {
+	return mapField("weights", func(c *JobConfig) *map[string]float64 { return &c.Weights },
+		func(raw json.RawMessage) (float64, error) {
+			text := scalar(raw)
+			w, err := strconv.ParseFloat(text, 64)
+			if err != nil || !isDecimal(text) {
+				return 0, errors.New("must be a number")
+			}
+			return w, nil
+		})
+}
+
+func headersField() configField {
+	return mapField("headers", func(c *JobConfig) *map[string]string { return &c.Headers },
+		func(raw json.RawMessage) (text string, err error) {
+			if json.Unmarshal(raw, &text) != nil {
+				return "", errors.New("must be text")
+			}
+			return text, nil
+		})
+}
+
+func mapField[V any](name string, at func(*JobConfig) *map[string]V, value func(json.RawMessage) (V, error)) configField {
+	return configField{
+		name: name,
+		write: func(c *JobConfig) any {
+			if len(*at(c)) == 0 {
+				return nil
+			}
+			return *at(c)
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			var object map[string]json.RawMessage
+			if json.Unmarshal(raw, &object) != nil {
+				f.add(name, "must be a JSON object, not %s", abbreviate(string(raw)))
+				return
+			}
+			for _, key := range sortedKeys(object) {
+				if isNull(object[key]) {
+					delete(*at(c), key)
+					continue
+				}
+				v, err := value(object[key])
+				if err != nil {
+					f.add(name+"."+abbreviate(key), "%v, not %s", err, abbreviate(string(object[key])))
+					continue
+				}
+				if *at(c) == nil {
+					*at(c) = map[string]V{}
+				}
+				(*at(c))[key] = v
+			}
+		},
+	}
+}
+
+// leaveOut is nil for a zero value, unless that is always written.
+func leaveOut[T comparable](v T, always bool) any {
+	var zero T
+	if v == zero && !always {
+		return nil
+	}
+	return v
+}
+
+func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+
+// scalar is the text of a JSON value: what a string holds, or a number, true or
+// false as it is spelled. It is "" for an object, an array or null.
+func scalar(raw json.RawMessage) string {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 || raw[0] == '{' || raw[0] == '[' || raw[0] == 'n' {
+		return ""
+	}
+	var s string
+	if raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
+		return s
+	}
+	return string(raw)
+}
+
+// isDecimal tells numbers as people and JSON write them from what else Go takes for
+// one: NaN, infinities, hexadecimals, underscores.
+func isDecimal(s string) bool {
+	return s != "" && len(s) <= maxNumberLen && strings.Trim(s, "0123456789+-.eE") == ""
+}
+
+// parseWhole reads a whole number, also in a spelling like 4.0 or 4e2, which
+// senders that know only floating point use.
+func parseWhole[T int64 | uint64](s string, parse func(string, int, int) (T, error)) (T, bool) {
+	if n, err := parse(s, 10, 64); err == nil {
+		return n, true
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil || !isDecimal(s) || x != math.Trunc(x) || math.Abs(x) > maxExactFloat {
+		return 0, false
+	}
+	n := T(x)
+	return n, float64(n) == x
+}
+
+// parseSeconds reads a number of seconds ("0.600"), exact to the nanosecond, or a
+// Go duration ("1m30s").
+func parseSeconds(s string) (time.Duration, error) {
+	if !isDecimal(s) {
+		if d, err := time.ParseDuration(s); err == nil && len(s) <= maxNumberLen {
+			return d, nil
+		}
+		return 0, errSeconds
+	}
+	x, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, errSeconds
+	}
+	switch {
+	case math.Abs(x) < 1e-10:
+		return 0, nil // and an exponent of any size is out of the way
+	case math.Abs(x) > math.MaxInt64/float64(time.Second):
+		return 0, errSeconds
+	}
+	exact, ok := new(big.Rat).SetString(s)
+	if !ok {
+		return 0, errSeconds
+	}
+	exact.Mul(exact, big.NewRat(int64(time.Second), 1))
+	n, err := strconv.ParseInt(exact.FloatString(0), 10, 64)
+	if err != nil {
+		return 0, errSeconds
+	}
+	return time.Duration(n), nil
+}
+
+var errSeconds = errors.New(`must be a number of seconds or a duration, for instance 0.6 or "1m30s"`)
+
+// formatSeconds writes a duration in seconds, with as many decimals as it needs.
+func formatSeconds(d time.Duration) json.Number {
+	sign, ns := "", uint64(d)
+	if d < 0 {
+		sign, ns = "-", -ns
+	}
+	s := fmt.Sprintf("%s%d.%09d", sign, ns/uint64(time.Second), ns%uint64(time.Second))
+	return json.Number(strings.TrimRight(strings.TrimRight(s, "0"), "."))
+}

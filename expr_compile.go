@@ -1,0 +1,355 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/builtin"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/types"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Limits of an expression. They bound the parser's recursion and what one
+// evaluation may cost, not what people write.
+const (
+	maxExprLen   = 4096
+	maxExprNodes = 1000
+)
+
+// exprPlace says where an expression stands, and so which names it may use.
+type exprPlace uint8
+
+const (
+	inWeight   exprPlace = iota // weights and conditions: evaluated when a job starts or changes
+	inRequest                   // a request: random values, and what earlier steps captured
+	inTarget                    // a request's target: raw() too
+	inResponse                  // captures and checks: the response too
+)
+
+// exprScope is what an expression can see.
+type exprScope struct {
+	place    exprPlace
+	vars     map[string]any // by name, a value of the variable's type
+	captures []string       // names captured by earlier steps
+}
+
+// expression is a compiled expression. It is immutable, and safe for concurrent
+// use by any number of evaluators.
+type expression struct {
+	source  string
+	at      string // FILE:LINE:COLUMN, for errors at run time
+	program *vm.Program
+
+	pure     bool // depends on variables only, so that binding folds it
+	needBody bool // looks at the response's body
+	bodyText bool // as the text `body`
+	raw      bool // is the argument of an outermost raw()
+
+	// A draw between two bounds is done without the VM.
+	draw   bool
+	lo, hi operand
+}
+
+// operand is a bound of a draw: a variable, or a number if the name is empty.
+type operand struct {
+	name  string
+	value int
+}
+
+// exprError is a fault in an expression, at an offset in runes.
+type exprError struct {
+	offset  int
+	message string
+}
+
+func (e *exprError) Error() string { return e.message }
+
+// compileExpr compiles an expression that must give a value of kind want, or any
+// value if that is reflect.Invalid.
+func compileExpr(source string, want reflect.Kind, scope *exprScope) (*expression, *exprError) {
+	if strings.TrimSpace(source) == "" {
+		return nil, &exprError{message: "expected an expression, found nothing"}
+	}
+	if len(source) > maxExprLen {
+		return nil, &exprError{message: fmt.Sprintf("the expression is longer than %d bytes", maxExprLen)}
+	}
+	text := hideDurations(source)
+	e := &expression{source: source, pure: true}
+	if tree, err := parser.Parse(text); err == nil {
+		e.recognize(tree.Node, scope)
+	}
+	env := scope.env()
+	for _, name := range hiddenNames(text) {
+		env[name] = types.TypeOf(time.Duration(0))
+	}
+	options := []expr.Option{
+		expr.Env(env),
+		expr.MaxNodes(maxExprNodes),
+		func(c *conf.Config) {
+			c.Expect, c.ExpectAny = want, true
+			for _, f := range exprFunctions(scope.place) {
+				c.Functions[f.Name] = f
+			}
+		},
+	}
+	// The first time only for its errors: once a patched call has a type, the
+	// compiler looks at its arguments no more.
+	if _, err := expr.Compile(text, options...); err != nil {
+		return nil, scope.explain(err)
+	}
+	p := &patcher{scope: scope, expr: e}
+	program, err := expr.Compile(text, append(options, expr.Patch(p))...)
+	if p.err != nil {
+		return nil, p.err
+	}
+	if err != nil {
+		return nil, scope.explain(err)
+	}
+	e.program = program
+	return e, nil
+}
+
+// env gives the names and types that the compiler checks against.
+func (s *exprScope) env() types.Map {
+	env := types.Map{stateName: types.TypeOf((*evalState)(nil))}
+	for name, v := range s.vars {
+		env[name] = types.TypeOf(v)
+	}
+	for _, name := range s.captures {
+		env[name] = types.Any
+	}
+	if s.place == inResponse {
+		env["status"] = types.Int
+		env["body"] = types.String
+		env["duration"] = types.TypeOf(time.Duration(0))
+	}
+	return env
+}
+
+// explain turns an error of the compiler into one at an offset, in words that
+// help.
+func (s *exprScope) explain(err error) *exprError {
+	out := &exprError{}
+	var fe *file.Error
+	if errors.As(err, &fe) {
+		out.offset, out.message = fe.From, fe.Message
+	} else {
+		// The compiler's own panics come with a stack behind the first line.
+		out.message, _, _ = strings.Cut(err.Error(), "\n")
+	}
+	out.message = showDurations(out.message)
+	if name, ok := strings.CutPrefix(out.message, "unknown name "); ok {
+		out.message = s.unknownName(name)
+	}
+	return out
+}
+
+// unknownName explains a name that the scope does not have.
+func (s *exprScope) unknownName(name string) string {
+	known := s.names()
+	for _, other := range []struct {
+		place exprPlace
+		hint  string
+	}{
+		{inRequest, "has no value in weights and conditions, which are evaluated when a job starts or changes"},
+		{inTarget, "is only known in a request's target"},
+		{inResponse, "is only known in capture and check, which follow the response"},
+	} {
+		scope := exprScope{place: other.place}
+		if !slices.Contains(known, name) && slices.Contains(scope.names(), name) {
+			return fmt.Sprintf("%q %s", name, other.hint)
+		}
+	}
+	return fmt.Sprintf("unknown name %q%s", name, didYouMean(name, known))
+}
+
+// names lists what the scope knows besides the language's own functions.
+func (s *exprScope) names() []string {
+	names := slices.Sorted(maps.Keys(s.vars))
+	names = append(names, s.captures...)
+	for _, f := range exprFunctions(s.place) {
+		if !strings.HasPrefix(f.Name, " ") {
+			names = append(names, f.Name)
+		}
+	}
+	if s.place == inResponse {
+		names = append(names, "status", "body", "duration")
+	}
+	return names
+}
+
+// recognize looks for the forms that need no VM, and for raw.
+func (e *expression) recognize(n ast.Node, scope *exprScope) {
+	call, ok := n.(*ast.CallNode)
+	if !ok {
+		return
+	}
+	callee, ok := call.Callee.(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	if callee.Value == "raw" && scope.place == inTarget && len(call.Arguments) == 1 {
+		e.raw = true
+		return
+	}
+	if callee.Value != "randint" || scope.place == inWeight || len(call.Arguments) != 2 {
+		return
+	}
+	lo, ok1 := asOperand(call.Arguments[0], scope)
+	hi, ok2 := asOperand(call.Arguments[1], scope)
+	if ok1 && ok2 {
+		e.draw, e.lo, e.hi = true, lo, hi
+	}
+}
+
+func asOperand(n ast.Node, scope *exprScope) (operand, bool) {
+	switch n := n.(type) {
+	case *ast.IntegerNode:
+		return operand{value: n.Value}, true
+	case *ast.UnaryNode:
+		if i, ok := n.Node.(*ast.IntegerNode); ok && n.Operator == "-" {
+			return operand{value: -i.Value}, true
+		}
+	case *ast.IdentifierNode:
+		_, ok := scope.vars[n.Value].(int)
+		return operand{name: n.Value}, ok
+	}
+	return operand{}, false
+}
+
+// patcher prepares an expression's tree: it hands the evaluation's state to the
+// functions that need it, makes each turn of a loop and each joined text count
+// against the budget, and finds what the expression depends on.
+type patcher struct {
+	scope *exprScope
+	expr  *expression
+	err   *exprError
+}
+
+// Visit implements the compiler's visitor; children come before parents.
+func (p *patcher) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.IdentifierNode:
+		p.identifier(node, n)
+	case *ast.CallNode:
+		p.call(n)
+	case *ast.BuiltinNode:
+		if n.Name == "now" {
+			p.expr.pure = false
+		}
+	case *ast.PredicateNode:
+		n.Node = p.charged(stepName, n.Node)
+	case *ast.BinaryNode:
+		if n.Operator == "+" && n.Type().Kind() != reflect.Int && n.Type().Kind() != reflect.Float64 {
+			sum := p.charged(textName, n)
+			sum.SetLocation(n.Location())
+			*node = sum
+		}
+	}
+}
+
+func (p *patcher) identifier(node *ast.Node, n *ast.IdentifierNode) {
+	if d, ok := hiddenDuration(n.Value); ok {
+		ast.Patch(node, &ast.ConstantNode{Value: d})
+		return
+	}
+	switch {
+	case n.Value == "$env":
+		p.fail(n, "$env is not available: name the variable itself")
+	case slices.Contains(p.scope.captures, n.Value):
+		p.expr.pure = false
+	case p.scope.place == inResponse && n.Value == "body":
+		p.expr.pure, p.expr.needBody, p.expr.bodyText = false, true, true
+	case p.scope.place == inResponse && (n.Value == "status" || n.Value == "duration"):
+		p.expr.pure = false
+	}
+}
+
+func (p *patcher) call(n *ast.CallNode) {
+	callee, ok := n.Callee.(*ast.IdentifierNode)
+	if !ok {
+		return
+	}
+	if callee.Value == "raw" && p.scope.place == inTarget && !p.expr.raw {
+		p.fail(n, "raw() must be the whole of a ${…}, not a part of it")
+	}
+	for _, f := range exprFunctions(p.scope.place) {
+		if f.Name == callee.Value {
+			n.Arguments = append([]ast.Node{&ast.IdentifierNode{Value: stateName}}, n.Arguments...)
+			if !slices.Contains(pureFunctions(), f.Name) {
+				p.expr.pure = false
+			}
+			break
+		}
+	}
+	if p.scope.place != inResponse || len(n.Arguments) != 2 {
+		return
+	}
+	switch callee.Value {
+	case "json":
+		p.expr.needBody = true
+		p.constant(n, func(s string) (any, error) { return parseJSONPath(s) })
+	case "regexp":
+		p.expr.needBody = true
+		p.constant(n, func(s string) (any, error) { return regexp.Compile(s) })
+	}
+}
+
+// constant parses a literal argument when the file is loaded.
+func (p *patcher) constant(n *ast.CallNode, parse func(string) (any, error)) {
+	arg, ok := n.Arguments[1].(*ast.StringNode)
+	if !ok {
+		return
+	}
+	v, err := parse(arg.Value)
+	if err != nil {
+		p.fail(arg, err.Error())
+		return
+	}
+	ast.Patch(&n.Arguments[1], &ast.ConstantNode{Value: v})
+}
+
+// charged wraps a node in a call that counts it against the budget.
+func (p *patcher) charged(function string, n ast.Node) *ast.CallNode {
+	call := &ast.CallNode{
+		Callee:    &ast.IdentifierNode{Value: function},
+		Arguments: []ast.Node{&ast.IdentifierNode{Value: stateName}, n},
+	}
+	call.SetLocation(n.Location())
+	return call
+}
+
+func (p *patcher) fail(n ast.Node, message string) {
+	if p.err == nil {
+		p.err = &exprError{offset: n.Location().From, message: message}
+	}
+}
+
+// reservedNames are those that a variable or a capture cannot have, because
+// expressions already give them a meaning.
+func reservedNames() []string {
+	names := []string{
+		"in", "or", "and", "not", "let", "if", "else", "true", "false", "nil", "null",
+		"matches", "contains", "startsWith", "endsWith", "status", "body", "duration",
+	}
+	for _, place := range []exprPlace{inTarget, inResponse} {
+		for _, f := range exprFunctions(place) {
+			names = append(names, f.Name)
+		}
+	}
+	for _, f := range builtin.Builtins {
+		names = append(names, f.Name)
+	}
+	return names
+}

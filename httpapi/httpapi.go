@@ -1,0 +1,118 @@
+// Package httpapi is the HTTP API of a [loadgen.Manager]: it starts, changes, stops
+// and lists jobs. Clients of the Python load generator that came before work with
+// it unchanged.
+//
+//	api := httpapi.New(manager, httpapi.WithTarget("http://toxi:{port}"))
+//	mux.Handle("/", api)
+//
+// An [API] is an [http.Handler] for any program to mount, also under a prefix with
+// [http.StripPrefix]. These are its routes; the method behind each says what it
+// takes and gives, and docs/openapi.yaml has it all for machines:
+//
+//	POST   /api/start         [API.Start]
+//	POST   /api/update        [API.Update]
+//	POST   /api/stop          [API.Stop]
+//	GET    /api/stop?job=     [API.Stop]
+//	GET    /api/list          [API.List]
+//	GET    /api/scenarios     [API.Scenarios]
+//	GET    /api/splays        [API.Splays]
+//	GET    /api/stats         [API.Stats]
+//	GET    /api/jobs          [API.Jobs]
+//	GET    /api/jobs/{name}   [API.Job]
+//	DELETE /api/jobs/{name}   [API.Remove]
+//	GET    /healthz           {"status":"ok"}
+//
+// What is wrong with a request is told by an [Error]. Another transport, such as a
+// socket, gets the same calls from [API.Call].
+package httpapi
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"sync"
+
+	"github.com/julienschmidt/httprouter"
+
+	"github.com/opbeans/loadgen"
+)
+
+// Limits of what the API takes.
+const (
+	MaxBody = 1 << 20 // bytes of a request's body
+	MaxJobs = 1000    // jobs that exist, beyond which the API makes no new ones
+)
+
+// DefaultTarget is where jobs that are started by port lead, unless [WithTarget]
+// says otherwise.
+const DefaultTarget = "http://localhost:{port}"
+
+// API serves a Manager over HTTP. It is safe for concurrent use. It needs no
+// closing, and does not close its Manager.
+type API struct {
+	m       *loadgen.Manager
+	target  string
+	origins []origin
+	log     *slog.Logger
+	router  *httprouter.Router
+
+	mu   sync.Mutex // serialises changes of jobs through this API
+	held map[string]*held
+}
+
+// Option configures an API.
+type Option func(*API)
+
+// WithTarget sets the base URL of jobs that are started by port: {port} in it
+// stands for the port. Default: [DefaultTarget].
+func WithTarget(template string) Option { return func(a *API) { a.target = template } }
+
+// WithOrigins sets the origins whose pages may use the API from a browser, for
+// instance "http://example.com:9000". A port of * stands for any port or none, and
+// the origin * for any origin. Without this option these are localhost, 127.0.0.1
+// and [::1] on any port. Pages that come from the API's own address may always.
+func WithOrigins(origins ...string) Option {
+	return func(a *API) {
+		a.origins = nil
+		for _, o := range origins {
+			a.origins = append(a.origins, parseOrigin(o))
+		}
+	}
+}
+
+// WithLogger logs errors that are the API's own fault. Default: none is logged.
+func WithLogger(logger *slog.Logger) Option { return func(a *API) { a.log = logger } }
+
+// New returns the API of a Manager.
+func New(m *loadgen.Manager, opts ...Option) *API {
+	a := &API{m: m, target: DefaultTarget, log: slog.New(slog.DiscardHandler), held: map[string]*held{}}
+	WithOrigins(
+		"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*",
+		"https://localhost:*", "https://127.0.0.1:*", "https://[::1]:*",
+	)(a)
+	for _, opt := range opts {
+		opt(a)
+	}
+	a.router = a.newRouter()
+	return a
+}
+
+// ServeHTTP answers a request.
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.refuse(w, a.panicked(p))
+		}
+	}()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	a.allowOrigin(h, r)
+	a.router.ServeHTTP(w, r)
+}
+
+// panicked is the error for a panic, which is a mistake in this program.
+func (a *API) panicked(p any) *Error {
+	a.log.Error("a call of the API panicked", "panic", p, "stack", string(debug.Stack()))
+	return internalError()
+}

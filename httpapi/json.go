@@ -1,0 +1,160 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxNumberLen bounds the text of a number, which listings echo.
+const maxNumberLen = 64
+
+// readObject reads a body that is one JSON object. Numbers stay as they are
+// spelled. A key that is there twice, at any depth, is an error: one of the two
+// would silently not count.
+func readObject(body json.RawMessage) (map[string]json.RawMessage, error) {
+	var object map[string]json.RawMessage
+	body = bytes.TrimSpace(body)
+	switch {
+	case len(body) == 0:
+		return nil, badRequest(CodeBadJSON, "", `a body is required, for instance {"job":"opbeans-python","port":"8000"}`)
+	case !utf8.Valid(body):
+		return nil, badRequest(CodeBadJSON, "", "the body must be UTF-8")
+	case body[0] != '{' && json.Valid(body):
+		return nil, badRequest(CodeBadJSON, "", `the body must be a JSON object like {"job":"opbeans-python"}, not %s`, cut(string(body)))
+	}
+	if err := json.Unmarshal(body, &object); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: %v, at byte %d", err, syntax.Offset)
+		}
+		return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: %v", err)
+	}
+	if key, twice := duplicateKey(body); twice {
+		return nil, badRequest(CodeBadJSON, cut(key), "the body has %q twice", cut(key))
+	}
+	return object, nil
+}
+
+// duplicateKey finds a key that an object of a valid JSON text has twice.
+func duplicateKey(body []byte) (string, bool) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	type level struct {
+		keys  map[string]bool // nil in an array
+		value bool            // the next token of the object is a value
+	}
+	var levels []level
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) || err != nil {
+			return "", false
+		}
+		var top *level
+		if len(levels) > 0 {
+			top = &levels[len(levels)-1]
+		}
+		switch token {
+		case json.Delim('}'), json.Delim(']'):
+			levels = levels[:len(levels)-1]
+			continue
+		}
+		if top != nil && top.keys != nil && !top.value {
+			key, _ := token.(string)
+			if top.keys[key] {
+				return key, true
+			}
+			top.keys[key], top.value = true, true
+			continue
+		}
+		if top != nil {
+			top.value = false
+		}
+		switch token {
+		case json.Delim('{'):
+			levels = append(levels, level{keys: map[string]bool{}})
+		case json.Delim('['):
+			levels = append(levels, level{})
+		}
+	}
+}
+
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
+
+// text is what a JSON string holds, or a number as it is spelled.
+func text(raw json.RawMessage) (string, bool) {
+	var s string
+	if json.Unmarshal(raw, &s) == nil {
+		return s, true
+	}
+	var n json.Number
+	if json.Unmarshal(raw, &n) == nil {
+		return n.String(), len(n) <= maxNumberLen
+	}
+	return "", false
+}
+
+// number reads a number, or text that holds one, from least to most.
+func number(raw json.RawMessage, least, most float64) (float64, error) {
+	s, ok := text(raw)
+	if ok && len(s) <= maxNumberLen && s != "" && strings.Trim(s, "0123456789+-.eE") == "" {
+		if x, err := strconv.ParseFloat(s, 64); err == nil && x >= least && x <= most {
+			return math.Abs(x), nil // -0 is 0
+		}
+	}
+	return 0, fmt.Errorf("must be a number from %s to %s, not %s", plain(least), plain(most), cut(string(raw)))
+}
+
+func plain(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
+
+// cut bounds what a message quotes.
+func cut(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// didYouMean suggests the nearest of some names, as text to append, or "".
+func didYouMean(name string, names []string) string {
+	fold := func(s string) string {
+		return strings.ToLower(strings.NewReplacer("_", "", "-", "", " ", "").Replace(s))
+	}
+	best, at := "", 3
+	for _, n := range names {
+		if d := distance(fold(cut(name)), fold(n)); d < at && d < len(n)/2 {
+			best, at = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// distance counts the letters to insert, delete or replace to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}

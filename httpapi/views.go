@@ -1,0 +1,189 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+
+	"github.com/opbeans/loadgen"
+)
+
+// Snapshot is a [loadgen.Snapshot] in JSON.
+type Snapshot struct {
+	*loadgen.Snapshot
+	Elapsed float64 `json:"elapsed_s"` // seconds
+}
+
+// Stats is what [API.Stats] gives.
+type Stats struct {
+	Jobs []Snapshot `json:"jobs"` // by name
+}
+
+// Job is what [API.Job] gives.
+type Job struct {
+	Name string `json:"job"`
+	loadgen.Status
+	Config   loadgen.JobConfig    `json:"config"`
+	History  []loadgen.Transition `json:"history"`
+	Snapshot *Snapshot            `json:"snapshot,omitempty"`
+}
+
+// Jobs is what [API.Jobs] gives.
+type Jobs struct {
+	Jobs []Job `json:"jobs"` // by name
+}
+
+// Health is the answer of /healthz.
+type Health struct {
+	Status string `json:"status"`
+}
+
+// Stats gives the statistics so far of every job; of one that has ended, the final
+// ones.
+func (a *API) Stats() Stats {
+	s := Stats{Jobs: []Snapshot{}}
+	for _, j := range a.m.List() {
+		s.Jobs = append(s.Jobs, *snapshot(j))
+	}
+	return s
+}
+
+// Jobs describes every job, without statistics.
+func (a *API) Jobs() Jobs {
+	s := Jobs{Jobs: []Job{}}
+	for _, j := range a.m.List() {
+		s.Jobs = append(s.Jobs, view(j))
+	}
+	return s
+}
+
+// Job describes one job: its state, since when and why, its revision, the
+// configuration in force with defaults filled in (and with what a URL or a header
+// has of passwords), the states that it has been in, and its statistics. The error
+// is an [*Error].
+func (a *API) Job(name string) (Job, error) {
+	j, err := a.get(name)
+	if err != nil {
+		return Job{}, err
+	}
+	v := view(j)
+	v.Snapshot = snapshot(j)
+	return v, nil
+}
+
+// Remove forgets a job that is pending or has ended, with its statistics. While the
+// job runs the error's code is [CodeJobRunning]. The error is an [*Error].
+func (a *API) Remove(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	j, err := a.get(name)
+	if err != nil {
+		return err
+	}
+	if err := a.m.Remove(j.Name()); err != nil {
+		return toError(err)
+	}
+	delete(a.held, j.Name())
+	return nil
+}
+
+func view(j *loadgen.Job) Job {
+	return Job{Name: j.Name(), Status: j.Status(), Config: j.Config(), History: j.History()}
+}
+
+func snapshot(j *loadgen.Job) *Snapshot {
+	s := j.Snapshot()
+	return &Snapshot{Snapshot: s, Elapsed: s.Elapsed.Seconds()}
+}
+
+// The names of the calls of [API.Call].
+const (
+	callStart     = "start"
+	callUpdate    = "update"
+	callStop      = "stop"
+	callList      = "list"
+	callScenarios = "scenarios"
+	callSplays    = "splays"
+	callStats     = "stats"
+	callJobs      = "jobs"
+	callJob       = "job"
+	callRemove    = "remove"
+	callHealth    = "health"
+)
+
+// Call does one call by its name, for a transport other than HTTP: start and update
+// with the body of [API.Start]; stop, job and remove with {"job": NAME}; list,
+// scenarios, splays, stats, jobs and health without a body. The result can be
+// written as JSON. The error is an [*Error]; Call does not panic.
+func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (result any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			result, err = nil, a.panicked(p)
+		}
+	}()
+	switch name {
+	case callStart:
+		return done(a.Start(ctx, body))
+	case callUpdate:
+		return done(a.Update(ctx, body))
+	case callStop, callJob, callRemove:
+		return a.callJob(name, body)
+	case callList:
+		return a.List(), nil
+	case callScenarios:
+		return a.Scenarios(), nil
+	case callSplays:
+		return a.Splays(), nil
+	case callStats:
+		return a.Stats(), nil
+	case callJobs:
+		return a.Jobs(), nil
+	case callHealth:
+		return Health{Status: "ok"}, nil
+	}
+	return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Message: "there is no call " + cut(name)}
+}
+
+// callJob does the calls that need only the name of a job.
+func (a *API) callJob(name string, body json.RawMessage) (any, error) {
+	object, err := readObject(body)
+	if err != nil {
+		return nil, err
+	}
+	invalid := &loadgen.ValidationError{}
+	job := readJob(object, invalid)
+	if err := unknownKey(object, nil); err != nil {
+		return nil, err
+	}
+	if len(invalid.Fields) > 0 {
+		return nil, toError(invalid)
+	}
+	switch name {
+	case callStop:
+		return done(a.Stop(job))
+	case callRemove:
+		return done(a.Remove(job))
+	}
+	v, err := a.Job(job)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// done is the result of a call that has nothing to tell: {}.
+func done(err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return struct{}{}, nil
+}
+
+// own returns a configuration that shares no map with cfg.
+func own(cfg loadgen.JobConfig) loadgen.JobConfig {
+	cfg.Variables = maps.Clone(cfg.Variables)
+	cfg.Weights = maps.Clone(cfg.Weights)
+	cfg.Headers = maps.Clone(cfg.Headers)
+	return cfg
+}

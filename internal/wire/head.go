@@ -1,0 +1,245 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// MaxHead is the largest head of a response, and the largest trailer.
+	MaxHead = 256 << 10
+
+	bufferSize = 4 << 10  // enough for most heads, and for bodies of most APIs
+	drainSize  = 16 << 10 // what large bodies are dropped through
+	maxInterim = 10       // 1xx responses before a final one
+)
+
+// A ProtocolError says what a response has that HTTP/1.1 does not allow, or the
+// limits do not.
+type ProtocolError string
+
+// Error returns what was wrong.
+func (e ProtocolError) Error() string { return string(e) }
+
+func malformed(format string, args ...any) error {
+	const most = 200
+	msg := fmt.Sprintf("malformed HTTP response: "+format, args...)
+	if len(msg) > most {
+		msg = msg[:most]
+	}
+	return ProtocolError(msg)
+}
+
+// Reader reads responses, one after the other, and owns the buffers that this takes.
+// Its zero value is ready for Reset. It is not safe for concurrent use.
+type Reader struct {
+	// Header is the head of the response.
+	Header fasthttp.ResponseHeader
+	// Status is the status of the response.
+	Status int
+
+	src   io.Reader
+	br    *bufio.Reader // small, or a larger one for a head that needs it
+	small *bufio.Reader
+	drain []byte
+
+	max     int64 // bytes of a body
+	got     int64 // bytes of this body so far
+	left    int64 // bytes that can be read before the framing has to be looked at
+	framing framing
+	close   bool // the connection ends with this response
+	done    bool // the response was read to its end
+}
+
+type framing uint8
+
+const (
+	framedByLength framing = iota
+	framedByChunks
+	framedByClose
+)
+
+// Reset makes r read from src, with bodies of max bytes at most. Nil lets go of the
+// source, while the head read last stays readable.
+func (r *Reader) Reset(src io.Reader, max int64) {
+	r.src, r.max = src, min(max, math.MaxInt64-1)
+	if r.small == nil {
+		r.small = bufio.NewReaderSize(src, bufferSize)
+		r.Header.SetNoDefaultContentType(true)
+	} else {
+		r.small.Reset(src)
+	}
+	r.br = r.small
+	r.Status, r.got, r.left, r.close, r.done = 0, 0, 0, false, false
+}
+
+// Large tells whether a response has left r with more memory than is worth keeping.
+func (r *Reader) Large() bool { return r.br != r.small }
+
+// Reusable tells whether the connection can carry another request: the response was
+// read to its end, nothing came after it, and nobody said close.
+func (r *Reader) Reusable() bool { return r.done && !r.close && r.br.Buffered() == 0 }
+
+// ReadHead reads the head of a response. noBody says that the request (HEAD) allows
+// no body. Interim responses are skipped, except that with interim set a 100 is
+// returned, and the next call reads on.
+//
+// The error is a [ProtocolError] or that of the source; io.EOF if the source ended
+// before the first byte, and io.ErrUnexpectedEOF after it. After a timeout, ReadHead
+// can be called again.
+func (r *Reader) ReadHead(noBody, interim bool) error {
+	for range maxInterim {
+		head, err := r.peekHead()
+		if err != nil {
+			return err
+		}
+		before := r.br.Buffered()
+		if err := r.Header.Read(r.br); err != nil {
+			return malformed("%v", err)
+		}
+		if before-r.br.Buffered() != len(head) {
+			return malformed("unclear where the head ends")
+		}
+		switch r.Status = r.Header.StatusCode(); {
+		case r.Status >= 200:
+			return r.frame(head, noBody)
+		case r.Status == fasthttp.StatusSwitchingProtocols:
+			return malformed("switches protocols without being asked to")
+		case r.Status == fasthttp.StatusContinue && interim:
+			return nil
+		}
+	}
+	return malformed("more than %d interim responses", maxInterim)
+}
+
+// peekHead returns a whole head in the buffer.
+func (r *Reader) peekHead() ([]byte, error) {
+	for scanned := 0; ; {
+		b, err := r.br.Peek(r.br.Buffered())
+		if err != nil {
+			return nil, err // cannot be
+		}
+		if err := checkStart(b); err != nil {
+			return nil, err
+		}
+		if end := headEnd(b, scanned); end > 0 {
+			if !bytes.HasSuffix(b[:end], []byte("\r\n\r\n")) {
+				return nil, malformed("lines must end in CR LF")
+			}
+			return b[:end], nil
+		}
+		scanned = max(0, len(b)-2)
+		if len(b) == r.br.Size() {
+			if err := r.grow(b); err != nil {
+				return nil, err
+			}
+		}
+		if _, err := r.br.Peek(len(b) + 1); err != nil {
+			if errors.Is(err, io.EOF) && len(b) > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+	}
+}
+
+// checkStart refuses what cannot become a status line.
+func checkStart(b []byte) error {
+	const start = "HTTP/1."
+	n := min(len(b), len(start))
+	if string(b[:n]) != start[:n] {
+		return malformed("begins with %.20q, not with HTTP/1.x", b)
+	}
+	// fasthttp takes 000 for 200.
+	if len(b) > 9 && (b[8] != ' ' || b[9] < '1' || b[9] > '9') {
+		return malformed("bad status line %.20q", b)
+	}
+	return nil
+}
+
+// headEnd returns where the first empty line of b ends, or 0. Nothing before from
+// needs to be looked at.
+func headEnd(b []byte, from int) int {
+	for {
+		i := bytes.IndexByte(b[from:], '\n')
+		if i < 0 {
+			return 0
+		}
+		from += i + 1
+		switch rest := b[from:]; {
+		case len(rest) > 0 && rest[0] == '\n':
+			return from + 1
+		case len(rest) > 1 && rest[0] == '\r' && rest[1] == '\n':
+			return from + 2
+		}
+	}
+}
+
+// grow takes a larger buffer, with b in it, for the rest of this response.
+func (r *Reader) grow(b []byte) error {
+	if len(b) >= MaxHead {
+		return ProtocolError(fmt.Sprintf("the response's header is larger than %d bytes", MaxHead))
+	}
+	held := bytes.Clone(b)
+	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(held), r.src), min(4*len(b), MaxHead))
+	if _, err := br.Peek(len(held)); err != nil {
+		return err
+	}
+	r.br = br
+	return nil
+}
+
+// frame finds out how the body of the response is delimited.
+func (r *Reader) frame(head []byte, noBody bool) error {
+	r.got, r.left, r.done = 0, 0, false
+	r.close = r.Header.ConnectionClose() || HasToken(r.Header.Peek(fasthttp.HeaderConnection), "close")
+	length := int64(r.Header.ContentLength())
+	switch {
+	case noBody || r.Status == fasthttp.StatusNoContent || r.Status == fasthttp.StatusNotModified:
+		// fasthttp takes a missing length for the end of the connection,
+		// which it is not where there is no body.
+		if r.close && length < 0 {
+			r.close = saysClose(head)
+		}
+		r.framing, r.done = framedByLength, true
+	case length >= 0:
+		if length > r.max {
+			return TooLarge(r.max)
+		}
+		r.framing, r.left, r.done = framedByLength, length, length == 0
+	case length == -1:
+		r.framing = framedByChunks
+	default:
+		r.framing, r.close = framedByClose, true
+	}
+	return nil
+}
+
+// saysClose tells whether a head itself, by a header or its version, ends the
+// connection.
+func saysClose(head []byte) bool {
+	old := bytes.HasPrefix(head, []byte("HTTP/1.0"))
+	for line := range bytes.Lines(head) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if !equalLower(name, "connection") {
+			continue
+		}
+		value = bytes.TrimSpace(value)
+		if HasToken(value, "close") {
+			return true
+		}
+		old = old && !HasToken(value, "keep-alive")
+	}
+	return old
+}
+
+// TooLarge is the error of a body of more than max bytes.
+func TooLarge(max int64) error {
+	return ProtocolError(fmt.Sprintf("the response's body is larger than %d bytes", max))
+}

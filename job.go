@@ -1,0 +1,441 @@
+package loadgen
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// State is where a job is in its life.
+type State string
+
+// The states of a job, and the only ways between them:
+//
+//	from     | to       | when
+//	---------|----------|---------------------------------------------
+//	(none)   | pending  | Manager.Prepare, or first thing in Start
+//	pending  | running  | Manager.Start
+//	running  | stopping | Stop, the end of duration or iterations, abort
+//	stopping | stopped  | all VUs are back, after Stop
+//	stopping | finished | all VUs are back, after the job's own end
+//	stopping | failed   | all VUs are back, after an abort
+//
+// Only a new Start brings an ended job back: as a new Job.
+const (
+	StatePending  State = "pending"
+	StateRunning  State = "running"
+	StateStopping State = "stopping" // no new iterations; running ones have their grace time
+	StateStopped  State = "stopped"  // ended by Stop
+	StateFinished State = "finished" // ended by its duration or number of iterations
+	StateFailed   State = "failed"   // ended by an error
+)
+
+// Active tells whether a job in this state has VUs: it is running or stopping.
+func (s State) Active() bool { return s == StateRunning || s == StateStopping }
+
+// Ended tells whether the state is a last one.
+func (s State) Ended() bool {
+	return s == StateStopped || s == StateFinished || s == StateFailed
+}
+
+// Status is the state of a job, since when, and why.
+type Status struct {
+	State    State     `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Since    time.Time `json:"since"`
+	Revision uint64    `json:"revision"` // counts accepted configurations, from 1
+}
+
+// Transition is one change of a job's state.
+type Transition struct {
+	State  State     `json:"state"`
+	Reason string    `json:"reason,omitempty"`
+	Time   time.Time `json:"time"`
+}
+
+// Job is one scenario running, or having run, against one target. Its methods are
+// safe for concurrent use. After its end a Job keeps its reason and statistics.
+type Job struct {
+	name string
+	m    *Manager
+	rec  *recorder
+	log  *slog.Logger
+
+	plan    atomic.Pointer[plan]
+	drain   atomic.Bool   // over: only what was due before the end still starts
+	halted  atomic.Bool   // nothing starts any more
+	begun   atomic.Uint64 // iterations that were started
+	active  atomic.Int64  // VUs in an iteration
+	idle    atomic.Int64  // VUs that wait for the schedule
+	hard    context.Context
+	cut     context.CancelFunc // ends hard
+	over    chan struct{}      // closed when the job is to end
+	planned chan struct{}      // the plan has changed; for supervise
+	empty   chan struct{}      // closed when over and the last VU is back
+	done    chan struct{}      // closed at the very end
+
+	updating sync.Mutex // serialises updates; before mu
+
+	mu       sync.Mutex
+	cfg      JobConfig
+	scenario *Scenario
+	status   Status
+	history  []Transition
+	outcome  State // what the job will have been when its VUs are back
+	why      string
+	ended    time.Time
+	vus      []*VU  // by number; nil where one has left
+	spawned  uint64 // VUs made so far
+
+	live     atomic.Int64 // VUs that exist; written under mu
+	failures failureLog
+}
+
+func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
+	j := &Job{
+		name: cfg.Name, m: m, cfg: cfg, scenario: scenario,
+		log:     m.env.logger.With("job", cfg.Name),
+		over:    make(chan struct{}),
+		planned: make(chan struct{}, 1),
+		empty:   make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	j.hard, j.cut = context.WithCancel(context.Background())
+	j.status.Revision = 1
+	j.set(StatePending, "")
+	return j
+}
+
+// set enters a state; j is locked, or not yet shared.
+func (j *Job) set(s State, reason string) {
+	now := time.Now()
+	j.status.State, j.status.Reason, j.status.Since = s, reason, now
+	j.history = append(j.history, Transition{State: s, Reason: reason, Time: now})
+}
+
+// publish tells subscribers of the job's present state; j is locked, which keeps
+// the events of a job in order.
+func (j *Job) publish(kind EventKind) {
+	j.m.events.publish(Event{
+		Time: time.Now(), Kind: kind, Job: j.name, Status: j.status, Config: j.cfg.clone(),
+	})
+}
+
+// launch starts a new job.
+func (j *Job) launch(p *plan) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.rec = newRecorder(time.Now(), j.m.watch.sink())
+	p.revision = j.status.Revision
+	if !p.cfg.Rate.IsZero() {
+		p.sched = newSchedule(p.cfg.Rate, p.cfg.RampUp, 0)
+	}
+	j.install(p)
+	j.set(StateRunning, "")
+	j.publish(EventStarted)
+	j.log.Info("job started", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
+		"workers", p.cfg.Workers, "rate", p.cfg.Rate.String(), "seed", p.cfg.Seed)
+	j.populate()
+	go j.supervise()
+}
+
+// install puts a plan in force; j is locked.
+func (j *Job) install(p *plan) {
+	for i := range p.tasks {
+		p.tasks[i].stat = j.rec.task(p.tasks[i].name)
+	}
+	j.plan.Store(p)
+}
+
+// elapsed is the time since the job's start.
+func (j *Job) elapsed() time.Duration { return time.Since(j.rec.start) }
+
+// Name is the job's name.
+func (j *Job) Name() string { return j.name }
+
+// Config returns the configuration in force. Zero fields of the original are
+// filled in with their defaults, Seed among them.
+func (j *Job) Config() JobConfig {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.cfg.clone()
+}
+
+// Scenario is what the job runs; nil while it is pending.
+func (j *Job) Scenario() *Scenario {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.scenario
+}
+
+// Status returns the state, its reason and the revision, all of one moment.
+func (j *Job) Status() Status {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.status
+}
+
+// State is the job's state.
+func (j *Job) State() State { return j.Status().State }
+
+// History returns every state that the job has been in, in order, with time and
+// reason.
+func (j *Job) History() []Transition {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.history)
+}
+
+// Done is closed when the job has ended and none of its VUs is left.
+func (j *Job) Done() <-chan struct{} { return j.done }
+
+// Wait waits for the job to end. It returns nil for a job that was stopped or has
+// finished, an error for one that failed, or the error of ctx if that is done
+// first. A job that was only prepared does not end.
+func (j *Job) Wait(ctx context.Context) error {
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if s := j.Status(); s.State == StateFailed {
+		return fmt.Errorf("loadgen: job %q failed: %s", j.name, s.Reason)
+	}
+	return nil
+}
+
+// Stop ends the job softly and returns at once: no iteration begins any more, those
+// that run have the job's grace time to end, and are interrupted then. Wait, or
+// Done, tells when it is over. Stopping twice, or after the end, changes nothing.
+func (j *Job) Stop() { j.stop(StateStopped, "stopped on request") }
+
+// stop makes the job end, unless it already does.
+func (j *Job) stop(outcome State, reason string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.status.State != StateRunning {
+		return
+	}
+	j.halted.Store(true)
+	j.end(outcome, reason)
+}
+
+// expire ends the job because its duration is over. What was due before that, and
+// could not start for want of a free VU, may still start within the grace time.
+func (j *Job) expire(d time.Duration) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.status.State != StateRunning || j.cfg.end() > d {
+		return // or the end was moved meanwhile
+	}
+	j.drain.Store(true)
+	j.end(StateFinished, fmt.Sprintf("its duration of %s is over", j.cfg.Duration))
+}
+
+// end enters the state stopping; j is locked, and running.
+func (j *Job) end(outcome State, reason string) {
+	j.outcome, j.why = outcome, reason
+	j.set(StateStopping, reason)
+	j.publish(EventStopping)
+	close(j.over)
+	if j.live.Load() == 0 {
+		close(j.empty)
+	}
+	j.wakeAll()
+}
+
+// abort ends the job as failed.
+func (j *Job) abort(err error) { j.stop(StateFailed, cutMessage(err.Error())) }
+
+// interrupt cancels running iterations, if the job is stopping.
+func (j *Job) interrupt() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.status.State != StateStopping {
+		return
+	}
+	j.halted.Store(true)
+	j.cut()
+	for _, vu := range j.vus {
+		if vu != nil {
+			vu.client.interrupt()
+		}
+	}
+	j.wakeAll()
+}
+
+// supervise sees a job through from its start to its end.
+func (j *Job) supervise() {
+	defer j.m.wg.Done()
+	j.untilOver()
+	grace := time.NewTimer(j.plan.Load().cfg.grace())
+	defer grace.Stop()
+	select {
+	case <-j.empty:
+	case <-grace.C:
+		j.interrupt()
+		<-j.empty
+	}
+	j.cut()
+	j.rec.flush()
+	j.finish()
+}
+
+// untilOver returns when the job is to end, which it brings about when its
+// duration is over; meanwhile it keeps samples flowing to observers.
+func (j *Job) untilOver() {
+	var flush <-chan time.Time
+	if j.rec.sink != nil {
+		ticker := time.NewTicker(watchEvery)
+		defer ticker.Stop()
+		flush = ticker.C
+	}
+	end := time.NewTimer(time.Hour)
+	defer end.Stop()
+	for {
+		d := j.plan.Load().cfg.end()
+		left := d - j.elapsed()
+		if left <= 0 {
+			j.expire(d)
+		}
+		end.Reset(max(left, 0))
+		select {
+		case <-j.over:
+			return
+		case <-end.C:
+		case <-j.planned:
+		case <-flush:
+			j.rec.flush()
+		}
+	}
+}
+
+// finish enters the last state.
+func (j *Job) finish() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ended = time.Now()
+	j.set(j.outcome, j.why)
+	j.publish(EventEnded)
+	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
+		"elapsed", j.ended.Sub(j.rec.start).Round(time.Millisecond))
+	close(j.done)
+}
+
+// Update changes a job in place. change edits a copy of its configuration, with
+// defaults filled in, and must not call the job. The result is checked as a whole:
+// if it is faulty, the error lists every fault and nothing has changed. Otherwise
+// it is a new revision, which VUs follow from their next iteration on; workers come
+// and go without disturbing those that stay.
+//
+// The error wraps [ErrJobEnded] if the job is stopping or has ended. An update of a
+// pending job changes what it was prepared with.
+func (j *Job) Update(change func(*JobConfig)) error {
+	j.updating.Lock()
+	defer j.updating.Unlock()
+	j.mu.Lock()
+	cfg, scenario, state := j.cfg.clone(), j.scenario, j.status.State
+	j.mu.Unlock()
+	if state.Ended() || state == StateStopping {
+		return fmt.Errorf("%w: %q", ErrJobEnded, j.name)
+	}
+	before := cfg
+	change(&cfg)
+	if cfg.Name != j.name {
+		return faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}.err()
+	}
+	switch {
+	case cfg.Scenario != before.Scenario:
+		scenario = nil
+	case cfg.ScenarioName != before.ScenarioName:
+		cfg.Scenario, scenario = nil, nil // another name takes the place of the value
+	case cfg.reload:
+		scenario = nil
+	}
+	cfg.reload = false
+	if state == StatePending {
+		return j.updatePending(cfg)
+	}
+	scenario, p, err := j.m.compile(cfg, scenario)
+	if err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.status.State != StateRunning {
+		return fmt.Errorf("%w: %q", ErrJobEnded, j.name)
+	}
+	p.sched = j.reschedule(p)
+	j.status.Revision++
+	p.revision = j.status.Revision
+	j.cfg, j.scenario = p.cfg, scenario
+	j.install(p)
+	j.publish(EventUpdated)
+	j.log.Info("job updated", "revision", p.revision, "workers", p.cfg.Workers,
+		"rate", p.cfg.Rate.String(), "delay", p.cfg.Delay, "scenario", p.cfg.ScenarioName)
+	j.populate()
+	j.wakeAll()
+	select {
+	case j.planned <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (j *Job) updatePending(cfg JobConfig) error {
+	if err := present(cfg.check()).err(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.cfg = cfg.clone()
+	j.status.Revision++
+	j.publish(EventUpdated)
+	return nil
+}
+
+// reschedule returns the schedule of a new plan: the one in use, if the rate stays.
+func (j *Job) reschedule(p *plan) *schedule {
+	if p.cfg.Rate.IsZero() {
+		return nil
+	}
+	old := j.plan.Load().sched
+	switch {
+	case old == nil:
+		return newSchedule(p.cfg.Rate, 0, j.elapsed())
+	case old.rate == p.cfg.Rate:
+		return old
+	}
+	return old.replace(p.cfg.Rate, j.elapsed())
+}
+
+// Snapshot returns the statistics so far; of an ended job, the final ones. Of a
+// pending job they are empty. It stops no VU, and costs the same however many there
+// are.
+func (j *Job) Snapshot() *Snapshot {
+	now := time.Now()
+	s := &Snapshot{Job: j.name, Time: now, Totals: newTotals(), Tasks: []TaskSnapshot{}}
+	j.mu.Lock()
+	s.State, s.Reason, s.Revision = j.status.State, j.status.Reason, j.status.Revision
+	s.Workers, s.Seed, s.VUs = j.cfg.Workers, j.cfg.Seed, int(j.live.Load())
+	if !j.ended.IsZero() {
+		now = j.ended
+	}
+	rec := j.rec
+	j.mu.Unlock()
+	if rec == nil {
+		return s
+	}
+	s.Active = int(j.active.Load())
+	s.Started = rec.start
+	s.Elapsed = now.Sub(rec.start)
+	s.Totals, s.Tasks, s.Recent = rec.snapshot(s.Elapsed)
+	if s.State.Ended() {
+		s.Recent = Recent{}
+	}
+	return s
+}

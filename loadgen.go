@@ -1,0 +1,374 @@
+// Package loadgen generates HTTP load from Go.
+//
+// A [Scenario] is a weighted set of tasks, written in Go or read from YAML. A
+// [Manager] runs scenarios as jobs: each [Job] drives one target with a number of
+// virtual users (VUs), by a fixed delay between iterations (closed model) or at a
+// fixed rate (open model), and keeps statistics of fixed size, however long it runs.
+// A running job can be changed in place: workers, delay, rate, weights, variables,
+// target and scenario take effect without a restart.
+//
+//	m := loadgen.New()
+//	defer m.Close()
+//	shop := loadgen.NewScenario("shop").
+//		Task("home", 3, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/") }).
+//		Task("cart", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/cart") })
+//	job, err := m.Start(ctx, loadgen.JobConfig{
+//		Name: "shop", Scenario: shop, BaseURL: "http://localhost:8000",
+//		Workers: 10, Delay: 100 * time.Millisecond, Duration: time.Minute,
+//	})
+//	if err != nil {
+//		return err
+//	}
+//	err = job.Wait(ctx)
+//	fmt.Println(job.Snapshot().Response.P99())
+//
+// [Run] does the same for one job in one call.
+//
+// # Two latencies
+//
+// Service time is measured for each request, from the request sent to the response
+// read. Response time is measured for each iteration, from the moment it was due to
+// its end. In the open model the due times come from the rate alone, so that
+// response time counts the wait that a slow target causes to those behind it
+// (no coordinated omission); service time shows what the server did.
+//
+// # Concurrency
+//
+// A Manager and its jobs may be used from any goroutine. A VU belongs to the task
+// that it is given to. A Snapshot is a copy.
+package loadgen
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"sync"
+)
+
+// environment is what the options of New set up, shared by all jobs.
+type environment struct {
+	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
+	tls       *tls.Config
+	logger    *slog.Logger
+	lookupEnv func(string) (string, bool)
+	catalogue *Catalogue
+	observers []Observer
+}
+
+// Option configures a Manager. The order of options does not matter, except that
+// those which add to a list add in their order.
+type Option func(*environment)
+
+// WithScenarios adds folders of YAML files to the catalogue. Where two hold a
+// scenario of the same name, the later folder's is used. Folders are read when
+// asked for, so that a new or changed file counts at the next start.
+func WithScenarios(folders ...fs.FS) Option {
+	return func(e *environment) { e.catalogue = NewCatalogue(append(e.catalogue.folders, folders...)...) }
+}
+
+// WithDialContext replaces the network: every connection of every job is made
+// with it. It must be safe for concurrent use.
+func WithDialContext(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return func(e *environment) { e.dial = dial }
+}
+
+// WithTLSConfig sets the TLS configuration for https targets. It is copied. The
+// default verifies certificates against the system's roots.
+func WithTLSConfig(config *tls.Config) Option {
+	return func(e *environment) { e.tls = config.Clone() }
+}
+
+// WithLogger makes the Manager log what jobs do: start, update, stop, and failures
+// (rate-limited). Without it nothing is logged.
+func WithLogger(logger *slog.Logger) Option {
+	return func(e *environment) { e.logger = logger }
+}
+
+// WithEnv lets variables that a scenario declares be overridden by an environment,
+// for instance [os.LookupEnv]; a job's own variables win over it. Without it no
+// environment is looked at.
+func WithEnv(lookup func(name string) (string, bool)) Option {
+	return func(e *environment) { e.lookupEnv = lookup }
+}
+
+// WithObserver adds an observer of every measured request of every job.
+func WithObserver(o Observer) Option {
+	return func(e *environment) { e.observers = append(e.observers, o) }
+}
+
+// Manager is a registry of jobs and a catalogue of scenarios. All its methods are
+// safe for concurrent use. A Manager must be closed.
+type Manager struct {
+	env *environment
+
+	mu     sync.Mutex // before a job's mu
+	jobs   map[string]*Job
+	closed bool
+	wg     sync.WaitGroup // jobs that have not ended
+
+	events events
+	watch  *watchers
+}
+
+// New returns a Manager without jobs.
+func New(opts ...Option) *Manager {
+	env := &environment{
+		dial:      (&net.Dialer{}).DialContext,
+		logger:    slog.New(slog.DiscardHandler),
+		lookupEnv: func(string) (string, bool) { return "", false },
+		catalogue: NewCatalogue(),
+	}
+	for _, opt := range opts {
+		opt(env)
+	}
+	return &Manager{env: env, jobs: map[string]*Job{}, watch: watch(env)}
+}
+
+// Start starts a job under its name and returns it while it runs. A job of that
+// name that has ended, or was only prepared, is replaced; one that runs is left
+// alone, and the error is [ErrJobRunning].
+//
+// The error is a [*ValidationError] that lists every fault of cfg, wraps
+// [ErrScenarioNotFound], or says why the scenario cannot be read. ctx bounds the
+// start, not the job.
+func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	scenario, p, err := m.compile(cfg, nil)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	if old := m.jobs[cfg.Name]; old != nil && old.State().Active() {
+		return nil, fmt.Errorf("%w: %q", ErrJobRunning, cfg.Name)
+	}
+	j := newJob(m, p.cfg, scenario)
+	m.jobs[j.name] = j
+	m.wg.Add(1)
+	j.launch(p)
+	return j, nil
+}
+
+// Prepare registers a job without starting it: its state is pending, and what it
+// lacks (a base URL, for instance) may still be missing. Start replaces it. An
+// ended job of the same name is replaced, a running one is left alone.
+func (m *Manager) Prepare(cfg JobConfig) (*Job, error) {
+	if err := present(cfg.check()).err(); err != nil {
+		return nil, err
+	}
+	if cfg.Name == "" {
+		return nil, cfg.Validate()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return nil, ErrClosed
+	}
+	if old := m.jobs[cfg.Name]; old != nil && old.State().Active() {
+		return nil, fmt.Errorf("%w: %q", ErrJobRunning, cfg.Name)
+	}
+	j := newJob(m, cfg.clone(), nil)
+	m.jobs[j.name] = j
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.publish(EventPrepared)
+	return j, nil
+}
+
+// present drops the faults that are only something missing.
+func present(f faults) faults {
+	return slices.DeleteFunc(f, func(e FieldError) bool { return e.Missing })
+}
+
+// compile makes the plan of a config. The scenario is the one that the job already
+// has; without, it is taken from the config, or else looked up.
+func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, error) {
+	f := cfg.check()
+	switch {
+	case scenario != nil:
+	case cfg.Scenario != nil:
+		scenario = cfg.Scenario.clone()
+	case cfg.ScenarioName != "":
+		var err error
+		if scenario, err = m.env.catalogue.Load(cfg.ScenarioName); err != nil {
+			if !errors.Is(err, ErrScenarioNotFound) {
+				return nil, nil, err
+			}
+			if len(f) == 0 {
+				return nil, nil, err
+			}
+			f.add("scenario", "%v", err)
+		}
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = randomSeed()
+	}
+	p := &plan{cfg: cfg.withDefaults()}
+	if scenario != nil {
+		b, bf := scenario.bind(&p.cfg, m.env.lookupEnv)
+		f = append(f, bf...)
+		p.take(b)
+	}
+	if err := f.err(); err != nil {
+		return nil, nil, err
+	}
+	var err error
+	if p.base, err = url.Parse(cfg.BaseURL); err != nil {
+		return nil, nil, err // cannot be: check has parsed it
+	}
+	if p.target, err = newTarget(&p.cfg, p.base, m.env); err != nil {
+		return nil, nil, err
+	}
+	return scenario, p, nil
+}
+
+// Get returns the job of a name, or an error that wraps [ErrJobNotFound].
+func (m *Manager) Get(name string) (*Job, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if j := m.jobs[name]; j != nil {
+		return j, nil
+	}
+	return nil, fmt.Errorf("%w: %q", ErrJobNotFound, name)
+}
+
+// List returns all jobs, running or not, by name.
+func (m *Manager) List() []*Job {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.SortedFunc(maps.Values(m.jobs), func(a, b *Job) int { return cmp.Compare(a.name, b.name) })
+}
+
+// Update changes a job in place; see [Job.Update]. The error wraps
+// [ErrJobNotFound] if there is none of that name.
+func (m *Manager) Update(ctx context.Context, name string, change func(*JobConfig)) (*Job, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	j, err := m.Get(name)
+	if err != nil {
+		return nil, err
+	}
+	return j, j.Update(change)
+}
+
+// Stop asks a job to stop; see [Job.Stop]. The error wraps [ErrJobNotFound] if
+// there is none of that name; stopping one that has ended is fine.
+func (m *Manager) Stop(name string) error {
+	j, err := m.Get(name)
+	if err != nil {
+		return err
+	}
+	j.Stop()
+	return nil
+}
+
+// Remove forgets a job that is pending or has ended. The error wraps
+// [ErrJobRunning] while it runs, or [ErrJobNotFound].
+func (m *Manager) Remove(name string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	j := m.jobs[name]
+	if j == nil {
+		return fmt.Errorf("%w: %q", ErrJobNotFound, name)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.status.State.Active() {
+		return fmt.Errorf("%w: stop %q first", ErrJobRunning, name)
+	}
+	delete(m.jobs, name)
+	j.publish(EventRemoved)
+	return nil
+}
+
+// Wait returns nil when every job that was started has ended, or the error of ctx
+// when that is done first.
+func (m *Manager) Wait(ctx context.Context) error {
+	for _, j := range m.List() {
+		if j.State() == StatePending {
+			continue
+		}
+		select {
+		case <-j.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// Shutdown closes the Manager softly: it takes no more jobs, stops those that run,
+// and gives their iterations until ctx is done, or until the job's grace time has
+// passed, to end. It returns when all is at rest: nil, or the error of ctx if that
+// had cut iterations short.
+func (m *Manager) Shutdown(ctx context.Context) error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	for _, j := range m.List() {
+		j.stop(StateStopped, "the service is shutting down")
+	}
+	err := m.Wait(ctx)
+	m.Close()
+	return err
+}
+
+// Close ends the Manager and every job at once: running iterations are interrupted,
+// whatever grace time they would have. It returns when no goroutine of the Manager
+// is left, which needs tasks written in Go to heed their context. Closing twice is
+// fine. Jobs stay readable.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	for _, j := range m.List() {
+		j.stop(StateStopped, "the manager was closed")
+		j.interrupt()
+	}
+	m.wg.Wait()
+	m.watch.close()
+	m.events.close()
+}
+
+// Catalogue returns the catalogue of scenarios.
+func (m *Manager) Catalogue() *Catalogue { return m.env.catalogue }
+
+// Missed is the number of samples that observers missed because they were slow.
+func (m *Manager) Missed() uint64 { return m.watch.missed.Load() }
+
+// Run runs one job to its end and returns its statistics: for tests and small
+// programs. When ctx is done the job is stopped, with its grace time, and the
+// error is that of ctx; if the job failed, the error says why. The snapshot is
+// valid also then, unless the job could not start.
+func Run(ctx context.Context, cfg JobConfig, opts ...Option) (*Snapshot, error) {
+	if cfg.Name == "" {
+		cfg.Name = "run"
+	}
+	m := New(opts...)
+	defer m.Close()
+	j, err := m.Start(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { j.stop(StateStopped, "the context is done") })
+	defer stop()
+	err = j.Wait(context.WithoutCancel(ctx))
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return j.Snapshot(), err
+}

@@ -1,0 +1,75 @@
+package loadgen
+
+import (
+	crand "crypto/rand"
+	"encoding/binary"
+	"math/rand/v2"
+	"net/url"
+	"slices"
+	"sort"
+)
+
+// plan is one revision of a job, ready to run: nothing in it changes, so that all
+// VUs share it. A VU takes the newest plan at the start of each iteration.
+type plan struct {
+	revision uint64
+	cfg      JobConfig // with defaults filled in; read only
+	base     *url.URL
+	target   *target
+	vars     map[string]any // by name, both names of an alias; read only
+	tasks    []planTask
+	sums     []float64 // sums[i] is the weight of tasks[0..i] together
+	sched    *schedule // of the open model; nil in the closed one
+}
+
+// take makes the tasks of a bound scenario those of the plan.
+func (p *plan) take(b bound) {
+	p.vars = b.vars
+	var sum float64
+	for _, t := range b.tasks {
+		sum += t.weight
+		p.tasks = append(p.tasks, planTask{name: t.name, run: t.run})
+		p.sums = append(p.sums, sum)
+	}
+}
+
+// limit is the number of VUs that may exist under the plan.
+func (p *plan) limit() int {
+	if p.sched != nil {
+		return p.cfg.MaxWorkers
+	}
+	return p.cfg.Workers
+}
+
+// planTask is a task that can be picked.
+type planTask struct {
+	name string
+	run  TaskFunc
+	stat int32 // its number in the recorder
+}
+
+// pick draws a task by weight.
+func (p *plan) pick(r *rand.Rand) *planTask {
+	if len(p.tasks) == 1 {
+		return &p.tasks[0]
+	}
+	x := r.Float64() * p.sums[len(p.sums)-1]
+	i := sort.Search(len(p.sums), func(i int) bool { return p.sums[i] > x })
+	return &p.tasks[min(i, len(p.tasks)-1)]
+}
+
+// randomSeed draws a seed that is not zero, and that survives JSON readers which
+// know only floating point.
+func randomSeed() uint64 {
+	var b [8]byte
+	_, _ = crand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])>>12 | 1
+}
+
+// clone returns a copy of s that later additions to s do not reach.
+func (s *Scenario) clone() *Scenario {
+	c := *s
+	c.variables = slices.Clone(s.variables)
+	c.tasks = slices.Clone(s.tasks)
+	return &c
+}

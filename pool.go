@@ -1,0 +1,266 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+)
+
+// populate makes the number of VUs that the plan begins with exist; j is locked.
+// Those beyond it leave by themselves after their iteration.
+func (j *Job) populate() {
+	p := j.plan.Load()
+	for id := range p.cfg.Workers {
+		if id == len(j.vus) {
+			j.vus = append(j.vus, nil)
+		}
+		if j.vus[id] == nil {
+			j.spawn(id)
+		}
+	}
+}
+
+// spawn starts the VU of a free number; j is locked.
+func (j *Job) spawn(id int) {
+	p := j.plan.Load()
+	vu := &VU{
+		id: id, job: j, plan: p, ctx: j.hard,
+		stripe:    j.rec.stripe(id),
+		wake:      make(chan struct{}, 1),
+		freeSince: j.elapsed(),
+	}
+	// A VU that takes the place of one that has left draws other values.
+	stream := uint64(id)
+	if j.spawned > uint64(id) {
+		stream |= (j.spawned - uint64(id)) << 32
+	}
+	j.spawned++
+	vu.rand = rand.New(rand.NewPCG(p.cfg.Seed, stream))
+	vu.client = newClient(vu)
+	if p.sched == nil && p.cfg.RampUp > 0 {
+		vu.freeSince = max(vu.freeSince, spread(p.cfg.RampUp, id, p.cfg.Workers))
+	}
+	j.vus[id] = vu
+	j.live.Add(1)
+	go vu.loop()
+}
+
+// spread is when VU id of n begins, if they begin evenly over a time.
+func spread(over time.Duration, id, n int) time.Duration {
+	whole, rest := over/time.Duration(n), over%time.Duration(n)
+	return whole*time.Duration(id) + rest*time.Duration(id)/time.Duration(n)
+}
+
+// grow adds one VU to a job with a rate, unless it has all it may have.
+func (j *Job) grow() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	p := j.plan.Load()
+	if j.halted.Load() || p.sched == nil {
+		return
+	}
+	for id, vu := range j.vus {
+		if vu == nil && id < p.limit() {
+			j.spawn(id)
+			return
+		}
+	}
+	if id := len(j.vus); id < p.limit() {
+		j.vus = append(j.vus, nil)
+		j.spawn(id)
+	}
+}
+
+// leave takes a VU out of the job. It is refused if the VU wanted to leave because
+// there were too many, and an update has called for it again.
+func (j *Job) leave(vu *VU, retire bool) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if retire && vu.id < j.plan.Load().limit() {
+		return false
+	}
+	vu.client.close()
+	j.vus[vu.id] = nil
+	for n := len(j.vus); n > 0 && j.vus[n-1] == nil; n-- {
+		j.vus = j.vus[:n-1]
+	}
+	if j.live.Add(-1) == 0 && j.status.State == StateStopping {
+		close(j.empty)
+	}
+	return true
+}
+
+// wakeAll makes every waiting VU look at the schedule again; j is locked.
+func (j *Job) wakeAll() {
+	for _, vu := range j.vus {
+		if vu == nil {
+			continue
+		}
+		select {
+		case vu.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// loop is the life of a VU: wait until an iteration is due, run it.
+func (vu *VU) loop() {
+	for {
+		due, ok := vu.await()
+		if !ok {
+			return
+		}
+		vu.iterate(due)
+	}
+}
+
+// await waits for the VU's next iteration and returns when that was due. It takes
+// the VU out of the job and returns false if there is none. One loop serves both
+// models; they differ in where the due time comes from.
+func (vu *VU) await() (time.Duration, bool) {
+	j := vu.job
+	for {
+		vu.plan = j.plan.Load()
+		if j.halted.Load() {
+			return 0, !j.leave(vu, false)
+		}
+		if vu.id >= vu.plan.limit() {
+			if j.leave(vu, true) {
+				vu.giveBack()
+				return 0, false
+			}
+			continue
+		}
+		due, ok := vu.next()
+		end := vu.plan.cfg.end()
+		if !ok || due >= end {
+			if j.drain.Load() {
+				return 0, !j.leave(vu, false)
+			}
+			// Nothing more to do, unless an update moves the end.
+			due, ok = end, false
+		}
+		if left := due - j.elapsed(); left > 0 {
+			vu.sleep(left)
+			continue
+		}
+		if !ok {
+			j.expire(end)
+			continue
+		}
+		if !j.begin(vu.plan) {
+			continue
+		}
+		vu.slot = slot{}
+		if vu.plan.sched != nil && j.idle.Load() == 0 && int(j.live.Load()) < vu.plan.limit() {
+			j.grow()
+		}
+		return due, true
+	}
+}
+
+// next is when the VU's next iteration is due.
+func (vu *VU) next() (time.Duration, bool) {
+	sched := vu.plan.sched
+	if sched == nil {
+		vu.slot = slot{}
+		if vu.iteration == 0 {
+			return vu.freeSince, true
+		}
+		return vu.freeSince + vu.plan.cfg.Delay, true
+	}
+	if !vu.slot.void() {
+		if sched.spare.Load() > 0 {
+			vu.slot = sched.reclaim(vu.slot)
+		}
+		return vu.slot.due, vu.slot.ok
+	}
+	s, ok := sched.claim()
+	if !ok { // replaced this moment: the update is about to wake everybody
+		vu.plan = vu.job.plan.Load()
+		return vu.next()
+	}
+	vu.slot = s
+	return s.due, s.ok
+}
+
+// giveBack lets somebody else have the slot that a leaving VU had claimed.
+func (vu *VU) giveBack() {
+	sched := vu.job.plan.Load().sched
+	if s := vu.slot; s.ok && !s.void() && sched != nil {
+		sched.giveBack(s)
+		vu.job.mu.Lock()
+		vu.job.wakeAll()
+		vu.job.mu.Unlock()
+	}
+}
+
+// begin counts an iteration as started, and ends the job if it has had them all.
+func (j *Job) begin(p *plan) bool {
+	n := j.begun.Add(1)
+	limit := p.cfg.MaxIterations
+	if limit == 0 || n <= limit {
+		return true
+	}
+	j.begun.Add(^uint64(0))
+	j.halted.Store(true)
+	j.stop(StateFinished, fmt.Sprintf("all %d iterations are done", limit))
+	return false
+}
+
+// sleep waits for d, or until something about the schedule changes.
+func (vu *VU) sleep(d time.Duration) {
+	if vu.timer == nil {
+		vu.timer = time.NewTimer(d)
+	} else {
+		vu.timer.Reset(d)
+	}
+	vu.job.idle.Add(1)
+	select {
+	case <-vu.timer.C:
+	case <-vu.wake:
+		vu.timer.Stop()
+	}
+	vu.job.idle.Add(-1)
+}
+
+// failureLog limits how often each class of failure is logged.
+type failureLog struct {
+	mu      sync.Mutex
+	classes [numClasses]struct {
+		last    time.Time
+		skipped uint64
+	}
+}
+
+const failureLogEvery = 10 * time.Second
+
+// logFailure logs the first failed iteration of a class, and then one each ten
+// seconds with the number of those between.
+func (j *Job) logFailure(task string, class ErrorClass, err error) {
+	j.failures.mu.Lock()
+	defer j.failures.mu.Unlock()
+	f := &j.failures.classes[classNumber(class)]
+	now := time.Now()
+	if now.Sub(f.last) < failureLogEvery {
+		f.skipped++
+		return
+	}
+	attrs := []any{"task", task, "class", class, "error", cutMessage(err.Error()), "not_logged", f.skipped}
+	if p := (*panicError)(nil); errors.As(err, &p) {
+		attrs = append(attrs, "stack", string(p.stack))
+	}
+	j.log.Warn("iteration failed", attrs...)
+	f.last, f.skipped = now, 0
+}
+
+// panicError is what a task panicked with, and where.
+type panicError struct {
+	task  string
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("task %q panicked: %v", e.task, e.value) }

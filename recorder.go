@@ -1,0 +1,306 @@
+package loadgen
+
+import (
+	"fmt"
+	"maps"
+	"math/bits"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	stripeLen    = 128  // records that a stripe holds before it is drained
+	maxStripes   = 64   // stripes of a recorder
+	maxTaskNames = 1000 // distinct tasks of a job; further ones share one entry
+	maxSample    = 200  // bytes of an error's sample message
+	otherTasks   = "(other)"
+)
+
+// recorder collects the measurements of a job.
+//
+// A VU appends small records to a stripe, which it shares with few others: the
+// lock is as good as never contended, and held for some nanoseconds. A full
+// stripe is drained into the totals; so is every stripe when somebody asks for
+// a snapshot. The size of a recorder thus depends on the number of tasks, not of
+// VUs, and a snapshot stops nobody.
+//
+// Lock order: stripe, then totals.
+type recorder struct {
+	start   time.Time
+	stripes []stripe
+	sink    func([]Sample) // takes over full batches for observers; nil without any
+
+	mu     sync.Mutex
+	index  map[string]int
+	tasks  []taskTotals
+	recent [recentLen]second
+}
+
+type taskTotals struct {
+	name  string
+	noted map[ErrorClass]time.Time // when the sample message was last set
+	Totals
+}
+
+type stripe struct {
+	mu      sync.Mutex
+	records []record
+	samples []Sample
+	_       [64]byte // keeps neighbours out of each other's cache lines
+}
+
+type recordKind uint8
+
+const (
+	kindRequest recordKind = iota
+	kindIteration
+	kindInterrupted
+)
+
+// record is one measurement on its way to the totals.
+type record struct {
+	at       time.Duration // when it ended, since the job's start
+	took     time.Duration // service or response time; negative: no response
+	sent     int64
+	received int64
+	task     int32
+	status   int16
+	kind     recordKind
+	class    uint8 // of errorClasses: what there is to count as an error
+	failed   bool
+}
+
+// second counts what ended within one second of the job.
+type second struct {
+	at                                                     int64 // which second since the start
+	iterations, failedIterations, requests, failedRequests uint64
+}
+
+const (
+	recentLen    = 16 // seconds kept, more than are shown: stripes drain late
+	recentWindow = 5
+)
+
+func newRecorder(start time.Time, sink func([]Sample)) *recorder {
+	n := 1 << bits.Len(uint(2*runtime.GOMAXPROCS(0)-1))
+	r := &recorder{
+		start:   start,
+		stripes: make([]stripe, min(n, maxStripes)),
+		index:   map[string]int{},
+		sink:    sink,
+	}
+	for i := range r.recent {
+		r.recent[i].at = -1
+	}
+	return r
+}
+
+// task returns the number under which a task's records are kept. A name keeps its
+// number for the life of the recorder.
+func (r *recorder) task(name string) int32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i, ok := r.index[name]; ok {
+		return int32(i)
+	}
+	if len(r.tasks) >= maxTaskNames && name != otherTasks {
+		name = otherTasks
+		if i, ok := r.index[name]; ok {
+			return int32(i)
+		}
+	}
+	r.index[name] = len(r.tasks)
+	r.tasks = append(r.tasks, taskTotals{name: name, Totals: newTotals(), noted: map[ErrorClass]time.Time{}})
+	return int32(len(r.tasks) - 1)
+}
+
+// stripe returns where the VU of that number writes.
+func (r *recorder) stripe(vu int) *stripe { return &r.stripes[vu%len(r.stripes)] }
+
+// record takes one measurement, and for observers its sample.
+func (r *recorder) record(s *stripe, rec record, sample *Sample) {
+	s.mu.Lock()
+	if s.records == nil {
+		s.records = make([]record, 0, stripeLen)
+	}
+	s.records = append(s.records, rec)
+	if sample != nil && r.sink != nil {
+		s.samples = append(s.samples, *sample)
+	}
+	if len(s.records) == stripeLen {
+		r.drain(s)
+	}
+	s.mu.Unlock()
+}
+
+// drain moves the records of a locked stripe into the totals.
+func (r *recorder) drain(s *stripe) {
+	if len(s.samples) > 0 {
+		r.sink(s.samples)
+		s.samples = make([]Sample, 0, stripeLen)
+	}
+	if len(s.records) == 0 {
+		return
+	}
+	r.mu.Lock()
+	for i := range s.records {
+		r.add(&s.records[i])
+	}
+	r.mu.Unlock()
+	s.records = s.records[:0]
+}
+
+// flush drains every stripe.
+func (r *recorder) flush() {
+	for i := range r.stripes {
+		s := &r.stripes[i]
+		s.mu.Lock()
+		r.drain(s)
+		s.mu.Unlock()
+	}
+}
+
+// add counts one record; r is locked.
+func (r *recorder) add(rec *record) {
+	t := &r.tasks[rec.task].Totals
+	if rec.kind == kindInterrupted {
+		t.Interrupted++
+		return
+	}
+	if rec.class != 0 {
+		class := errorClasses()[rec.class]
+		e := t.Errors[class]
+		e.Count++
+		t.Errors[class] = e
+	}
+	at := int64(rec.at / time.Second)
+	sec := &r.recent[uint64(at)%recentLen]
+	if sec.at < at {
+		*sec = second{at: at}
+	}
+	fresh := sec.at == at // else it ended too long ago to matter
+	if rec.kind == kindIteration {
+		t.Iterations++
+		t.Response.Record(rec.took)
+		if rec.failed {
+			t.FailedIterations++
+		}
+		if fresh {
+			sec.iterations++
+			sec.failedIterations += count(rec.failed)
+		}
+		return
+	}
+	t.Requests++
+	t.Sent += uint64(rec.sent)
+	t.Received += uint64(rec.received)
+	if rec.status != 0 {
+		t.Status[int(rec.status)]++
+	}
+	if rec.took >= 0 {
+		t.Service.Record(rec.took)
+	}
+	if rec.failed {
+		t.FailedRequests++
+	}
+	if fresh {
+		sec.requests++
+		sec.failedRequests += count(rec.failed)
+	}
+}
+
+func count(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// note keeps the message of a failure as its class's sample, if the one before is
+// more than a second old. Counting is the record's part.
+func (r *recorder) note(task int32, class ErrorClass, err error, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t := &r.tasks[task]
+	class = errorClasses()[classNumber(class)]
+	if last, ok := t.noted[class]; !ok || now.Sub(last) > time.Second {
+		t.noted[class] = now
+		e := t.Errors[class]
+		e.Sample = cutMessage(fmt.Sprint(err)) // survives an Error method that panics
+		t.Errors[class] = e
+	}
+}
+
+// cutMessage makes a message fit for display: one line of valid UTF-8, at most
+// maxSample bytes.
+func cutMessage(s string) string {
+	long := len(s) > maxSample
+	if long {
+		s = s[:maxSample] // spares what follows a message of megabytes
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")) // which may make it longer, too
+	if !long && len(s) <= maxSample {
+		return s
+	}
+	end := min(len(s), maxSample-len("…"))
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+// snapshot returns the totals so far, tasks in the order in which they came up,
+// and the rates at the time now since the start.
+func (r *recorder) snapshot(now time.Duration) (total Totals, tasks []TaskSnapshot, recent Recent) {
+	r.flush()
+	r.mu.Lock()
+	tasks = make([]TaskSnapshot, len(r.tasks))
+	for i := range r.tasks {
+		tasks[i] = TaskSnapshot{Task: r.tasks[i].name, Totals: r.tasks[i].clone()}
+		maps.DeleteFunc(tasks[i].Errors, func(_ ErrorClass, e ErrorStat) bool { return e.Count == 0 })
+	}
+	recent = r.rates(now)
+	r.mu.Unlock()
+	total = newTotals()
+	for i := range tasks {
+		total.add(&tasks[i].Totals)
+	}
+	return total, slices.Clip(tasks), recent
+}
+
+// rates averages over the last whole seconds; r is locked.
+func (r *recorder) rates(now time.Duration) Recent {
+	whole := int64(now / time.Second)
+	from, to := max(0, whole-recentWindow), whole
+	span := float64(to - from)
+	if whole == 0 {
+		to, span = 1, now.Seconds()
+	}
+	if span <= 0 {
+		return Recent{}
+	}
+	var sum second
+	for _, s := range r.recent {
+		if s.at >= from && s.at < to {
+			sum.iterations += s.iterations
+			sum.failedIterations += s.failedIterations
+			sum.requests += s.requests
+			sum.failedRequests += s.failedRequests
+		}
+	}
+	return Recent{
+		Iterations:       float64(sum.iterations) / span,
+		FailedIterations: float64(sum.failedIterations) / span,
+		Requests:         float64(sum.requests) / span,
+		FailedRequests:   float64(sum.failedRequests) / span,
+	}
+}

@@ -1,0 +1,189 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTaskNamesAreCapped(t *testing.T) {
+	r := newRecorder(time.Now(), nil)
+	for i := range maxTaskNames {
+		require.Equal(t, int32(i), r.task(fmt.Sprint("task ", i)))
+	}
+	other := r.task("one too many")
+	for i := range 10_000 {
+		require.Equal(t, other, r.task(fmt.Sprint("more ", i)))
+	}
+	assert.Equal(t, int32(7), r.task("task 7"), "a name keeps its number")
+	_, tasks, _ := r.snapshot(time.Second)
+	require.Len(t, tasks, maxTaskNames+1)
+	assert.Equal(t, "(other)", tasks[maxTaskNames].Task)
+	assert.Len(t, r.index, maxTaskNames+1, "names beyond the cap take no memory")
+}
+
+func TestErrorSampleIsTheFirstOfEachSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRecorder(time.Now(), nil)
+		tasks := []int32{r.task("a"), r.task("b")}
+		fail := func(task int32, class ErrorClass, message string) {
+			r.note(task, class, errors.New(message), time.Now())
+			r.record(r.stripe(0), record{kind: kindRequest, task: task, class: classNumber(class), failed: true, took: -1}, nil)
+		}
+		sample := func(i int, class ErrorClass) string {
+			_, snapshots, _ := r.snapshot(time.Since(r.start))
+			return snapshots[i].Errors[class].Sample
+		}
+		fail(tasks[0], ClassDial, "first")
+		fail(tasks[0], ClassDial, "second")
+		assert.Equal(t, "first", sample(0, ClassDial))
+		fail(tasks[0], ClassReset, "of another class")
+		fail(tasks[1], ClassDial, "of another task")
+		assert.Equal(t, "of another class", sample(0, ClassReset))
+		assert.Equal(t, "of another task", sample(1, ClassDial))
+		time.Sleep(time.Second)
+		fail(tasks[0], ClassDial, "third")
+		assert.Equal(t, "first", sample(0, ClassDial), "not more than a second has passed")
+		time.Sleep(1)
+		fail(tasks[0], ClassDial, "fourth")
+		assert.Equal(t, "fourth", sample(0, ClassDial))
+		assert.Equal(t, uint64(4), aSnapshot(r, time.Second).Tasks[0].Errors[ClassDial].Count)
+
+		fail(tasks[0], "made-up", "x")
+		assert.Equal(t, "x", sample(0, ClassTask), "a class that is none of ours")
+	})
+}
+
+// A failure that is noted but not recorded yet is not shown.
+func TestNoteAloneCountsNothing(t *testing.T) {
+	r := newRecorder(time.Now(), nil)
+	r.note(r.task("task"), ClassDial, errors.New("soon"), time.Now())
+	assert.Empty(t, aSnapshot(r, 0).Errors)
+}
+
+type brokenError struct{ message *string }
+
+func (e brokenError) Error() string { return *e.message }
+
+// An error whose Error method panics must not take the program along.
+func TestNoteSurvivesABrokenError(t *testing.T) {
+	r := newRecorder(time.Now(), nil)
+	task := r.task("task")
+	require.NotPanics(t, func() { r.note(task, ClassTask, brokenError{}, time.Now()) })
+	r.record(r.stripe(0), record{kind: kindIteration, class: classNumber(ClassTask), failed: true}, nil)
+	assert.Contains(t, aSnapshot(r, 0).Errors[ClassTask].Sample, "PANIC")
+}
+
+func TestCutMessage(t *testing.T) {
+	tests := []struct{ name, message, want string }{
+		{"short", "connection refused", "connection refused"},
+		{"lines", "a\nb\tc\x00d\x7fe", "a b c d e"},
+		{"just fits", strings.Repeat("x", 200), strings.Repeat("x", 200)},
+		{"one too long", strings.Repeat("x", 201), strings.Repeat("x", 197) + "…"},
+		{"two bytes a rune", strings.Repeat("д", 150), strings.Repeat("д", 98) + "…"},
+		{"three bytes a rune", strings.Repeat("語", 150), strings.Repeat("語", 65) + "…"},
+		{"four bytes a rune", strings.Repeat("🫘", 150), strings.Repeat("🫘", 49) + "…"},
+		{"out of step", "x" + strings.Repeat("語", 150), "x" + strings.Repeat("語", 65) + "…"},
+		{"no UTF-8", "a\xffb", "a\uFFFDb"},
+		{"no UTF-8 at all", strings.Repeat("\xff", 500), "\uFFFD…"},
+		{"grows when repaired", strings.Repeat("a\xff", 100), strings.Repeat("a\uFFFD", 49) + "a…"},
+		{"very long", strings.Repeat("y", 10<<20), strings.Repeat("y", 197) + "…"},
+		{"empty", "", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { assert.Equal(t, tt.want, cutMessage(tt.message)) })
+	}
+}
+
+func FuzzCutMessage(f *testing.F) {
+	f.Add("short")
+	f.Add(strings.Repeat("語x", 100))
+	f.Add(strings.Repeat("\xe8", 300))
+	f.Fuzz(func(t *testing.T, message string) {
+		got := cutMessage(message)
+		require.LessOrEqual(t, len(got), maxSample)
+		require.True(t, utf8.ValidString(got))
+		require.NotContains(t, got, "\n")
+		kept := strings.TrimSuffix(got, "…")
+		if utf8.ValidString(message) && len(message) > maxSample {
+			require.Greater(t, len(kept), maxSample-len("…")-utf8.UTFMax, "no more is cut than need be")
+		}
+	})
+}
+
+// However much is recorded, and however many different messages there are, a
+// recorder does not grow.
+func TestRecorderMemoryIsFlat(t *testing.T) {
+	r := newRecorder(time.Now(), nil)
+	task := r.task("task")
+	random := rand.New(rand.NewPCG(1, 1))
+	round := func(from, n int) {
+		for i := from; i < from+n; i++ {
+			at := time.Duration(i) * time.Millisecond
+			rec := record{
+				at: at, took: time.Duration(random.ExpFloat64() * float64(time.Second)),
+				task: task, kind: kindRequest, status: int16(100 + i%500), failed: i%10 == 0,
+			}
+			if rec.failed {
+				rec.class = classNumber(errorClasses()[1+i%8])
+				r.note(task, errorClasses()[1+i%8], fmt.Errorf("message %d", i), r.start.Add(at))
+			}
+			r.record(r.stripe(i), rec, nil)
+		}
+	}
+	heap := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	round(0, 100_000)
+	before := heap()
+	round(100_000, 1_000_000)
+	assert.Less(t, heap()-before, int64(64<<10))
+	s := aSnapshot(r, time.Hour)
+	assert.Equal(t, uint64(1_100_000), s.Requests)
+	assert.LessOrEqual(t, len(s.Errors), len(errorClasses()))
+	runtime.KeepAlive(r)
+}
+
+// In steady state recording allocates nothing.
+func TestRecorderAllocations(t *testing.T) {
+	r := newRecorder(time.Now(), nil)
+	task := r.task("task")
+	rec := record{at: time.Second, took: time.Millisecond, task: task, kind: kindRequest, status: 200}
+	for range 10 * stripeLen {
+		r.record(r.stripe(0), rec, nil)
+	}
+	assert.Zero(t, testing.AllocsPerRun(10*stripeLen, func() { r.record(r.stripe(0), rec, nil) }))
+
+	failed := rec
+	failed.failed, failed.class = true, classNumber(ClassTimeout)
+	now := time.Now()
+	r.note(task, ClassTimeout, context.DeadlineExceeded, now)
+	r.record(r.stripe(0), failed, nil)
+	assert.Zero(t, testing.AllocsPerRun(10*stripeLen, func() {
+		r.note(task, ClassTimeout, context.DeadlineExceeded, now)
+		r.record(r.stripe(0), failed, nil)
+	}))
+}
+
+func TestErrorClassesAreNumbered(t *testing.T) {
+	for i, class := range errorClasses() {
+		assert.Equal(t, uint8(i), classNumber(class))
+	}
+	assert.Equal(t, classNumber(ClassTask), classNumber("made-up"))
+	all := errorClasses()
+	assert.Len(t, slices.Compact(slices.Sorted(slices.Values(all[:]))), len(all))
+}

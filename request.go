@@ -1,0 +1,72 @@
+package loadgen
+
+import (
+	"context"
+	"net/http"
+	"time"
+)
+
+// Request is one HTTP request of a task.
+type Request struct {
+	// Method is GET if empty.
+	Method string
+	// URL is relative to the job's base URL ("/api/products?limit=5"), or
+	// absolute.
+	URL string
+	// Header is sent besides the job's own headers and replaces those of the
+	// same name. Host sets the Host header.
+	Header http.Header
+	// Body is sent with a Content-Length; the caller must not change it until
+	// the request is done.
+	Body []byte
+	// Expect tells which responses are as expected; others fail the request
+	// with an error of class check. Nil expects nothing: any response is fine.
+	Expect func(status int) bool
+	// ReadBody asks for the response's body, decoded from gzip, deflate or br,
+	// in Response.Body. Otherwise the body is read and dropped.
+	ReadBody bool
+	// NoRedirect returns a redirect as it came instead of following it.
+	NoRedirect bool
+}
+
+// ExpectSuccess expects a status of 2xx or 3xx.
+func ExpectSuccess(status int) bool { return status >= 200 && status < 400 }
+
+// ExpectStatus expects one of the given statuses.
+func ExpectStatus(codes ...int) func(status int) bool {
+	return func(status int) bool {
+		for _, c := range codes {
+			if c == status {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// Response is what came back for a [Request], after redirects.
+type Response struct {
+	Status int
+	Header http.Header
+	// Body is nil unless the request asked for it.
+	Body []byte
+	// URL is the address that answered, after redirects.
+	URL string
+	// Service is the time from the last request sent to its response read.
+	Service time.Duration
+}
+
+// Do sends a request, follows redirects (ten at most), and reads the response to
+// its end. Each hop is measured as a request of the running task.
+//
+// The error is nil or an [*Error] with the class of the failure, and then counted;
+// it wraps [ErrInterrupted] if the job ended meanwhile. After an unexpected status
+// the Response is returned as well.
+func (vu *VU) Do(ctx context.Context, req *Request) (*Response, error) {
+	return vu.client.Do(ctx, req)
+}
+
+// HTTPClient returns a client with the VU's connections and cookies, for code that
+// needs an [http.Client]; its requests are measured too. It belongs to the VU and
+// must only be used within a task, on the task's goroutine.
+func (vu *VU) HTTPClient() *http.Client { return vu.client.HTTPClient() }

@@ -1,0 +1,185 @@
+package loadgen
+
+import (
+	"math"
+	"slices"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// schedule hands out the due times of the open model: VUs claim slots in order,
+// by one atomic addition. It is used until the rate changes; then a new schedule
+// takes over what was due and not claimed.
+type schedule struct {
+	rate    Rate
+	pacer   Pacer
+	origin  time.Duration // of the pacer, since the job's start
+	skip    uint64        // slots of the pacer before the takeover, already done
+	backlog []slots       // due before that, still to do; first of all
+	behind  uint64        // how many those are
+
+	next  atomic.Uint64
+	until atomic.Int64 // when it was replaced; claims due later are void
+
+	spare    atomic.Int64 // len(returned), to look without the lock
+	mu       sync.Mutex
+	returned []slot // claimed by VUs that left before they were due
+}
+
+// slots is a range of a pacer's iterations.
+type slots struct {
+	pacer       Pacer
+	origin      time.Duration
+	first, last uint64 // last is not among them
+}
+
+// slot is one claimed iteration.
+type slot struct {
+	sched *schedule
+	due   time.Duration
+	ok    bool // whether the schedule has it
+}
+
+// replaced as the number of the next slot says that nobody may claim any more.
+const replaced = math.MaxUint64 / 2
+
+func newSchedule(r Rate, ramp, origin time.Duration) *schedule {
+	s := &schedule{rate: r, pacer: r.Pacer(ramp), origin: origin}
+	s.until.Store(math.MaxInt64)
+	return s
+}
+
+// void tells whether a claimed slot has come to nothing, because its schedule was
+// replaced before it was due. The new schedule has it instead.
+func (s slot) void() bool { return s.sched == nil || int64(s.due) > s.sched.until.Load() }
+
+// giveBack makes a claimed slot free again.
+func (s *schedule) giveBack(back slot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.returned = append(s.returned, back)
+	s.spare.Store(int64(len(s.returned)))
+}
+
+// reclaim takes the earliest slot that was given back, in exchange for have if
+// that is one. It returns have if there is none earlier.
+func (s *schedule) reclaim(have slot) slot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, r := range s.returned {
+		if !have.ok || r.due < have.due {
+			s.returned[i], have = have, r
+		}
+	}
+	s.returned = slices.DeleteFunc(s.returned, func(r slot) bool { return !r.ok })
+	s.spare.Store(int64(len(s.returned)))
+	return have
+}
+
+// inherit takes over what was given back to an older schedule, and is due.
+func (s *schedule) inherit(old *schedule, now time.Duration) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	for _, r := range old.returned {
+		if r.due <= now {
+			s.returned = append(s.returned, r)
+		}
+	}
+	old.returned = nil
+	old.spare.Store(0)
+	s.spare.Store(int64(len(s.returned)))
+}
+
+// claim takes the next slot. It fails if the schedule has been replaced.
+func (s *schedule) claim() (slot, bool) {
+	if s.spare.Load() > 0 {
+		if r := s.reclaim(slot{}); r.ok {
+			return r, true
+		}
+	}
+	n := s.next.Add(1) - 1
+	if n >= replaced {
+		return slot{}, false
+	}
+	due, ok := s.due(n)
+	return slot{sched: s, due: due, ok: ok}, true
+}
+
+func (s *schedule) due(n uint64) (time.Duration, bool) {
+	if n < s.behind {
+		for _, b := range s.backlog {
+			if have := b.last - b.first; n >= have {
+				n -= have
+				continue
+			}
+			due, ok := b.pacer.Due(b.first + n)
+			return b.origin + due, ok
+		}
+	}
+	due, ok := s.pacer.Due(n - s.behind + s.skip)
+	if due > math.MaxInt64-max(0, s.origin) {
+		return 0, false
+	}
+	return s.origin + due, ok
+}
+
+// replace closes s at the time now and returns the schedule that goes on from
+// there at another rate. What was due and unclaimed is taken over. The fraction of
+// the way to the next iteration that has passed is kept, so that changing the rate
+// often neither adds nor loses iterations.
+func (s *schedule) replace(r Rate, now time.Duration) *schedule {
+	s.until.Store(int64(now))
+	claimed := s.next.Swap(replaced)
+	next := newSchedule(r, 0, now)
+	next.inherit(s, now)
+	for _, b := range s.backlog {
+		have := b.last - b.first
+		done := min(claimed, have)
+		claimed -= done
+		if b.first += done; b.first < b.last {
+			next.backlog = append(next.backlog, b)
+		}
+	}
+	// From here on, claimed counts slots of the pacer itself.
+	first := s.skip + claimed
+	at := now - s.origin
+	over := dueBy(s.pacer, at) // the first slot that is not due yet
+	if first < over {
+		next.backlog = append(next.backlog, slots{pacer: s.pacer, origin: s.origin, first: first, last: over})
+	}
+	for _, b := range next.backlog {
+		next.behind += b.last - b.first
+	}
+	if over == 0 {
+		return next // nothing was due yet: begin afresh
+	}
+	before, _ := s.pacer.Due(over - 1)
+	after, ok := s.pacer.Due(over)
+	if !ok || after <= before {
+		return next
+	}
+	step, _ := next.pacer.Due(1)
+	passed := float64(at-before) / float64(after-before)
+	next.skip = 1
+	next.origin = now - time.Duration(passed*float64(step))
+	return next
+}
+
+// dueBy is how many slots of a pacer are due at the time at: the number of the
+// first that is not.
+func dueBy(p Pacer, at time.Duration) uint64 {
+	if at < 0 {
+		return 0
+	}
+	later := func(n uint64) bool {
+		due, ok := p.Due(n)
+		return !ok || due > at
+	}
+	limit := uint64(1)
+	for !later(limit) && limit < 1<<60 {
+		limit *= 2
+	}
+	return uint64(sort.Search(int(limit), func(n int) bool { return later(uint64(n)) }))
+}

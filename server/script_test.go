@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// TestMain makes the test binary the program "loadgen" for whoever runs that.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"loadgen": main})
+}
+
+// TestScripts tests the server as its user runs it: a process with flags,
+// environment, signals, output and an exit code. Beside the commands of testscript:
+//
+//	start NAME ARGS...    run loadgen in the background; await it with output
+//	output NAME REGEXP    wait until its standard output matches; groups are $1, $2...
+//	url NAME              wait until it listens; $NAME is its URL
+//	interrupt NAME        send it SIGINT
+//	end NAME CODE         wait for its end with that exit code; see stdout, stderr
+//	fails CODE ARGS...    run loadgen to its end with that exit code; see stdout, stderr
+//	http METHOD URL [BODY]   print the status and the answer
+//	target NAME [hang]    serve 200 for everything; $NAME is its URL
+//	served NAME MIN MAX   check how many requests a target has seen
+//	taken NAME            listen on a port; $NAME is the address
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"start":     cmdStart,
+			"output":    cmdOutput,
+			"url":       cmdURL,
+			"interrupt": cmdInterrupt,
+			"end":       cmdEnd,
+			"fails":     cmdFails,
+			"http":      cmdHTTP,
+			"target":    cmdTarget,
+			"served":    cmdServed,
+			"taken":     cmdTaken,
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Values[processes{}] = map[string]*process{}
+			e.Values[targets{}] = map[string]*atomic.Int64{}
+			return nil
+		},
+	})
+}
+
+type (
+	processes struct{} // key of the processes by name
+	targets   struct{} // key of the targets' counters by name
+)
+
+// patience is far more than anything takes that a test waits for.
+const patience = 30 * time.Second
+
+func running(ts *testscript.TestScript, name string) *process {
+	p := ts.Value(processes{}).(map[string]*process)[name]
+	if p == nil {
+		ts.Fatalf("no process %s was started", name)
+	}
+	return p
+}
+
+func need(ts *testscript.TestScript, args []string, atLeast int, usage string) {
+	if len(args) < atLeast {
+		ts.Fatalf("usage: %s", usage)
+	}
+}
+
+func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "start NAME ARGS...")
+	p, err := startProcess(loadgenCommand(ts, args[1:]...))
+	ts.Check(err)
+	ts.Value(processes{}).(map[string]*process)[args[0]] = p
+	ts.Defer(p.kill)
+}
+
+// loadgenCommand is a loadgen process in the script's folder and environment.
+func loadgenCommand(ts *testscript.TestScript, args ...string) *exec.Cmd {
+	path, err := exec.LookPath("loadgen")
+	ts.Check(err)
+	cmd := exec.CommandContext(context.Background(), path, args...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WS", "OPBEANS_URLS", "OPBEANS_RPMS", "OPBEANS_RLS"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	return cmd
+}
+
+func cmdOutput(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 2, "output NAME REGEXP")
+	groups, err := running(ts, args[0]).stdout.await(regexp.MustCompile(args[1]))
+	ts.Check(err)
+	for i, g := range groups[1:] {
+		ts.Setenv(strconv.Itoa(i+1), g)
+	}
+}
+
+func cmdURL(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "url NAME")
+	addr, err := running(ts, args[0]).addr()
+	ts.Check(err)
+	ts.Setenv(args[0], "http://"+addr)
+}
+
+func cmdInterrupt(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "interrupt NAME")
+	ts.Check(running(ts, args[0]).cmd.Process.Signal(os.Interrupt))
+}
+
+func cmdEnd(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 2, "end NAME CODE")
+	p := running(ts, args[0])
+	code, err := p.wait()
+	ts.Check(err)
+	checkCode(ts, args[1], code, p)
+}
+
+func cmdFails(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "fails CODE ARGS...")
+	p, err := startProcess(loadgenCommand(ts, args[1:]...))
+	ts.Check(err)
+	code, err := p.wait()
+	ts.Check(err)
+	checkCode(ts, args[0], code, p)
+}
+
+func checkCode(ts *testscript.TestScript, want string, code int, p *process) {
+	_, _ = io.WriteString(ts.Stdout(), p.stdout.String())
+	_, _ = io.WriteString(ts.Stderr(), p.stderr.String())
+	if want != strconv.Itoa(code) {
+		ts.Fatalf("exit code %d instead of %s\nstdout: %s\nstderr: %s", code, want, &p.stdout, &p.stderr)
+	}
+}
+
+func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 2, "http METHOD URL [BODY]")
+	body := strings.Join(args[2:], " ")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, args[0], args[1], strings.NewReader(body))
+	ts.Check(err)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := http.DefaultClient.Do(req)
+	ts.Check(err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	_, _ = fmt.Fprintf(ts.Stdout(), "%d\n%s\n", resp.StatusCode, answer)
+}
+
+func cmdTarget(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "target NAME [hang]")
+	hang := len(args) > 1 && args[1] == "hang"
+	seen := new(atomic.Int64)
+	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		seen.Add(1)
+		if hang {
+			<-r.Context().Done()
+		}
+	}))
+	ts.Defer(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+	})
+	ts.Value(targets{}).(map[string]*atomic.Int64)[args[0]] = seen
+	ts.Setenv(args[0], srv.URL)
+}
+
+func cmdServed(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 3, "served NAME MIN MAX")
+	least, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	most, err := strconv.ParseInt(args[2], 10, 64)
+	ts.Check(err)
+	if n := ts.Value(targets{}).(map[string]*atomic.Int64)[args[0]].Load(); n < least || n > most {
+		ts.Fatalf("%s has served %d requests instead of %d to %d", args[0], n, least, most)
+	}
+}
+
+func cmdTaken(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 1, "taken NAME")
+	var lc net.ListenConfig
+	ln, err := lc.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = ln.Close() })
+	ts.Setenv(args[0], ln.Addr().String())
+}
+
+// exitCodeOf is the exit code in the error of exec.Cmd.Wait.
+func exitCodeOf(err error) (int, error) {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode(), nil
+	}
+	return 0, err
+}

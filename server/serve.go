@@ -1,0 +1,213 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/httpapi"
+	"github.com/opbeans/loadgen/scenarios"
+)
+
+// app is one run of the server.
+type app struct {
+	*system
+	settings
+	log     *slog.Logger
+	manager *loadgen.Manager
+	wg      sync.WaitGroup // goroutines of this run
+}
+
+// serve is the command that runs the service, or standalone jobs.
+func serve(ctx context.Context, sys *system, args []string) error {
+	a := &app{system: sys}
+	if err := a.load(sys, args); errors.Is(err, errHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	a.log = slog.New(a.logHandler())
+	folders, closeFolders, err := a.folders()
+	if err != nil {
+		return err
+	}
+	defer closeFolders()
+	a.manager = loadgen.New(
+		loadgen.WithLogger(a.log),
+		loadgen.WithScenarios(folders...),
+		loadgen.WithEnv(func(name string) (string, bool) {
+			value := sys.getenv(name)
+			return value, value != ""
+		}),
+	)
+	defer a.wg.Wait()
+	defer a.manager.Close()
+	if isStandalone(sys.getenv) {
+		return a.standalone(ctx)
+	}
+	return a.service(ctx)
+}
+
+func (a *app) logHandler() slog.Handler {
+	opts := &slog.HandlerOptions{Level: a.logLevel}
+	if a.logFormat.value == "json" {
+		return slog.NewJSONHandler(a.stdout, opts)
+	}
+	return slog.NewTextHandler(a.stdout, opts)
+}
+
+// folders are where scenarios come from: the built-in ones, and the folder of the
+// -scenarios flag, which wins. What is in that folder is read when it is needed.
+func (a *app) folders() (folders []fs.FS, closeAll func(), err error) {
+	folders = []fs.FS{scenarios.FS}
+	if a.scenarios == "" {
+		return folders, func() {}, nil
+	}
+	root, err := os.OpenRoot(a.scenarios)
+	if err != nil {
+		return nil, nil, usageErrorf("cannot read the scenarios folder: %w", err)
+	}
+	folder := root.FS()
+	if _, err := fs.ReadDir(folder, "."); err != nil {
+		_ = root.Close()
+		return nil, nil, usageErrorf("cannot read the scenarios folder %s: %w", a.scenarios, err)
+	}
+	return append(folders, folder), func() { _ = root.Close() }, nil
+}
+
+// service runs the HTTP API until ctx is done, then stops jobs softly.
+func (a *app) service(ctx context.Context) error {
+	ln, err := listen(ctx, a.addr)
+	if err != nil {
+		return usageErrorf("cannot listen: %w; -addr takes another address", err)
+	}
+	if err := a.writeAddr(ln.Addr()); err != nil {
+		_ = ln.Close()
+		return usageErrorf("cannot write the address: %w", err)
+	}
+	failed := make(chan error, 1)
+	stop := a.listenAndServe(ln, a.handler(), failed)
+	defer stop()
+	a.log.Info("listening", "addr", ln.Addr().String(), "version", version())
+
+	every := a.progress
+	if a.demo {
+		every = cmp.Or(every, demoProgress)
+		stopShop, err := a.startDemo(ctx, ln.Addr(), failed)
+		if err != nil {
+			return err
+		}
+		defer stopShop()
+	}
+	endProgress := a.startProgress(ctx, every)
+	defer endProgress()
+
+	select {
+	case <-ctx.Done():
+		a.log.Info("stopping", "reason", context.Cause(ctx).Error())
+	case err = <-failed:
+		a.log.Error("stopping", "reason", err.Error())
+	}
+	endProgress()
+	a.shutdown(ctx)
+	a.summarize()
+	return err
+}
+
+// shutdown ends all jobs, softly for as long as -stop-timeout says.
+func (a *app) shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.stopTimeout)
+	defer cancel()
+	if err := a.manager.Shutdown(ctx); err != nil {
+		a.log.Warn("iterations were interrupted, because they took longer than -stop-timeout", "timeout", a.stopTimeout)
+	}
+}
+
+// handler is what the service answers: the API, and a page that tells where it is.
+func (a *app) handler() http.Handler {
+	opts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log)}
+	if len(a.origins) > 0 {
+		opts = append(opts, httpapi.WithOrigins(a.origins...))
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", httpapi.New(a.manager, opts...))
+	mux.HandleFunc("GET /{$}", index)
+	return mux
+}
+
+func index(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Security-Policy", "default-src 'none'")
+	_, _ = io.WriteString(w, `<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>loadgen</title>
+<h1>loadgen</h1>
+<p>This is the load generator's HTTP API.</p>
+<ul>
+<li><a href="/api/list">/api/list</a>: the jobs and their settings
+<li><a href="/api/stats">/api/stats</a>: their statistics so far
+<li><a href="/api/scenarios">/api/scenarios</a>: the scenarios that a job can run
+<li>POST /api/start, POST /api/update, POST /api/stop: steer a job
+</ul>
+</html>
+`)
+}
+
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(ctx, "tcp", addr)
+}
+
+// writeAddr puts the address into the file of -addr-file, whole or not at all.
+func (a *app) writeAddr(addr net.Addr) error {
+	if a.addrFile == "" {
+		return nil
+	}
+	part := a.addrFile + ".part"
+	if err := os.WriteFile(part, []byte(addr.String()+"\n"), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(part, a.addrFile)
+}
+
+// listenAndServe serves h on ln, with a bound on how slow a client may be, until
+// the returned function is called; that waits until it is over. An end for any
+// other reason is sent to failed, which must have room.
+func (a *app) listenAndServe(ln net.Listener, h http.Handler, failed chan<- error) (stop func()) {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
+	}
+	done := make(chan struct{})
+	a.wg.Go(func() {
+		defer close(done)
+		if err := srv.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			select {
+			case failed <- fmt.Errorf("serving %s: %w", ln.Addr(), err):
+			default:
+			}
+		}
+	})
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if srv.Shutdown(ctx) != nil {
+			_ = srv.Close()
+		}
+		<-done
+	}
+}

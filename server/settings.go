@@ -1,0 +1,217 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"runtime/debug"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// settings is what flags and environment say.
+type settings struct {
+	addr        string
+	addrFile    string
+	scenarios   string
+	target      target
+	origins     origins
+	demo        bool
+	progress    time.Duration
+	stopTimeout time.Duration
+	logFormat   choice
+	logLevel    slog.Level
+	version     bool
+}
+
+// flags is the one table of settings: each has a flag and, by the same name, an
+// environment variable (see envName), and a line of -h.
+func (s *settings) flags() *flag.FlagSet {
+	s.target = "http://localhost:{port}"
+	s.logFormat = choice{"text", []string{"text", "json"}}
+	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	fs.StringVar(&s.addr, "addr", "127.0.0.1:8999", "`HOST:PORT` that the HTTP API listens on; port 0 takes a free one")
+	fs.StringVar(&s.addrFile, "addr-file", "", "`FILE` to write the address to, once listening")
+	fs.StringVar(&s.scenarios, "scenarios", "", "`DIR` of more scenario files; read at each start of a job, links cannot leave it")
+	fs.Var(&s.target, "target", "base `URL` of jobs that are started by port")
+	fs.Var(&s.origins, "origins", "`LIST` of origins, comma-separated, whose pages may call the API; without it, localhost on any port")
+	fs.BoolVar(&s.demo, "demo", false, "also start a small shop, and a job that drives it")
+	fs.DurationVar(&s.progress, "progress", 0, "how often to log the progress of each job; 0 is 5s with -demo, 1m standalone, otherwise never")
+	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
+	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
+	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+	fs.BoolVar(&s.version, "version", false, "print the version and exit")
+	return fs
+}
+
+// containerVariables are the settings of the Python service's container, which
+// have no flag.
+func containerVariables() [][2]string {
+	return [][2]string{
+		{"WS", "set to anything: run the HTTP API, even if OPBEANS_URLS is set"},
+		{"OPBEANS_URLS", "without WS: run standalone, one job for each NAME:URL of this comma-separated list"},
+		{"OPBEANS_RPMS", "list of NAME:N, the iterations per minute of a standalone job (default 100)"},
+		{"OPBEANS_RLS", "list of NAME:SECONDS, how long a standalone job runs (default 365 days)"},
+	}
+}
+
+// envName is the environment variable of a flag.
+func envName(flagName string) string {
+	return "LOADGEN_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// errHelp says that help or the version was printed and there is nothing to run.
+var errHelp = errors.New("printed")
+
+// load reads the settings: a flag wins over its environment variable, which wins
+// over the default. An empty variable counts as not set.
+func (s *settings) load(sys *system, args []string) error {
+	fs := s.flags()
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		printHelp(sys.stdout, fs)
+		return errHelp
+	} else if err != nil {
+		return usageErrorf("%w (see -h)", err)
+	}
+	if fs.NArg() > 0 {
+		return usageErrorf("unexpected argument %q (see -h)", fs.Arg(0))
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var err error
+	fs.VisitAll(func(f *flag.Flag) {
+		value := sys.getenv(envName(f.Name))
+		if given[f.Name] || value == "" || err != nil {
+			return
+		}
+		if bad := fs.Set(f.Name, value); bad != nil {
+			err = usageErrorf("invalid value %q for %s: %w", value, envName(f.Name), bad)
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case s.progress < 0:
+		return usageErrorf("-progress must not be negative, as %s is", s.progress)
+	case s.stopTimeout < 0:
+		return usageErrorf("-stop-timeout must not be negative, as %s is", s.stopTimeout)
+	case s.version:
+		_, _ = fmt.Fprintln(sys.stdout, "loadgen", version())
+		return errHelp
+	}
+	return nil
+}
+
+// setting is one row of the table that -h prints.
+type setting struct{ flag, env, def, usage string }
+
+func table(fs *flag.FlagSet) []setting {
+	var rows []setting
+	fs.VisitAll(func(f *flag.Flag) {
+		arg, usage := flag.UnquoteUsage(f)
+		name := "-" + f.Name
+		if arg != "" {
+			name += " " + arg
+		}
+		def := f.DefValue
+		if def == "false" || def == "0s" {
+			def = ""
+		}
+		rows = append(rows, setting{name, envName(f.Name), def, usage})
+	})
+	return rows
+}
+
+func printHelp(w io.Writer, fs *flag.FlagSet) {
+	var b strings.Builder
+	b.WriteString("loadgen generates HTTP load, steered by an HTTP API.\n\nUsage: loadgen [COMMAND] [FLAGS]\n\nCommands:\n")
+	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	for _, c := range commands() {
+		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
+	}
+	_, _ = fmt.Fprintf(tw, "\nFlags, and the environment variables that stand in for them:\n")
+	for _, r := range table(fs) {
+		_, _ = fmt.Fprintf(tw, "  %s\t%s\t%s", r.flag, r.env, r.usage)
+		if r.def != "" {
+			_, _ = fmt.Fprintf(tw, " (default %s)", r.def)
+		}
+		_, _ = fmt.Fprintln(tw)
+	}
+	_, _ = fmt.Fprintf(tw, "\nOther environment variables:\n")
+	for _, v := range containerVariables() {
+		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", v[0], v[1])
+	}
+	_ = tw.Flush()
+	_, _ = io.WriteString(w, b.String())
+}
+
+// version is the module version that the binary was built from, with the commit
+// where the build knows it.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			v += " " + s.Value
+		}
+	}
+	return v + " " + info.GoVersion
+}
+
+// target is the template of base URLs.
+type target string
+
+func (t *target) String() string { return string(*t) }
+
+func (t *target) Set(s string) error {
+	u, err := url.Parse(strings.ReplaceAll(s, "{port}", "80"))
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || !strings.Contains(s, "{port}") {
+		return errors.New("must be an http or https URL with {port} where the port goes, for instance http://localhost:{port}")
+	}
+	*t = target(s)
+	return nil
+}
+
+// choice is a string out of a few.
+type choice struct {
+	value string
+	of    []string
+}
+
+func (c *choice) String() string { return c.value }
+
+func (c *choice) Set(s string) error {
+	for _, v := range c.of {
+		if s == v {
+			c.value = s
+			return nil
+		}
+	}
+	return fmt.Errorf("must be one of: %s", strings.Join(c.of, ", "))
+}
+
+// origins is a comma-separated list of what httpapi.WithOrigins takes.
+type origins []string
+
+func (o *origins) String() string { return strings.Join(*o, ",") }
+
+func (o *origins) Set(s string) error {
+	var list origins
+	for item := range strings.SplitSeq(s, ",") {
+		item = strings.TrimSpace(item)
+		if scheme, host, ok := strings.Cut(item, "://"); item != "*" && (!ok || scheme == "" || host == "" || strings.Contains(host, "/")) {
+			return fmt.Errorf("%q must be *, or an origin such as http://localhost:9000 or http://localhost:*", item)
+		}
+		list = append(list, item)
+	}
+	*o = list
+	return nil
+}

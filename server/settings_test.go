@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen"
+)
+
+var update = flag.Bool("update", false, "rewrite golden files, and what is generated of the README")
+
+// environ is an environment for getenv.
+func environ(env map[string]string) func(string) string {
+	return func(name string) string { return env[name] }
+}
+
+func TestSettings(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		env  map[string]string
+		want func(*settings)
+		err  string
+	}{
+		{name: "defaults", want: func(*settings) {}},
+		{
+			name: "flags",
+			args: []string{"-addr", ":1", "-demo", "-log-level", "warn", "-log-format", "json", "-origins", "http://a, http://b"},
+			want: func(s *settings) {
+				s.addr, s.demo, s.logLevel, s.logFormat.value = ":1", true, slog.LevelWarn, "json"
+				s.origins = origins{"http://a", "http://b"}
+			},
+		},
+		{
+			name: "environment",
+			env:  map[string]string{"LOADGEN_ADDR": ":2", "LOADGEN_DEMO": "true", "LOADGEN_TARGET": "http://toxi:{port}", "LOADGEN_STOP_TIMEOUT": "1s"},
+			want: func(s *settings) {
+				s.addr, s.demo, s.target, s.stopTimeout = ":2", true, "http://toxi:{port}", time.Second
+			},
+		},
+		{
+			name: "a flag wins, even by its default",
+			args: []string{"-addr", "127.0.0.1:8999", "-demo=false"},
+			env:  map[string]string{"LOADGEN_ADDR": ":2", "LOADGEN_DEMO": "true"},
+			want: func(*settings) {},
+		},
+		{name: "an empty variable is not set", env: map[string]string{"LOADGEN_ADDR": ""}, want: func(*settings) {}},
+		{name: "bad variable", env: map[string]string{"LOADGEN_DEMO": "perhaps"}, err: `invalid value "perhaps" for LOADGEN_DEMO: `},
+		{name: "bad origins", args: []string{"-origins", "localhost:9000"}, err: `"localhost:9000" must be *, or an origin`},
+		{name: "bad target", args: []string{"-target", "toxi:{port}"}, err: "must be an http or https URL with {port}"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var got settings
+			err := got.load(&system{getenv: environ(tt.env), stdout: io.Discard, stderr: io.Discard}, tt.args)
+			if tt.err != "" {
+				require.ErrorContains(t, err, tt.err)
+				assert.Equal(t, exitUsage, exitCode(err))
+				return
+			}
+			require.NoError(t, err)
+			var want settings
+			require.NoError(t, want.flags().Parse(nil))
+			tt.want(&want)
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestStandaloneJobs(t *testing.T) {
+	jobs, unused, err := standaloneJobs(environ(map[string]string{
+		"OPBEANS_URLS": "opbeans-node:http://opbeans-node:3000, opbeans-java-2:https://java/base,plain:http://plain:1",
+		"OPBEANS_RPMS": "opbeans-java-2:0.5,opbeans-go:7",
+		"OPBEANS_RLS":  "opbeans-node:500",
+	}))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"opbeans-go"}, unused)
+	job := func(name, service, url string, rate loadgen.Rate, d time.Duration) loadgen.JobConfig {
+		return loadgen.JobConfig{
+			Name: name, ServiceName: service, BaseURL: url, Rate: rate, Duration: d,
+			ScenarioName: "molotov_scenarios",
+		}
+	}
+	const year = 365 * 24 * time.Hour
+	assert.Equal(t, []loadgen.JobConfig{
+		job("node", "opbeans-node", "http://opbeans-node:3000", loadgen.PerMinute(100), 500*time.Second),
+		job("java2", "opbeans-java-2", "https://java/base", loadgen.Rate{Count: 5, Per: 10 * time.Minute}, year),
+		job("plain", "plain", "http://plain:1", loadgen.PerMinute(100), year),
+	}, jobs)
+}
+
+func FuzzStandaloneJobs(f *testing.F) {
+	f.Add("opbeans-node:http://opbeans-node:3000", "opbeans-node:100", "opbeans-node:500")
+	f.Add("a:http://b,c-d:https://e/", "a:0.5", "c-d:1e3")
+	f.Add("a", ":", "a:NaN")
+	f.Fuzz(func(t *testing.T, urls, rpms, seconds string) {
+		jobs, _, err := standaloneJobs(environ(map[string]string{
+			"OPBEANS_URLS": urls, "OPBEANS_RPMS": rpms, "OPBEANS_RLS": seconds,
+		}))
+		if err != nil {
+			assert.NotContains(t, err.Error(), "\n", "one line")
+			return
+		}
+		for _, cfg := range jobs {
+			assert.NoError(t, cfg.Validate(), "what is accepted can be started")
+			assert.Positive(t, cfg.Rate.Hz())
+			assert.Positive(t, cfg.Duration)
+		}
+	})
+}
+
+func TestSummary(t *testing.T) {
+	busy := &loadgen.Snapshot{Job: "python", State: loadgen.StateStopped, Reason: "stopped on request", Elapsed: 61500 * time.Millisecond}
+	busy.Iterations, busy.FailedIterations, busy.Interrupted = 1230, 12, 2
+	busy.Requests, busy.FailedRequests = 1235, 12
+	busy.Errors = map[loadgen.ErrorClass]loadgen.ErrorStat{
+		loadgen.ClassCheck: {Count: 10, Sample: "GET /oopsie: status 200, expected 500"},
+		loadgen.ClassDial:  {Count: 2, Sample: "connection refused"},
+	}
+	for i := range 1235 {
+		busy.Service.Record(time.Duration(i) * 100 * time.Microsecond)
+	}
+	for i := range 1230 {
+		busy.Response.Record(time.Duration(i) * 10 * time.Millisecond)
+	}
+	idle := &loadgen.Snapshot{Job: "idle", State: loadgen.StateFinished}
+
+	var b bytes.Buffer
+	writeSummary(&b, []*loadgen.Snapshot{busy, idle})
+	writeSummary(&b, nil)
+	golden(t, "testdata/summary.golden", b.Bytes())
+}
+
+// golden compares with a file, or rewrites that with -update.
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		require.NoError(t, os.WriteFile(file, got, 0o644))
+	}
+	want, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), string(got), "go test ./server -update rewrites it")
+}

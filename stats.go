@@ -1,0 +1,214 @@
+package loadgen
+
+import (
+	"encoding/json"
+	"maps"
+	"time"
+)
+
+// Sample is one measured request, as an [Observer] sees it. Each hop of a
+// redirect is a request of its own.
+type Sample struct {
+	Job     string
+	Task    string // "" for a request outside of a task
+	VU      int
+	Method  string
+	URL     SampleURL
+	Hop     int        // 0, or how many redirects led here
+	Follows bool       // whether a redirect was followed from here
+	Status  int        // 0 if there was no response
+	Class   ErrorClass // ClassNone if it was as expected
+	Start   time.Time  // when the request was sent
+	Service time.Duration
+	// Header is the time from the request sent to the response's header read.
+	Header         time.Duration
+	Sent, Received int64 // bytes on the connection, header and body
+}
+
+// SampleURL is the address of a measured request.
+type SampleURL struct {
+	Scheme string
+	Host   string // with the port, if the URL has one
+	Path   string // as sent, escaped
+	Query  string // without the question mark
+}
+
+// Observer is told of every measured request, in batches soon after the fact, on
+// a goroutine of its own. An Observer that falls behind misses samples and slows
+// nothing down; [Manager.Missed] counts what was missed. A panic in it is logged.
+// Observe is not called concurrently with itself.
+type Observer interface{ Observe(Sample) }
+
+// ObserverFunc is a function as an [Observer].
+type ObserverFunc func(Sample)
+
+// Observe calls f.
+func (f ObserverFunc) Observe(s Sample) { f(s) }
+
+// Snapshot is the statistics of a job up to one moment. It is a copy: reading it
+// needs no lock, and the job goes on meanwhile. The totals of all tasks add up to
+// the job's totals.
+type Snapshot struct {
+	Job      string        `json:"job"`
+	State    State         `json:"state"`
+	Reason   string        `json:"reason,omitempty"`
+	Revision uint64        `json:"revision"`
+	Seed     uint64        `json:"seed,string"`
+	Started  time.Time     `json:"started,omitzero"`
+	Time     time.Time     `json:"time"`
+	Elapsed  time.Duration `json:"-"` // from the start to Time, or to the job's end
+	Workers  int           `json:"workers"`
+	VUs      int           `json:"vus"`    // that exist now
+	Active   int           `json:"active"` // of those, in an iteration now
+	Recent   Recent        `json:"recent"`
+	Totals
+	Tasks []TaskSnapshot `json:"tasks"`
+}
+
+// MarshalJSON adds "elapsed_s", the elapsed time in seconds.
+func (s Snapshot) MarshalJSON() ([]byte, error) {
+	type plain Snapshot
+	return json.Marshal(struct {
+		plain
+		Elapsed float64 `json:"elapsed_s"`
+	}{plain(s), s.Elapsed.Seconds()})
+}
+
+// TaskSnapshot is the part of one task in a [Snapshot].
+type TaskSnapshot struct {
+	Task string `json:"task"`
+	Totals
+}
+
+// Totals counts iterations and requests, and holds how long they took.
+//
+// Errors has one entry for each failed request, by its class, and one for each
+// iteration that failed without a failed request (a task's own error, a panic).
+type Totals struct {
+	Iterations       uint64                   `json:"iterations"`        // ended, not counting interrupted ones
+	FailedIterations uint64                   `json:"failed_iterations"` // of those, the failed
+	Interrupted      uint64                   `json:"interrupted"`       // iterations ended by the job's end
+	Requests         uint64                   `json:"requests"`          // measured, redirect hops included
+	FailedRequests   uint64                   `json:"failed_requests"`   // of those, the failed
+	Status           map[int]uint64           `json:"status"`            // requests by status code
+	Errors           map[ErrorClass]ErrorStat `json:"errors"`
+	Sent             uint64                   `json:"bytes_sent"`
+	Received         uint64                   `json:"bytes_received"`
+	// Service is the time from a request sent to its response read, of every
+	// request that got a whole response.
+	Service Histogram `json:"service"`
+	// Response is the time from an iteration due to that iteration done, of
+	// every iteration that was not interrupted. It counts the wait for a free
+	// VU, so that a stalled target cannot hide behind requests never sent.
+	Response Histogram `json:"response"`
+}
+
+// ErrorStat counts the failures of one class.
+type ErrorStat struct {
+	Count uint64 `json:"count"`
+	// Sample is the message of one such failure, cut to 200 bytes.
+	Sample string `json:"sample"`
+}
+
+// Recent is what happened per second over the last whole seconds, at most five of
+// them; before the first whole second, over the time so far.
+type Recent struct {
+	Iterations       float64 `json:"iterations_per_s"`
+	FailedIterations float64 `json:"failed_iterations_per_s"`
+	Requests         float64 `json:"requests_per_s"`
+	FailedRequests   float64 `json:"failed_requests_per_s"`
+}
+
+// Since returns what happened between prev, an earlier snapshot of the same run of
+// the job, and s. Its counts plus those of prev are those of s. A nil prev stands
+// for the start.
+func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
+	d := *s
+	if prev == nil {
+		prev = &Snapshot{}
+	}
+	d.Elapsed = s.Elapsed - prev.Elapsed
+	d.Totals = s.Totals.since(&prev.Totals)
+	before := make(map[string]*Totals, len(prev.Tasks))
+	for i := range prev.Tasks {
+		before[prev.Tasks[i].Task] = &prev.Tasks[i].Totals
+	}
+	d.Tasks = make([]TaskSnapshot, 0, len(s.Tasks))
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
+		old := before[t.Task]
+		if old == nil {
+			old = &Totals{}
+		}
+		d.Tasks = append(d.Tasks, TaskSnapshot{Task: t.Task, Totals: t.Totals.since(old)})
+	}
+	return &d
+}
+
+func (t *Totals) since(prev *Totals) Totals {
+	d := Totals{
+		Iterations:       t.Iterations - prev.Iterations,
+		FailedIterations: t.FailedIterations - prev.FailedIterations,
+		Interrupted:      t.Interrupted - prev.Interrupted,
+		Requests:         t.Requests - prev.Requests,
+		FailedRequests:   t.FailedRequests - prev.FailedRequests,
+		Sent:             t.Sent - prev.Sent,
+		Received:         t.Received - prev.Received,
+		Status:           maps.Clone(t.Status),
+		Errors:           maps.Clone(t.Errors),
+		Service:          t.Service.since(&prev.Service),
+		Response:         t.Response.since(&prev.Response),
+	}
+	for code, n := range prev.Status {
+		if d.Status[code] -= n; d.Status[code] == 0 {
+			delete(d.Status, code)
+		}
+	}
+	for class, e := range prev.Errors {
+		now := d.Errors[class]
+		now.Count -= e.Count
+		d.Errors[class] = now
+		if now.Count == 0 {
+			delete(d.Errors, class)
+		}
+	}
+	return d
+}
+
+// add merges o into t.
+func (t *Totals) add(o *Totals) {
+	t.Iterations += o.Iterations
+	t.FailedIterations += o.FailedIterations
+	t.Interrupted += o.Interrupted
+	t.Requests += o.Requests
+	t.FailedRequests += o.FailedRequests
+	t.Sent += o.Sent
+	t.Received += o.Received
+	for code, n := range o.Status {
+		t.Status[code] += n
+	}
+	for class, e := range o.Errors {
+		sum := t.Errors[class]
+		sum.Count += e.Count
+		if sum.Sample == "" {
+			sum.Sample = e.Sample
+		}
+		t.Errors[class] = sum
+	}
+	t.Service.Merge(&o.Service)
+	t.Response.Merge(&o.Response)
+}
+
+// clone returns a copy that shares nothing with t.
+func (t *Totals) clone() Totals {
+	c := *t
+	c.Status = maps.Clone(t.Status)
+	c.Errors = maps.Clone(t.Errors)
+	c.Service = t.Service.clone()
+	c.Response = t.Response.clone()
+	return c
+}
+
+func newTotals() Totals {
+	return Totals{Status: map[int]uint64{}, Errors: map[ErrorClass]ErrorStat{}}
+}

@@ -1,0 +1,314 @@
+package loadgen
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Limits of what a job may put into a variable.
+const (
+	maxVariableLen = 64 << 10
+	maxExactFloat  = 1 << 53 // integers up to here survive a float64
+)
+
+// standardDefault is the default of a standard variable that a scenario does not
+// declare; name is the first of its row in [StandardVariables].
+func standardDefault(name string) any {
+	switch name {
+	case "SERVICE_NAME":
+		return "default"
+	case "ERROR_WEIGHT", "APP_LATENCY_WEIGHT":
+		return 0.0
+	case "APP_LATENCY_LABEL":
+		return "dyno_latency"
+	case "APP_LATENCY_LOWER_BOUND":
+		return int64(1)
+	case "APP_LATENCY_UPPER_BOUND":
+		return int64(1000)
+	case "APP_LATENCY_USER_AGENT":
+		return "Safari/531.21.10"
+	}
+	return ""
+}
+
+// standardRow returns the row of [StandardVariables] that holds a name, or nil.
+func standardRow(name string) []string {
+	for _, row := range StandardVariables() {
+		if slices.Contains(row, name) {
+			return row
+		}
+	}
+	return nil
+}
+
+// normalize turns a default into a string, bool, int64 or float64. What cannot be
+// stays as it is, and bind reports it.
+func normalize(def any) any {
+	v := reflect.ValueOf(def)
+	switch {
+	case !v.IsValid():
+		return def
+	case v.Kind() == reflect.String:
+		return v.String()
+	case v.Kind() == reflect.Bool:
+		return v.Bool()
+	case v.CanInt():
+		return v.Int()
+	case v.CanUint() && v.Uint() <= math.MaxInt64:
+		return int64(v.Uint())
+	case v.CanUint(), v.Kind() == reflect.Float64:
+		return v.Convert(reflect.TypeFor[float64]()).Float()
+	case v.Kind() == reflect.Float32:
+		// The decimal that was written, not its binary neighbour: 0.1, not 0.10000000149.
+		f, _ := strconv.ParseFloat(strconv.FormatFloat(v.Float(), 'g', -1, 32), 64)
+		return f
+	}
+	return def
+}
+
+// effectiveDefault is the default of a declared variable in the type that its
+// values have. A weight arrives with a fraction from sliders, so that a standard
+// weight declared as 0 must still take 7.5.
+func effectiveDefault(v Variable) any {
+	row := standardRow(v.Name)
+	if row == nil {
+		return v.Default
+	}
+	if n, ok := v.Default.(int64); ok {
+		if _, fraction := standardDefault(row[0]).(float64); fraction {
+			return float64(n)
+		}
+	}
+	return v.Default
+}
+
+// checkVariable says what is wrong with the declaration of a variable, or "".
+func checkVariable(v Variable) string {
+	if v.Name == "" {
+		return "a variable needs a name"
+	}
+	switch d := v.Default.(type) {
+	case string, bool, int64:
+	case float64:
+		if math.IsNaN(d) || math.IsInf(d, 0) {
+			return "the default must be a finite number"
+		}
+	default:
+		return fmt.Sprintf("the default must be a string, bool or number, not %T", v.Default)
+	}
+	row := standardRow(v.Name)
+	if row == nil {
+		return ""
+	}
+	want := standardDefault(row[0])
+	if have := effectiveDefault(v); reflect.TypeOf(have) != reflect.TypeOf(want) {
+		if _, integer := want.(int64); !integer || reflect.TypeOf(have).Kind() != reflect.Float64 {
+			return fmt.Sprintf("%s is a standard variable: its default must be %s", v.Name, typeWord(want))
+		}
+	}
+	return ""
+}
+
+// typeWord names the type of a variable for people.
+func typeWord(def any) string {
+	switch def.(type) {
+	case string:
+		return "text"
+	case bool:
+		return "true or false"
+	case int64, int:
+		return "a whole number"
+	case float64:
+		return "a number"
+	}
+	return fmt.Sprintf("a %T", def)
+}
+
+// convert reads a value for a variable with a default of this type.
+func convert(text string, def any) (any, error) {
+	if len(text) > maxVariableLen {
+		return nil, fmt.Errorf("must be at most %d bytes long, not %d", maxVariableLen, len(text))
+	}
+	trimmed := strings.TrimSpace(text)
+	switch def.(type) {
+	case string:
+		return text, nil
+	case bool:
+		if b, err := strconv.ParseBool(trimmed); err == nil {
+			return b, nil
+		}
+	case float64:
+		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && !math.IsNaN(f) && !math.IsInf(f, 0) {
+			return f, nil
+		}
+	case int64:
+		if n, err := strconv.ParseInt(trimmed, 10, 64); err == nil {
+			return n, nil
+		}
+		// Senders that know only floating point write 420 as 420.0 or 4.2e2.
+		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && f == math.Trunc(f) && math.Abs(f) <= maxExactFloat {
+			return int64(f), nil
+		}
+	}
+	return nil, fmt.Errorf("must be %s, not %q", typeWord(def), abbreviate(text))
+}
+
+// resolve gives every variable its value for one job: its own value, else that of
+// the environment for names that the scenario declares, else the default. Names
+// that mean the same share one value. Whole numbers are int in the result, which
+// is what expressions compute with.
+func (s *Scenario) resolve(cfg *JobConfig, lookupEnv func(string) (string, bool)) (map[string]any, faults) {
+	var f faults
+	vars := map[string]any{}
+	for _, row := range StandardVariables() {
+		s.resolveRow(row, cfg, lookupEnv, vars, &f)
+	}
+	for _, v := range s.variables {
+		if standardRow(v.Name) == nil {
+			s.resolveRow([]string{v.Name}, cfg, lookupEnv, vars, &f)
+		}
+	}
+	for _, name := range sortedKeys(cfg.Variables) {
+		if _, known := vars[name]; !known {
+			f.add("variables."+name, "%s", s.unknownVariable(name))
+		}
+	}
+	return vars, f
+}
+
+// resolveRow resolves the variables that share one value.
+func (s *Scenario) resolveRow(row []string, cfg *JobConfig, lookupEnv func(string) (string, bool), vars map[string]any, f *faults) {
+	def := standardDefault(row[0])
+	declared := false
+	for _, v := range s.variables {
+		if slices.Contains(row, v.Name) && checkVariable(v) == "" {
+			def, declared = effectiveDefault(v), true
+		}
+	}
+	value := def
+	if b, ok := configured(row[0], cfg); ok {
+		value = b
+	} else if declared && lookupEnv != nil {
+		for _, name := range row {
+			text, ok := lookupEnv(name)
+			if !ok || text == "" { // compose files set what is not given to ""
+				continue
+			}
+			v, err := convert(text, def)
+			if err != nil {
+				f.add("variables."+name, "the value from the environment %v", err)
+			} else {
+				value = v
+			}
+			break
+		}
+	}
+	given := ""
+	for _, name := range row {
+		text, ok := cfg.Variables[name]
+		if !ok {
+			continue
+		}
+		if given != "" && cfg.Variables[given] != text {
+			f.add("variables."+name, "means the same as %s, so that they cannot have two values", given)
+			break
+		}
+		given = name
+		v, err := convert(text, def)
+		if err != nil {
+			f.add("variables."+name, "%v", err)
+			break
+		}
+		value = v
+	}
+	if n, ok := value.(int64); ok {
+		value = int(n)
+	}
+	for _, name := range row {
+		vars[name] = value
+	}
+}
+
+// configured is the value of a variable that the job's configuration itself holds.
+// A service name of "default" is the same as none.
+func configured(name string, cfg *JobConfig) (string, bool) {
+	switch name {
+	case "SERVER_URL":
+		return cfg.BaseURL, cfg.BaseURL != ""
+	case "SERVICE_NAME":
+		return cfg.ServiceName, cfg.ServiceName != "" && cfg.ServiceName != "default"
+	}
+	return "", false
+}
+
+// unknownVariable explains that a job sets what the scenario does not have.
+func (s *Scenario) unknownVariable(name string) string {
+	var declared, all []string
+	for _, v := range s.variables {
+		declared = append(declared, v.Name)
+	}
+	all = append(all, declared...)
+	for _, row := range StandardVariables() {
+		all = append(all, row...)
+	}
+	msg := "scenario " + strconv.Quote(s.name) + " has no such variable" + didYouMean(name, all)
+	if len(declared) == 0 {
+		return msg + "; it declares none"
+	}
+	return msg + "; it declares " + strings.Join(declared, ", ")
+}
+
+// didYouMean suggests the nearest of some names, as text to append, or "".
+func didYouMean(name string, names []string) string {
+	best, at := "", max(1, min(3, len(name)/3))+1
+	for _, n := range names {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(n)); d < at {
+			best, at = n, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %q?)", best)
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours between two words. Long words are never near.
+func editDistance(a, b string) int {
+	const far = 64
+	if len(a) > far || len(b) > far {
+		return far
+	}
+	var rows [3][far + 1]int // row i-2, i-1 and i of the table, in turn
+	for j := range len(b) + 1 {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row, up, up2 := &rows[i%3], &rows[(i+2)%3], &rows[(i+1)%3]
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(row[j-1]+1, up[j]+1, up[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], up2[j-2]+1)
+			}
+		}
+	}
+	return rows[len(a)%3][len(b)]
+}
+
+// abbreviate bounds what an error message quotes.
+func abbreviate(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}

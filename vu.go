@@ -1,0 +1,224 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// VU is a virtual user: one goroutine with a random source, session values,
+// cookies and connections of its own. A task gets the VU that runs it. A VU is
+// for its task alone: it must not be used by other goroutines, nor kept beyond
+// the iteration.
+type VU struct {
+	id   int
+	job  *Job
+	rand *rand.Rand
+	pcg  *rand.PCG
+
+	plan      *plan     // the revision that this iteration runs under
+	task      *planTask // the task of this iteration; nil between iterations
+	iteration uint64
+	ctx       context.Context // the hard context of the job
+	stripe    *stripe
+	client    *client
+	values    map[string]any
+	scratch   *scratch // of tasks from files; nil until the first
+
+	// Of the current iteration:
+	requestFailed bool // a request failed, and is counted
+
+	slot      slot // the claimed due time, in the open model
+	timer     *time.Timer
+	wake      chan struct{} // something about the schedule changed
+	freeSince time.Duration // when its last iteration ended, since the job's start
+	began     bool          // it has run an iteration, or waited for its first
+}
+
+// ID is the number of the VU within its job, from 0.
+func (vu *VU) ID() int { return vu.id }
+
+// Iteration is the number of the current iteration of this VU, from 0.
+func (vu *VU) Iteration() uint64 { return vu.iteration }
+
+// Rand is the random source of the VU. With a seed it gives the same values in
+// every run.
+func (vu *VU) Rand() *rand.Rand { return vu.rand }
+
+// BaseURL is the job's base URL at the start of this iteration.
+func (vu *VU) BaseURL() string { return vu.plan.cfg.BaseURL }
+
+// ServiceName is the job's service name at the start of this iteration.
+func (vu *VU) ServiceName() string { return vu.plan.cfg.ServiceName }
+
+// Var returns the value of a variable of the scenario as text, or "" if the
+// scenario has none of that name. It is that of the start of this iteration.
+func (vu *VU) Var(name string) string {
+	v, ok := vu.plan.vars[name]
+	if !ok {
+		return ""
+	}
+	return fmt.Sprint(v)
+}
+
+// Value returns what [VU.SetValue] kept under a key, or nil.
+func (vu *VU) Value(key string) any { return vu.values[key] }
+
+// SetValue keeps a value with this VU for its later iterations: a session.
+func (vu *VU) SetValue(key string, value any) {
+	if vu.values == nil {
+		vu.values = map[string]any{}
+	}
+	vu.values[key] = value
+}
+
+// Sleep waits for d as think time, or until ctx is done or the job ends; then it
+// returns an error that wraps [ErrInterrupted] or the context's error.
+func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return vu.ended(ctx)
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+	case <-vu.ctx.Done():
+	}
+	return vu.ended(ctx)
+}
+
+// ended says why ctx or the job is over, or nil if neither is.
+func (vu *VU) ended(ctx context.Context) error {
+	if vu.ctx.Err() != nil {
+		return ErrInterrupted
+	}
+	return ctx.Err()
+}
+
+// Get requests a URL, relative to the job's base URL or absolute, and reads the
+// response to its end. It fails, with an [*Error], unless the status is 2xx or 3xx.
+func (vu *VU) Get(ctx context.Context, url string) error {
+	_, err := vu.Do(ctx, &Request{Method: http.MethodGet, URL: url, Expect: ExpectSuccess})
+	return err
+}
+
+// Check fails the iteration unless ok: it returns nil, or an error of class check
+// with the message.
+func (vu *VU) Check(ok bool, format string, args ...any) error {
+	if ok {
+		return nil
+	}
+	return &Error{Class: ClassCheck, Err: fmt.Errorf(format, args...)}
+}
+
+// iterate runs one iteration that was due at a time since the job's start.
+func (vu *VU) iterate(due time.Duration) {
+	j := vu.job
+	vu.task = vu.plan.pick(vu.rand)
+	vu.requestFailed = false
+	j.active.Add(1)
+	err := vu.run()
+	j.active.Add(-1)
+	now := time.Now()
+	at := now.Sub(j.rec.start)
+	vu.freeSince = at
+	rec := record{at: at, took: at - due, task: vu.task.stat, kind: kindIteration}
+	switch {
+	case err == nil:
+	case vu.ctx.Err() != nil && isInterrupt(err):
+		rec.kind = kindInterrupted
+	default:
+		rec.failed = true
+		class := ClassOf(err)
+		if !vu.requestFailed {
+			rec.class = classNumber(class)
+			j.rec.note(vu.task.stat, class, err, now)
+		}
+		j.logFailure(vu.task.name, class, err)
+	}
+	j.rec.record(vu.stripe, rec, nil)
+	if rec.failed && errors.Is(err, ErrAbort) {
+		j.abort(err)
+	}
+	vu.task = nil
+	vu.iteration++
+}
+
+// isInterrupt tells whether an error came from the end of the job rather than
+// from the target, once the job has been ended the hard way.
+func isInterrupt(err error) bool {
+	return errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled)
+}
+
+// run calls the task, and turns a panic into an error.
+func (vu *VU) run() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Error{Class: ClassPanic, Err: &panicError{task: vu.task.name, value: p, stack: debug.Stack()}}
+		}
+	}()
+	return vu.task.run(vu.ctx, vu)
+}
+
+// measured takes the measurement of one request from the client.
+func (vu *VU) measured(m *measurement) {
+	j := vu.job
+	rec := record{
+		at:       m.end.Sub(j.rec.start),
+		took:     m.end.Sub(m.start),
+		sent:     m.sent,
+		received: m.received,
+		status:   int16(m.status),
+		kind:     kindRequest,
+		task:     vu.statID(),
+	}
+	if m.class != ClassNone {
+		rec.failed = true
+		rec.class = classNumber(m.class)
+		vu.requestFailed = true
+		j.rec.note(rec.task, m.class, m.err, m.end)
+	}
+	if !m.complete {
+		rec.took = -1
+	}
+	if j.rec.sink == nil {
+		j.rec.record(vu.stripe, rec, nil)
+		return
+	}
+	s := Sample{
+		Job: j.name, VU: vu.id, Method: m.method, URL: m.url, Hop: m.hop, Follows: m.follows,
+		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),
+		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received,
+	}
+	if vu.task != nil {
+		s.Task = vu.task.name
+	}
+	j.rec.record(vu.stripe, rec, &s)
+}
+
+// statID is the number of the running task in statistics.
+func (vu *VU) statID() int32 { return vu.task.stat }
+
+// measurement is what the client knows of one request when it is over. An
+// interrupted request is not measured.
+type measurement struct {
+	method   string
+	url      SampleURL // only filled in if the job is observed
+	hop      int
+	follows  bool
+	status   int
+	class    ErrorClass
+	err      error
+	complete bool      // a whole response was read
+	start    time.Time // the request was sent; after connecting
+	header   time.Time // the response's header was read
+	end      time.Time
+	sent     int64
+	received int64
+}

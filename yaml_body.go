@@ -1,0 +1,213 @@
+package loadgen
+
+import (
+	"encoding/json"
+	"mime"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+type bodyKind uint8
+
+const (
+	bodyNone bodyKind = iota
+	bodyText          // content as it is: text, JSON or a form
+	bodyMultipart
+)
+
+// yamlBody is the body of a request. It is immutable.
+type yamlBody struct {
+	kind    bodyKind
+	content template
+	parts   []yamlPart
+}
+
+// yamlPart is a field or a file of a multipart body.
+type yamlPart struct {
+	head    template // the part's header, up to the empty line
+	content template
+}
+
+// body reads the body of a request, which may come in one of four ways.
+func (p *yamlParser) body(s *yamlStep, f map[string]*yaml.Node, scope *exprScope) {
+	first := ""
+	for _, key := range []string{"json", "body", "form", "multipart"} {
+		n := f[key]
+		if n == nil {
+			continue
+		}
+		if first != "" {
+			p.errorf(n, "a request has one body: either %s or %s", first, key)
+			continue
+		}
+		first = key
+		contentType := ""
+		s.body.kind = bodyText
+		switch key {
+		case "json":
+			contentType = "application/json"
+			p.json(&s.body.content, n, scope)
+		case "body":
+			contentType = "text/plain; charset=utf-8"
+			s.body.content = p.template(n, "the body as text", escapeNone, scope)
+		case "form":
+			contentType = "application/x-www-form-urlencoded"
+			p.form(&s.body.content, n, scope)
+		case "multipart":
+			s.body.kind = bodyMultipart
+			p.multipart(&s.body, n, scope)
+		}
+		own := slices.ContainsFunc(s.headers, func(h yamlHeader) bool { return h.name == "Content-Type" })
+		switch {
+		case own && key == "multipart":
+			p.errorf(n, "the Content-Type of a multipart body is set with its boundary: remove the header")
+		case !own && contentType != "":
+			s.headers = append(s.headers, yamlHeader{"Content-Type", template{{text: contentType}}})
+		}
+	}
+}
+
+// json reads a JSON value. A text that is one ${…} becomes the expression's value
+// with its own type; other texts stay texts.
+func (p *yamlParser) json(t *template, n *yaml.Node, scope *exprScope) {
+	switch n.Kind {
+	case yaml.MappingNode:
+		t.literal("{")
+		if len(n.Content) > 0 {
+			first := true
+			p.pairs(n, "a JSON object", func(_ string, k, v *yaml.Node) {
+				if !first {
+					t.literal(",")
+				}
+				first = false
+				p.jsonText(t, k, scope)
+				t.literal(":")
+				p.json(t, v, scope)
+			})
+		}
+		t.literal("}")
+	case yaml.SequenceNode:
+		t.literal("[")
+		for i, item := range n.Content {
+			if i > 0 {
+				t.literal(",")
+			}
+			p.json(t, item, scope)
+		}
+		t.literal("]")
+	default:
+		p.jsonScalar(t, n, scope)
+	}
+}
+
+func (p *yamlParser) jsonScalar(t *template, n *yaml.Node, scope *exprScope) {
+	v, ok := p.scalar(n)
+	if !ok {
+		p.errorf(n, "expected a JSON value, found %s, which JSON cannot say", kindWord(n))
+		return
+	}
+	text, isText := v.(string)
+	if !isText {
+		if tag := n.ShortTag(); (tag == "!!int" || tag == "!!float") && json.Valid([]byte(n.Value)) {
+			t.literal(n.Value) // as it is written: 1.50, or more digits than a float has
+			return
+		}
+		out, err := appendJSON(nil, v)
+		if err != nil {
+			p.errorf(n, "%v", err)
+			return
+		}
+		t.literal(string(out))
+		return
+	}
+	trimmed := strings.TrimSpace(text)
+	if inner, is := strings.CutPrefix(trimmed, "${"); is {
+		if end, err := exprEnd([]rune(inner)); err == nil && end == len([]rune(inner))-1 {
+			offset := len([]rune(text[:strings.Index(text, "${")])) + 2
+			if e := p.compile(n, string([]rune(inner)[:end]), offset, 0, scope); e != nil {
+				*t = append(*t, part{expr: e, escape: escapeJSON})
+			}
+			return
+		}
+	}
+	p.jsonText(t, n, scope)
+}
+
+func (p *yamlParser) jsonText(t *template, n *yaml.Node, scope *exprScope) {
+	t.literal(`"`)
+	for _, part := range p.template(n, "a JSON text", escapeQuoted, scope) {
+		if part.expr == nil {
+			t.literal(part.text)
+		} else {
+			*t = append(*t, part)
+		}
+	}
+	t.literal(`"`)
+}
+
+// form reads the fields of a form; a list gives a field several values.
+func (p *yamlParser) form(t *template, n *yaml.Node, scope *exprScope) {
+	first := true
+	p.pairs(n, "the form", func(key string, _, v *yaml.Node) {
+		values := []*yaml.Node{v}
+		if v.Kind == yaml.SequenceNode {
+			values = v.Content
+		}
+		name, _ := escapeForm.appendString(nil, key)
+		for _, value := range values {
+			if !first {
+				t.literal("&")
+			}
+			first = false
+			t.literal(string(name) + "=")
+			*t = append(*t, p.template(value, "the field's value", escapeForm, scope)...)
+		}
+	})
+}
+
+// multipart reads the fields and files of a multipart body.
+func (p *yamlParser) multipart(b *yamlBody, n *yaml.Node, scope *exprScope) {
+	p.pairs(n, "the multipart body", func(key string, k, v *yaml.Node) {
+		var part yamlPart
+		part.head.literal(`Content-Disposition: form-data; name="` + string(appendName(nil, key)) + `"`)
+		if v.Kind != yaml.MappingNode {
+			part.content = p.template(v, "the field as text, or a map with filename, content_type and content", escapeNone, scope)
+		} else if f, ok := p.fields(v, "a file", fileKeys()); ok {
+			p.filePart(&part, f, k, scope)
+		}
+		part.head.literal("\r\n\r\n")
+		b.parts = append(b.parts, part)
+	})
+}
+
+func (p *yamlParser) filePart(part *yamlPart, f map[string]*yaml.Node, k *yaml.Node, scope *exprScope) {
+	if f["content"] == nil {
+		p.errorf(k, "the file %q has no content", abbreviate(k.Value))
+	} else {
+		part.content = p.template(f["content"], "the file's content as text", escapeNone, scope)
+	}
+	if n := f["filename"]; n != nil {
+		part.head.literal(`; filename="`)
+		for _, name := range p.template(n, "the file's name", escapeName, scope) {
+			if name.expr == nil {
+				part.head.literal(name.text)
+			} else {
+				part.head = append(part.head, name)
+			}
+		}
+		part.head.literal(`"`)
+	}
+	if n := f["content_type"]; n != nil {
+		text, ok := p.text(n, "a media type such as text/plain")
+		if !ok {
+			return
+		}
+		if _, _, err := mime.ParseMediaType(text); err != nil || !strings.Contains(text, "/") || hasControl(text) {
+			p.errorf(n, "expected a media type such as text/plain, found %q", abbreviate(text))
+			return
+		}
+		part.head.literal("\r\nContent-Type: " + text)
+	}
+}

@@ -1,0 +1,286 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// boundYAMLTask is a task of a file under one job's variables. It is immutable;
+// what an iteration changes is in its VU's scratch.
+type boundYAMLTask struct {
+	*yamlTask
+	binding  *binding
+	steps    []boundStep
+	captures []string // names to forget at the end of an iteration
+}
+
+type boundStep struct {
+	*yamlStep
+	target  boundTemplate
+	headers []boundHeader
+	body    boundTemplate
+	parts   []boundFile
+	expect  func(status int) bool
+}
+
+type boundHeader struct {
+	name  string
+	value boundTemplate
+	fixed []byte // the value, if nothing of it is left to compute
+}
+
+type boundFile struct{ head, content boundTemplate }
+
+// bind computes what depends on the variables only.
+func (y *yamlTask) bind(b *binding) (TaskFunc, error) {
+	t := &boundYAMLTask{yamlTask: y, binding: b}
+	for i := range y.steps {
+		s, err := y.steps[i].bind(b)
+		if err != nil {
+			return nil, err
+		}
+		t.steps = append(t.steps, s)
+		for _, c := range s.captures {
+			t.captures = append(t.captures, c.name)
+		}
+	}
+	return t.run, nil
+}
+
+func (s *yamlStep) bind(b *binding) (boundStep, error) {
+	out := boundStep{yamlStep: s, expect: s.expect.has}
+	var errs []error
+	bind := func(t template) boundTemplate {
+		bt, err := t.bind(b)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		return bt
+	}
+	out.target = bind(s.target)
+	for _, h := range s.headers {
+		bh := boundHeader{name: h.name, value: bind(h.value)}
+		bh.fixed, _ = bh.value.static()
+		out.headers = append(out.headers, bh)
+	}
+	out.body = bind(s.body.content)
+	for _, part := range s.body.parts {
+		out.parts = append(out.parts, boundFile{bind(part.head), bind(part.content)})
+	}
+	if text, ok := out.target.static(); ok && s.open && len(errs) == 0 {
+		if err := checkTarget(text); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return out, errors.Join(errs...)
+}
+
+// scratch is what the tasks of files keep in a VU between iterations: an
+// evaluator, and buffers to render requests into.
+type scratch struct {
+	evaluator
+
+	call   call
+	fields []headerField
+	target []byte
+	header []byte
+	ends   []int // of the computed values in header
+	body   []byte
+}
+
+// scratchOf returns the VU's scratch, made ready for an iteration of t.
+func (t *boundYAMLTask) scratchOf(vu *VU) *scratch {
+	if vu.scratch == nil {
+		vu.scratch = &scratch{}
+	}
+	sc := vu.scratch
+	sc.state.rand = vu.rand
+	sc.state.vu = vu.id
+	sc.state.iteration = int(vu.iteration)
+	sc.use(t.binding)
+	return sc
+}
+
+// run is one iteration.
+func (t *boundYAMLTask) run(ctx context.Context, vu *VU) error {
+	sc := t.scratchOf(vu)
+	defer t.forget(sc)
+	for i := range t.steps {
+		if i > 0 && t.think.max > 0 {
+			pause := drawInt(vu.rand, int(t.think.min), int(t.think.max))
+			if err := vu.Sleep(ctx, time.Duration(pause)); err != nil {
+				return err
+			}
+		}
+		s := &t.steps[i]
+		if err := s.render(sc); err != nil {
+			return s.fail(ClassTask, err)
+		}
+		rep, err := vu.client.send(ctx, &sc.call)
+		if err != nil {
+			return err
+		}
+		if len(s.captures) == 0 && len(s.checks) == 0 {
+			continue
+		}
+		sc.state.response = exprResponse{status: rep.status, body: rep.body, header: rep.header, service: rep.service}
+		if err := s.settle(sc); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget drops what belongs to the iteration, so that a large response does not
+// stay in memory until the next.
+func (t *boundYAMLTask) forget(sc *scratch) {
+	for _, name := range t.captures {
+		delete(sc.env, name)
+	}
+	delete(sc.env, "body")
+	sc.state.response = exprResponse{}
+}
+
+func (s *boundStep) fail(class ErrorClass, err error) error {
+	return &Error{Class: class, Err: fmt.Errorf("%s: %w", s.label, err)}
+}
+
+// render makes sc.call the step's request. It allocates nothing as long as text
+// and random draws are all there is, once the buffers have grown.
+func (s *boundStep) render(sc *scratch) error {
+	sc.call = call{
+		method: s.method, expect: s.expect, expected: s.expected,
+		readBody: s.readBody, noRedirect: s.noRedirect,
+	}
+	if text, ok := s.target.static(); ok {
+		sc.call.target = text
+	} else {
+		var err error
+		if sc.target, err = s.target.render(sc.target[:0], &sc.evaluator); err != nil {
+			return err
+		}
+		if s.open {
+			if err := checkTarget(sc.target); err != nil {
+				return err
+			}
+		}
+		sc.call.target = sc.target
+	}
+	sc.fields = sc.fields[:0]
+	if err := s.renderBody(sc); err != nil {
+		return err
+	}
+	if err := s.renderHeaders(sc); err != nil {
+		return err
+	}
+	sc.call.header = sc.fields
+	return nil
+}
+
+// renderHeaders renders all values before it cuts them apart, because the buffer
+// moves when it grows.
+func (s *boundStep) renderHeaders(sc *scratch) error {
+	sc.header, sc.ends = sc.header[:0], sc.ends[:0]
+	for i := range s.headers {
+		if s.headers[i].fixed != nil {
+			continue
+		}
+		var err error
+		if sc.header, err = s.headers[i].value.render(sc.header, &sc.evaluator); err != nil {
+			return err
+		}
+		sc.ends = append(sc.ends, len(sc.header))
+	}
+	from, next := 0, 0
+	for i := range s.headers {
+		value := s.headers[i].fixed
+		if value == nil {
+			end := sc.ends[next]
+			value, from, next = sc.header[from:end:end], end, next+1
+		}
+		sc.fields = append(sc.fields, headerField{name: s.headers[i].name, value: value})
+	}
+	return nil
+}
+
+func (s *boundStep) renderBody(sc *scratch) error {
+	var err error
+	switch s.yamlStep.body.kind {
+	case bodyNone:
+		return nil
+	case bodyText:
+		if text, ok := s.body.static(); ok {
+			sc.call.body = text
+			return nil
+		}
+		sc.body, err = s.body.render(sc.body[:0], &sc.evaluator)
+	case bodyMultipart:
+		sc.body, err = s.renderMultipart(sc.body[:0], sc)
+	}
+	if err == nil && len(sc.body) > maxRendered {
+		err = errTooLarge
+	}
+	sc.call.body = sc.body
+	return err
+}
+
+// renderMultipart writes the parts between boundaries of 128 random bits, which
+// no content holds by chance.
+func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
+	boundary := strconv.AppendUint(make([]byte, 0, 48), sc.state.rand.Uint64(), 36)
+	boundary = strconv.AppendUint(append(boundary, '-'), sc.state.rand.Uint64(), 36)
+	for i := range s.parts {
+		dst = append(append(append(dst, "--"...), boundary...), "\r\n"...)
+		var err error
+		if dst, err = s.parts[i].head.render(dst, &sc.evaluator); err != nil {
+			return dst, err
+		}
+		if dst, err = s.parts[i].content.render(dst, &sc.evaluator); err != nil {
+			return dst, err
+		}
+		dst = append(dst, "\r\n"...)
+	}
+	dst = append(append(append(dst, "--"...), boundary...), "--\r\n"...)
+	sc.fields = append(sc.fields, headerField{
+		name:  "Content-Type",
+		value: append([]byte("multipart/form-data; boundary="), boundary...),
+	})
+	return dst, nil
+}
+
+// settle takes the captures from the response, and looks at the checks. What a
+// response does not have, or what an expression cannot do with it, is a failed
+// check: it is the response that is not as expected.
+func (s *boundStep) settle(sc *scratch) error {
+	r := &sc.state.response
+	sc.env["status"] = r.status
+	sc.env["duration"] = r.service
+	if s.bodyText {
+		sc.env["body"] = string(r.body)
+	}
+	for _, c := range s.captures {
+		v, err := sc.eval(c.expr)
+		if err != nil {
+			return s.fail(ClassCheck, fmt.Errorf("capture %s: %w", c.name, err))
+		}
+		if v == nil {
+			return s.fail(ClassCheck, fmt.Errorf("capture %s: %s: %s finds nothing in the response (status %d)",
+				c.name, c.expr.at, abbreviate(c.expr.source), r.status))
+		}
+		sc.env[c.name] = v
+	}
+	for _, check := range s.checks {
+		v, err := sc.eval(check)
+		if err != nil {
+			return s.fail(ClassCheck, fmt.Errorf("check: %w", err))
+		}
+		if ok, _ := v.(bool); !ok {
+			return s.fail(ClassCheck, fmt.Errorf("%s: check failed: %s (status %d, %s)",
+				check.at, abbreviate(check.source), r.status, r.service))
+		}
+	}
+	return nil
+}

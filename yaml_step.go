@@ -1,0 +1,257 @@
+package loadgen
+
+import (
+	"net/http"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// step reads a request with all that belongs to it. known are the names that are
+// captured so far; those of this step are added.
+func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string) yamlStep {
+	s := yamlStep{label: label, expect: statusRange(200, 399), expected: "2xx or 3xx"}
+	scope := &exprScope{place: inRequest, vars: p.vars, captures: slices.Clone(*known)}
+	bare := p.request(&s, f["request"], scope)
+	if n := f["headers"]; n != nil {
+		p.headers(&s, n, scope)
+	}
+	p.body(&s, f, scope)
+	if s.body.kind != bodyNone && bare {
+		p.errorf(f["request"], "a request with a body needs its method, such as \"POST %s\"", abbreviate(f["request"].Value))
+	}
+	if n := f["expect"]; n != nil {
+		s.expect, s.expected = p.expect(n)
+	}
+	if n := f["redirects"]; n != nil {
+		v, _ := p.scalar(n)
+		follow, ok := v.(bool)
+		if !ok {
+			p.errorf(n, "expected true or false, whether redirects are followed, found %s", kindWord(n))
+		}
+		s.noRedirect = ok && !follow
+	}
+	after := &exprScope{place: inResponse, vars: p.vars, captures: slices.Clone(*known)}
+	if n := f["capture"]; n != nil {
+		p.captures(&s, n, after)
+		*known = after.captures
+	}
+	if n := f["check"]; n != nil {
+		p.checks(&s, n, after)
+	}
+	return s
+}
+
+// request reads "METHOD target", and tells whether the method was left out.
+func (p *yamlParser) request(s *yamlStep, n *yaml.Node, scope *exprScope) (bare bool) {
+	source, ok := p.text(n, "a request such as \"GET /path\"")
+	if !ok {
+		return false
+	}
+	method, target, offset, err := splitRequest(source)
+	if err != nil {
+		p.errorf(n, "%v", err)
+		return false
+	}
+	s.method = method
+	segments, fault := splitTemplate(target)
+	shift := len([]rune(source[:offset]))
+	if fault != nil {
+		p.errorIn(n, shift+fault.offset, fault.message)
+		return false
+	}
+	targets := *scope
+	targets.place = inTarget
+	how := escapePath
+	for i, seg := range segments {
+		if !seg.isExpr {
+			if msg := checkTargetText(seg.text, i == 0); msg != "" {
+				p.errorf(n, "%s", msg)
+			}
+			if strings.Contains(seg.text, "?") {
+				how = escapeQuery
+			}
+			s.target.literal(string(appendTarget(nil, seg.text)))
+			continue
+		}
+		e := p.compile(n, seg.text, shift+seg.offset, reflect.Invalid, &targets)
+		if e == nil {
+			continue
+		}
+		part := part{expr: e, escape: how}
+		if i == 0 || e.raw {
+			part.escape = escapeTarget
+		}
+		s.open = s.open || i == 0
+		s.target = append(s.target, part)
+	}
+	return offset == 0
+}
+
+// checkTargetText says what is wrong with the fixed text of a target, or "".
+func checkTargetText(text string, first bool) string {
+	switch {
+	case strings.ContainsAny(text, " \t\r\n"):
+		return "a target cannot hold a space: write %20"
+	case strings.Contains(text, "#"):
+		return "a target cannot hold a #: what follows it is never sent; write %23 for the character"
+	case hasControl(text):
+		return "a target cannot hold a control character"
+	case first && checkTarget([]byte(text)) != nil && checkTarget([]byte(text+"x")) != nil:
+		return checkTarget([]byte(text)).Error()
+	}
+	return ""
+}
+
+func (p *yamlParser) headers(s *yamlStep, n *yaml.Node, scope *exprScope) {
+	p.pairs(n, "headers", func(key string, k, v *yaml.Node) {
+		name := http.CanonicalHeaderKey(key)
+		switch {
+		case !isToken(key):
+			p.errorf(k, "%q cannot be the name of a header", abbreviate(key))
+		case name == "Content-Length" || name == "Transfer-Encoding" || name == "Connection":
+			p.errorf(k, "%s is set by the client, from the body and the connection", name)
+		case slices.ContainsFunc(s.headers, func(h yamlHeader) bool { return h.name == name }):
+			p.errorf(k, "the header %s is there already", name)
+		default:
+			value := p.template(v, "the header's value", escapeHeader, scope)
+			s.headers = append(s.headers, yamlHeader{name, value})
+		}
+	})
+}
+
+// isToken tells whether a text can name a header.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isPlain(s[i], "!#$%&'*+-.^_`|~") {
+			return false
+		}
+	}
+	return s != "" && len(s) <= MaxNameLen
+}
+
+// template reads a text with embedded expressions.
+func (p *yamlParser) template(n *yaml.Node, what string, how escape, scope *exprScope) template {
+	source, ok := p.written(n, what)
+	if !ok {
+		return nil
+	}
+	var t template
+	segments, fault := splitTemplate(source)
+	if fault != nil {
+		p.errorIn(n, fault.offset, fault.message)
+		return nil
+	}
+	for _, seg := range segments {
+		if seg.isExpr {
+			if e := p.compile(n, seg.text, seg.offset, reflect.Invalid, scope); e != nil {
+				t = append(t, part{expr: e, escape: how})
+			}
+			continue
+		}
+		text, err := how.appendString(nil, seg.text)
+		if err != nil {
+			p.errorf(n, "%v", err)
+		}
+		t.literal(string(text))
+	}
+	return t
+}
+
+func (p *yamlParser) captures(s *yamlStep, n *yaml.Node, scope *exprScope) {
+	p.pairs(n, "capture", func(key string, k, v *yaml.Node) {
+		_, isVariable := p.vars[key]
+		switch {
+		case !isIdentifier(key) || slices.Contains(reservedNames(), key):
+			p.errorf(k, "%q cannot be a captured name: expected letters, digits and _, and no word of the expression language", abbreviate(key))
+			return
+		case isVariable:
+			p.errorf(k, "%q is a variable already", key)
+			return
+		}
+		e := p.wholeExpr(v, reflect.Invalid, scope)
+		if !slices.Contains(scope.captures, key) {
+			scope.captures = append(scope.captures, key)
+		}
+		if e != nil {
+			s.captures = append(s.captures, yamlCapture{key, e})
+			s.readBody = s.readBody || e.needBody
+			s.bodyText = s.bodyText || e.bodyText
+		}
+	})
+}
+
+func (p *yamlParser) checks(s *yamlStep, n *yaml.Node, scope *exprScope) {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	if len(items) == 0 {
+		p.errorf(n, "expected at least one condition, found an empty list")
+	}
+	for _, item := range items {
+		if e := p.wholeExpr(item, reflect.Bool, scope); e != nil {
+			s.checks = append(s.checks, e)
+			s.readBody = s.readBody || e.needBody
+			s.bodyText = s.bodyText || e.bodyText
+		}
+	}
+}
+
+// statusSet is a set of HTTP statuses from 100 to 599.
+type statusSet [(600 + 63) / 64]uint64
+
+func (s *statusSet) add(status int) { s[status/64] |= 1 << (status % 64) }
+
+func (s *statusSet) has(status int) bool {
+	return status >= 0 && status < 600 && s[status/64]&(1<<(status%64)) != 0
+}
+
+func statusRange(first, last int) statusSet {
+	var s statusSet
+	for status := first; status <= last; status++ {
+		s.add(status)
+	}
+	return s
+}
+
+// expect reads a status such as 200, a class such as 2xx, or several of them in a
+// list or separated by commas.
+func (p *yamlParser) expect(n *yaml.Node) (set statusSet, words string) {
+	items := []*yaml.Node{n}
+	if n.Kind == yaml.SequenceNode {
+		items = n.Content
+	}
+	var all []string
+	class := regexp.MustCompile(`^[1-5](xx|XX|[0-9][0-9])$`)
+	for _, item := range items {
+		text, ok := p.written(item, "a status such as 200 or 2xx")
+		if !ok {
+			continue
+		}
+		for word := range strings.SplitSeq(text, ",") {
+			word = strings.TrimSpace(word)
+			if !class.MatchString(word) {
+				p.errorf(item, "expected a status such as 200, or a class such as 2xx, found %q", abbreviate(word))
+				continue
+			}
+			all = append(all, strings.ToLower(word))
+			first, _ := strconv.Atoi(strings.NewReplacer("x", "0", "X", "0").Replace(word))
+			last := first
+			if strings.HasSuffix(strings.ToLower(word), "xx") {
+				last += 99
+			}
+			for status := first; status <= last; status++ {
+				set.add(status)
+			}
+		}
+	}
+	if len(items) == 0 {
+		p.errorf(n, "expected at least one status, found an empty list")
+	}
+	return set, strings.Join(all, " or ")
+}
