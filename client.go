@@ -127,7 +127,7 @@ func (c *client) send(ctx context.Context, r *call) (*reply, error) {
 		}
 		next, err := x.redirect(&req)
 		if err == nil && !next && req.expect != nil && !req.expect(x.reply.status) {
-			err = &statusError{x.method, x.url(), x.reply.status, req.expected}
+			err = &statusError{x.method, x.where(), x.reply.status, req.expected}
 		}
 		if err != nil {
 			err = x.failed(err)
@@ -191,12 +191,18 @@ func (c *client) retarget(t *target) {
 	}
 }
 
-// rest gives back the buffers between two iterations, and ends responses that the
-// task has left unread. Replies are not valid any more.
+// rest ends an iteration: responses that the task has left unread are closed, and
+// buffers given back.
 func (c *client) rest() {
 	for len(c.streams) > 0 {
 		_ = c.streams[0].Close()
 	}
+	c.shed()
+}
+
+// shed gives back the buffers of the newest request, before a pause. Its
+// reply is not valid any more.
+func (c *client) shed() {
 	if x := c.last; x != nil {
 		c.last = nil
 		x.release()

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"time"
@@ -141,7 +142,7 @@ func (x *exchange) send(ctx context.Context) error {
 		}
 		x.conn = cn
 		if ctx != c.vu.ctx && ctx.Done() != nil {
-			x.unwatch = context.AfterFunc(ctx, func() { _ = cn.raw.Close() })
+			x.watch(cn)
 		}
 		err := x.roundTrip(now)
 		if err == nil || !reused || !x.stale(err) {
@@ -151,6 +152,11 @@ func (x *exchange) send(ctx context.Context) error {
 		x.leave()
 		cn, now = nil, time.Now()
 	}
+}
+
+// watch makes the end of the context end the exchange on a connection.
+func (x *exchange) watch(cn *conn) {
+	x.unwatch = context.AfterFunc(x.ctx, func() { _ = cn.raw.Close() })
 }
 
 // stale tells whether a request failed because its connection, idle until then, was
@@ -178,7 +184,8 @@ func (x *exchange) roundTrip(now time.Time) error {
 	if err != nil {
 		// A server may answer and close without having read the whole
 		// request.
-		if cn.Out == 0 || isTimeout(err) || x.in.ReadHead(false, false) != nil {
+		var ours *wire.BodyError
+		if cn.Out == 0 || isTimeout(err) || errors.As(err, &ours) || x.in.ReadHead(false, false) != nil {
 			return err
 		}
 		x.closing = true

@@ -67,9 +67,9 @@ func (r *clientRig) only() Sample {
 }
 
 // totals are the statistics so far.
-func (r *clientRig) totals() Totals {
+func (r *clientRig) totals() *Totals {
 	total, _, _ := r.job.rec.snapshot(0)
-	return total
+	return &total
 }
 
 func (r *clientRig) do(req Request) (*Response, error) {
@@ -179,8 +179,9 @@ func (s *script) read(br *bufio.Reader, answer string) bool {
 		s.t.Errorf("bad request: %v: %q", err, head.String())
 		return false
 	}
-	body := make([]byte, max(req.ContentLength, 0))
+	var body []byte
 	if !strings.Contains(answer, "body") {
+		body = make([]byte, max(req.ContentLength, 0))
 		if _, err := io.ReadFull(br, body); err != nil {
 			return false
 		}

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/base64"
 	"errors"
@@ -226,18 +227,16 @@ func (c *client) site(key []byte) (*site, error) {
 }
 
 // splitURL splits an absolute URL into scheme with authority, and the rest. The
-// first part is empty if s is not absolute.
+// first part is empty if s is relative.
 func splitURL(s []byte) (site, rest []byte) {
-	var from int
-	switch {
-	case len(s) >= 7 && strings.EqualFold(string(s[:7]), "http://"):
-		from = 7
-	case len(s) >= 8 && strings.EqualFold(string(s[:8]), "https://"):
-		from = 8
-	default:
+	i := 0
+	for i < len(s) && (s[i]|0x20 >= 'a' && s[i]|0x20 <= 'z') {
+		i++
+	}
+	if i == 0 || !bytes.HasPrefix(s[i:], []byte("://")) {
 		return nil, s
 	}
-	for i := from; i < len(s); i++ {
+	for i += len("://"); i < len(s); i++ {
 		if s[i] == '/' || s[i] == '?' || s[i] == '#' {
 			return s[:i], s[i:]
 		}

@@ -359,14 +359,15 @@ func parseSeconds(s string) (time.Duration, error) {
 		return 0, errSeconds
 	}
 	x, err := strconv.ParseFloat(s, 64)
-	if err != nil {
-		return 0, errSeconds
-	}
 	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return 0, errSecondsRange
+	case err != nil:
+		return 0, errSeconds
 	case math.Abs(x) < 1e-10:
 		return 0, nil // and an exponent of any size is out of the way
 	case math.Abs(x) > math.MaxInt64/float64(time.Second):
-		return 0, errSeconds
+		return 0, errSecondsRange
 	}
 	exact, ok := new(big.Rat).SetString(s)
 	if !ok {
@@ -375,12 +376,15 @@ func parseSeconds(s string) (time.Duration, error) {
 	exact.Mul(exact, big.NewRat(int64(time.Second), 1))
 	n, err := strconv.ParseInt(exact.FloatString(0), 10, 64)
 	if err != nil {
-		return 0, errSeconds
+		return 0, errSecondsRange
 	}
 	return time.Duration(n), nil
 }
 
-var errSeconds = errors.New(`must be a number of seconds or a duration, for instance 0.6 or "1m30s"`)
+var (
+	errSeconds      = errors.New(`must be a number of seconds or a duration, for instance 0.6 or "1m30s"`)
+	errSecondsRange = errors.New("must be less than 9e9 seconds")
+)
 
 // formatSeconds writes a duration in seconds, with as many decimals as it needs.
 func formatSeconds(d time.Duration) json.Number {

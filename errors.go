@@ -75,14 +75,22 @@ type Error struct {
 
 // Error returns the message of the wrapped error.
 func (e *Error) Error() string {
-	if e.Err == nil {
+	switch {
+	case e == nil:
+		return "nil"
+	case e.Err == nil:
 		return string(e.Class)
 	}
 	return e.Err.Error()
 }
 
 // Unwrap returns the wrapped error.
-func (e *Error) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error {
+	if e == nil {
+		return nil
+	}
+	return e.Err
+}
 
 // ClassOf returns the class of an iteration's error: that of the [Error] it
 // wraps, timeout for an exceeded deadline, otherwise task; none for nil.
@@ -91,7 +99,7 @@ func ClassOf(err error) ErrorClass {
 		return ClassNone
 	}
 	var e *Error
-	if errors.As(err, &e) {
+	if errors.As(err, &e) && e != nil {
 		return e.Class
 	}
 	if errors.Is(err, context.DeadlineExceeded) {

@@ -1,14 +1,10 @@
 package loadgen
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
-	"strconv"
 	"strings"
 	"time"
 
@@ -103,16 +99,16 @@ func (e *expression) fail(err error) error {
 	case errors.As(err, &fe) && strings.Contains(fe.Message, "memory budget"):
 		err = errBudget
 	case errors.As(err, &fe):
-		err = errors.New(fe.Message)
+		err = errors.New(strings.TrimPrefix(fe.Message, "runtime error: "))
 	}
 	return fmt.Errorf("%s: %s: %w", e.at, abbreviate(e.source), err)
 }
 
 // binding is what the expressions of one revision of a job are computed with. It
-// is only written while it is made.
+// is not changed once its job runs, and any number of VUs read it.
 type binding struct {
 	vars map[string]any
-	ev   *evaluator // of the binding itself; nil afterwards would do
+	ev   *evaluator // computes what depends on them only
 }
 
 func newBinding(vars map[string]any) *binding {
@@ -121,120 +117,11 @@ func newBinding(vars map[string]any) *binding {
 	return b
 }
 
-// bindDraw resolves the bounds of a draw.
+// bound resolves a bound of a draw.
 func (b *binding) bound(o operand) int {
 	if o.name == "" {
 		return o.value
 	}
 	n, _ := b.vars[o.name].(int) // the compiler has seen that it is one
 	return n
-}
-
-// decodeJSON parses one JSON value; whole numbers become int, others float64.
-func decodeJSON(body []byte) (any, error) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.UseNumber()
-	var doc any
-	if err := dec.Decode(&doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, errors.New("the body is not JSON: it is empty")
-		}
-		return nil, fmt.Errorf("the body is not JSON: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the body is not JSON: more follows the first value")
-	}
-	return plainNumbers(doc), nil
-}
-
-func plainNumbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
-		if n, err := strconv.Atoi(v.String()); err == nil {
-			return n
-		}
-		if f, err := v.Float64(); err == nil {
-			return f
-		}
-		return v.String()
-	case []any:
-		for i := range v {
-			v[i] = plainNumbers(v[i])
-		}
-	case map[string]any:
-		for k := range v {
-			v[k] = plainNumbers(v[k])
-		}
-	}
-	return v
-}
-
-// jsonPath leads to a value within a JSON document.
-type jsonPath struct {
-	keys []string
-}
-
-// parseJSONPath reads a path: $ for the whole document, then .name, .0, [0] or
-// ["name"] for each level.
-func parseJSONPath(s string) (*jsonPath, error) {
-	bad := func(what string) error {
-		return fmt.Errorf("%s in the path %q; a path is $ and then .name, .0, [0] or [\"name\"] for each level", what, abbreviate(s))
-	}
-	rest, ok := strings.CutPrefix(s, "$")
-	if !ok {
-		return nil, bad("no $ at the start")
-	}
-	p := &jsonPath{}
-	for rest != "" {
-		var key string
-		switch {
-		case rest[0] == '.':
-			end := strings.IndexAny(rest[1:], ".[")
-			if end < 0 {
-				end = len(rest) - 1
-			}
-			key, rest = rest[1:1+end], rest[1+end:]
-			if key == "" {
-				return nil, bad("an empty name")
-			}
-		case len(rest) > 1 && rest[0] == '[' && (rest[1] == '"' || rest[1] == '\''):
-			end := strings.Index(rest[2:], rest[1:2]+"]")
-			if end < 0 {
-				return nil, bad("a bracket that is not closed")
-			}
-			key, rest = rest[2:2+end], rest[2+end+2:]
-		case rest[0] == '[':
-			end := strings.IndexByte(rest, ']')
-			if end < 0 {
-				return nil, bad("a bracket that is not closed")
-			}
-			key, rest = rest[1:end], rest[end+1:]
-			if _, err := strconv.ParseUint(key, 10, 31); err != nil {
-				return nil, bad("an index that is not a number")
-			}
-		default:
-			return nil, bad(fmt.Sprintf("an unexpected %q", rest[0]))
-		}
-		p.keys = append(p.keys, key)
-	}
-	return p, nil
-}
-
-// find returns what the path leads to, or nil if there is nothing.
-func (p *jsonPath) find(doc any) any {
-	for _, key := range p.keys {
-		switch v := doc.(type) {
-		case map[string]any:
-			doc = v[key]
-		case []any:
-			i, err := strconv.ParseUint(key, 10, 31)
-			if err != nil || i >= uint64(len(v)) {
-				return nil
-			}
-			doc = v[i]
-		default:
-			return nil
-		}
-	}
-	return doc
 }

@@ -249,7 +249,7 @@ func (j *Job) end(outcome State, reason string) {
 }
 
 // abort ends the job as failed.
-func (j *Job) abort(err error) { j.stop(StateFailed, cutMessage(err.Error())) }
+func (j *Job) abort(err error) { j.stop(StateFailed, errorText(err)) }
 
 // interrupt cancels running iterations, if the job is stopping.
 func (j *Job) interrupt() {

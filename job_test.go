@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -647,4 +649,25 @@ func TestIntervalsAddUp(t *testing.T) {
 		assert.Equal(t, final.Errors[loadgen.ClassCheck].Count, errs)
 		assert.Equal(t, final.Response.Count(), counted)
 	})
+}
+
+type rudeError struct{}
+
+func (rudeError) Error() string { panic("no message") }
+func (rudeError) Unwrap() error { panic("no cause") }
+
+// Errors are the user's: one that panics when asked is a failure like any other.
+func TestErrorsThatPanic(t *testing.T) {
+	for name, err := range map[string]error{"methods": rudeError{}, "typed nil": (*loadgen.Error)(nil)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config(loadgen.NewScenario("s").Task("t", 1, func(context.Context, *loadgen.VU) error { return err }))
+				cfg.MaxIterations = 3
+				snap, err := loadgen.Run(t.Context(), cfg, loadgen.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
+				require.NoError(t, err)
+				assert.EqualValues(t, 3, snap.FailedIterations)
+				assert.EqualValues(t, 3, snap.Errors[loadgen.ClassTask].Count)
+			})
+		})
+	}
 }

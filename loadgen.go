@@ -230,7 +230,8 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 		return nil, nil, err // cannot be: check has parsed it
 	}
 	if p.target, err = newTarget(&p.cfg, p.base, m.env); err != nil {
-		return nil, nil, err
+		f.add("url", "%v", err) // a host that is no name, for instance
+		return nil, nil, f.err()
 	}
 	return scenario, p, nil
 }

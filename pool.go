@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -248,8 +247,8 @@ func (j *Job) logFailure(task string, class ErrorClass, err error) {
 		f.skipped++
 		return
 	}
-	attrs := []any{"task", task, "class", class, "error", cutMessage(err.Error()), "not_logged", f.skipped}
-	if p := (*panicError)(nil); errors.As(err, &p) {
+	attrs := []any{"task", task, "class", class, "error", errorText(err), "not_logged", f.skipped}
+	if p := panicOf(err); p != nil {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	j.log.Warn("iteration failed", attrs...)
@@ -261,6 +260,16 @@ type panicError struct {
 	task  string
 	value any
 	stack []byte
+}
+
+// panicOf returns the panic that VU.run has made an error of. It does not look
+// further: an error of the user's may panic when asked.
+func panicOf(err error) *panicError {
+	if e, ok := err.(*Error); ok && e != nil { //nolint:errorlint // as said
+		p, _ := e.Err.(*panicError) //nolint:errorlint // as said
+		return p
+	}
+	return nil
 }
 
 func (e *panicError) Error() string { return fmt.Sprintf("task %q panicked: %v", e.task, e.value) }

@@ -230,10 +230,14 @@ func (r *recorder) note(task int32, class ErrorClass, err error, now time.Time) 
 	if last, ok := t.noted[class]; !ok || now.Sub(last) > time.Second {
 		t.noted[class] = now
 		e := t.Errors[class]
-		e.Sample = cutMessage(fmt.Sprint(err)) // survives an Error method that panics
+		e.Sample = errorText(err)
 		t.Errors[class] = e
 	}
 }
+
+// errorText is the message of an error, fit for display. It survives an Error
+// method that panics.
+func errorText(err error) string { return cutMessage(fmt.Sprint(err)) }
 
 // cutMessage makes a message fit for display: one line of valid UTF-8, at most
 // maxSample bytes.

@@ -32,7 +32,8 @@ type Scenario struct {
 type task struct {
 	name   string
 	weight weigher
-	bind   binder // nil if the task lacks its function
+	bind   binder    // nil if the task lacks its function
+	yaml   *yamlTask // what bind binds, if the task is from a file
 }
 
 // weigher gives a task's weight under resolved variables. An error is a fault

@@ -156,8 +156,8 @@ func TestWeightsReportsEveryFault(t *testing.T) {
 	})
 	assert.Equal(t, []string{
 		`variables.N: must be a whole number, not "one"`,
-		`variables.M: scenario "x" has no such variable (did you mean "N"?); it declares N`,
-		`weights.b: scenario "x" has no such task (did you mean "a"?)`,
+		`variables.M: scenario "x" has no such variable; it declares N`,
+		`weights.b: scenario "x" has no such task`,
 	}, fieldsOf(t, err))
 }
 

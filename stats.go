@@ -121,10 +121,10 @@ type Recent struct {
 
 // Since returns what happened between prev, an earlier snapshot of the same run of
 // the job, and s. Its counts plus those of prev are those of s. A nil prev stands
-// for the start.
+// for the start, and so does one of another run.
 func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 	d := *s
-	if prev == nil {
+	if prev == nil || !prev.Started.Equal(s.Started) {
 		prev = &Snapshot{}
 	}
 	d.Elapsed = s.Elapsed - prev.Elapsed

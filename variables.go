@@ -264,7 +264,7 @@ func (s *Scenario) unknownVariable(name string) string {
 
 // didYouMean suggests the nearest of some names, as text to append, or "".
 func didYouMean(name string, names []string) string {
-	best, at := "", max(1, min(3, len(name)/3))+1
+	best, at := "", min(3, len(name)/3)+1 // one mistake in three letters, at most three
 	for _, n := range names {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(n)); d < at {
 			best, at = n, d

@@ -22,6 +22,7 @@ type VU struct {
 
 	plan      *plan     // the revision that this iteration runs under
 	task      *planTask // the task of this iteration; nil between iterations
+	stat      int32     // the number of the task in statistics, also between iterations
 	iteration uint64
 	ctx       context.Context // the hard context of the job
 	stripe    *stripe
@@ -36,7 +37,6 @@ type VU struct {
 	timer     *time.Timer
 	wake      chan struct{} // something about the schedule changed
 	freeSince time.Duration // when its last iteration ended, since the job's start
-	began     bool          // it has run an iteration, or waited for its first
 }
 
 // ID is the number of the VU within its job, from 0.
@@ -121,9 +121,11 @@ func (vu *VU) Check(ok bool, format string, args ...any) error {
 func (vu *VU) iterate(due time.Duration) {
 	j := vu.job
 	vu.task = vu.plan.pick(vu.rand)
+	vu.stat = vu.task.stat
 	vu.requestFailed = false
 	j.active.Add(1)
 	err := vu.run()
+	class, aborts, interrupted := vu.judge(err)
 	j.active.Add(-1)
 	now := time.Now()
 	at := now.Sub(j.rec.start)
@@ -131,11 +133,10 @@ func (vu *VU) iterate(due time.Duration) {
 	rec := record{at: at, took: at - due, task: vu.task.stat, kind: kindIteration}
 	switch {
 	case err == nil:
-	case vu.ctx.Err() != nil && isInterrupt(err):
+	case interrupted:
 		rec.kind = kindInterrupted
 	default:
 		rec.failed = true
-		class := ClassOf(err)
 		if !vu.requestFailed {
 			rec.class = classNumber(class)
 			j.rec.note(vu.task.stat, class, err, now)
@@ -143,17 +144,27 @@ func (vu *VU) iterate(due time.Duration) {
 		j.logFailure(vu.task.name, class, err)
 	}
 	j.rec.record(vu.stripe, rec, nil)
-	if rec.failed && errors.Is(err, ErrAbort) {
+	if aborts {
 		j.abort(err)
 	}
 	vu.task = nil
 	vu.iteration++
 }
 
-// isInterrupt tells whether an error came from the end of the job rather than
-// from the target, once the job has been ended the hard way.
-func isInterrupt(err error) bool {
-	return errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled)
+// judge looks into an iteration's error. The error is the user's, and so may be a
+// method of it that panics.
+func (vu *VU) judge(err error) (class ErrorClass, aborts, interrupted bool) {
+	if err == nil {
+		return ClassNone, false, false
+	}
+	defer func() {
+		if recover() != nil {
+			class = ClassTask
+		}
+	}()
+	// Once the job has ended the hard way, such errors come from that.
+	interrupted = vu.ctx.Err() != nil && (errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled))
+	return ClassOf(err), !interrupted && errors.Is(err, ErrAbort), interrupted
 }
 
 // run calls the task, and turns a panic into an error.
@@ -176,7 +187,7 @@ func (vu *VU) measured(m *measurement) {
 		received: m.received,
 		status:   int16(m.status),
 		kind:     kindRequest,
-		task:     vu.statID(),
+		task:     vu.stat,
 	}
 	if m.class != ClassNone {
 		rec.failed = true
@@ -201,9 +212,6 @@ func (vu *VU) measured(m *measurement) {
 	}
 	j.rec.record(vu.stripe, rec, &s)
 }
-
-// statID is the number of the running task in statistics.
-func (vu *VU) statID() int32 { return vu.task.stat }
 
 // measurement is what the client knows of one request when it is over. An
 // interrupted request is not measured.

@@ -89,9 +89,7 @@ func (p *yamlParser) parse(s *Scenario, src []byte) {
 		p.errorAt(1+bytes.Count(src[:validPrefix(src)], []byte("\n")), 1, "the file is not UTF-8 text from this line on")
 		return
 	}
-	for line := range strings.Lines(string(src)) {
-		p.lines = append(p.lines, []rune(strings.TrimRight(line, "\r\n")))
-	}
+	p.lines = splitLines(string(src))
 	root := p.document(src)
 	if root == nil || !p.plain(root) {
 		return
@@ -112,6 +110,21 @@ func (p *yamlParser) parse(s *Scenario, src []byte) {
 	} else {
 		p.errorf(root, "tasks is missing: a scenario needs at least one task")
 	}
+}
+
+// splitLines splits a text where YAML does: besides \n, also at \r and at the line
+// breaks of Unicode.
+func splitLines(text string) [][]rune {
+	lines := [][]rune{{}}
+	for _, r := range strings.ReplaceAll(text, "\r\n", "\n") {
+		switch r {
+		case '\n', '\r', '\u0085', '\u2028', '\u2029':
+			lines = append(lines, nil)
+		default:
+			lines[len(lines)-1] = append(lines[len(lines)-1], r)
+		}
+	}
+	return lines
 }
 
 // document decodes the one document of the file.

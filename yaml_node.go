@@ -206,7 +206,7 @@ func (p *yamlParser) position(n *yaml.Node, offset int) (line, column int) {
 		w.quote = w.at()
 		w.column++
 	}
-	for _, r := range []rune(n.Value) {
+	for _, r := range n.Value {
 		if offset == 0 || !w.step(r) {
 			break
 		}

@@ -36,6 +36,14 @@ type boundFile struct{ head, content boundTemplate }
 
 // bind computes what depends on the variables only.
 func (y *yamlTask) bind(b *binding) (TaskFunc, error) {
+	t, err := y.bindSteps(b)
+	if err != nil {
+		return nil, err
+	}
+	return t.run, nil
+}
+
+func (y *yamlTask) bindSteps(b *binding) (*boundYAMLTask, error) {
 	t := &boundYAMLTask{yamlTask: y, binding: b}
 	for i := range y.steps {
 		s, err := y.steps[i].bind(b)
@@ -47,7 +55,7 @@ func (y *yamlTask) bind(b *binding) (TaskFunc, error) {
 			t.captures = append(t.captures, c.name)
 		}
 	}
-	return t.run, nil
+	return t, nil
 }
 
 func (s *yamlStep) bind(b *binding) (boundStep, error) {

@@ -77,7 +77,7 @@ func (p *yamlParser) task(n *yaml.Node) (task, *yaml.Node) {
 	default:
 		p.errorf(n, "a task needs a request, such as \"GET /path\", or a list of steps")
 	}
-	return task{name: y.name, weight: weigh, bind: y.bind}, at
+	return task{name: y.name, weight: weigh, bind: y.bind, yaml: y}, at
 }
 
 // taskName checks that a name can label statistics.

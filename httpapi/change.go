@@ -158,19 +158,23 @@ func missingJob() loadgen.FieldError {
 	}
 }
 
-// unknownKey refuses what is left of a body.
+// unknownKey refuses what is left of a body, the first by name.
 func unknownKey(object map[string]json.RawMessage, fields []field) error {
 	delete(object, "name")
 	delete(object, "running")
-	for _, key := range slices.Sorted(maps.Keys(object)) {
-		names := []string{"job"}
-		for _, f := range fields {
-			names = append(names, f.name)
-		}
-		return badRequest(CodeUnknownField, cut(key), "there is no setting %q%s; known are %s",
-			cut(key), didYouMean(key, names), strings.Join(slices.Sorted(slices.Values(names)), ", "))
+	if len(object) == 0 {
+		return nil
 	}
-	return nil
+	key := slices.Min(slices.Collect(maps.Keys(object)))
+	names := []string{"job"}
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	hint := didYouMean(key, names)
+	if hint == "" {
+		hint = "; there are " + strings.Join(slices.Sorted(slices.Values(names)), ", ")
+	}
+	return badRequest(CodeUnknownField, cut(key), "there is no setting %q%s", cut(key), hint)
 }
 
 // apply changes a configuration. Its maps must not be shared.
@@ -199,18 +203,18 @@ func (c *change) fault(err error) error {
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	told := &loadgen.ValidationError{Fields: slices.Clone(invalid.Fields)}
-	for i := range told.Fields {
-		f := &told.Fields[i]
-		if f.Field == "url" && f.Missing {
+	told := &loadgen.ValidationError{}
+	for _, f := range invalid.Fields {
+		sent := slices.IndexFunc(c.settings, func(s setting) bool { return s.fault == f.Field })
+		switch {
+		case sent >= 0:
+			f.Field = c.settings[sent].name
+		case f.Field == "url" && f.Missing:
 			f.Field, f.Message = "port", `is required when a job first starts, for instance "8000"; or else url, the whole base URL`
+		case f.Field == "service_name":
+			continue // it is made of the name, whose fault is told
 		}
-		for _, s := range c.settings {
-			if s.fault == f.Field {
-				f.Field = s.name
-				break
-			}
-		}
+		told.Fields = append(told.Fields, f)
 	}
 	return told
 }

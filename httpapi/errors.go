@@ -119,7 +119,7 @@ func fieldsError(invalid *loadgen.ValidationError) *Error {
 		if !f.Missing {
 			e.Code = CodeInvalidField
 		}
-		messages = append(messages, f.Field+" "+f.Message)
+		messages = append(messages, f.Field+": "+f.Message)
 		e.Fields = append(e.Fields, FieldError{Field: f.Field, Message: f.Message})
 	}
 	e.Message = strings.Join(messages, "; ")

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -30,11 +29,12 @@ func readObject(body json.RawMessage) (map[string]json.RawMessage, error) {
 		return nil, badRequest(CodeBadJSON, "", `the body must be a JSON object like {"job":"opbeans-python"}, not %s`, cut(string(body)))
 	}
 	if err := json.Unmarshal(body, &object); err != nil {
+		at := int64(len(body))
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: %v, at byte %d", err, syntax.Offset)
+			at = syntax.Offset
 		}
-		return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: %v", err)
+		return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: see byte %d of %d", at, len(body))
 	}
 	if key, twice := duplicateKey(body); twice {
 		return nil, badRequest(CodeBadJSON, cut(key), "the body has %q twice", cut(key))
@@ -53,7 +53,7 @@ func duplicateKey(body []byte) (string, bool) {
 	var levels []level
 	for {
 		token, err := dec.Token()
-		if errors.Is(err, io.EOF) || err != nil {
+		if err != nil { // the end
 			return "", false
 		}
 		var top *level

@@ -68,7 +68,10 @@ func (a *API) hold(j *loadgen.Job) *held {
 func (a *API) spelled(h *held, c *change, cfg *loadgen.JobConfig) {
 	shown := a.shown(cfg, nil)
 	for _, s := range c.settings {
-		if s.shows != "" {
+		switch {
+		case s.shows == "port" && c.has("url"):
+			delete(h.spellings, "port") // the URL has won
+		case s.shows != "":
 			h.spellings[s.shows] = spelling{raw: s.raw, value: shown[s.shows]}
 		}
 	}

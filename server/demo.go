@@ -31,7 +31,7 @@ func (a *app) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 			return nil, usageErrorf("cannot listen for the demo's shop: %w", err)
 		}
 	}
-	stop = a.listenAndServe(ln, shop.New(shop.Options{Latency: 1, ErrorRate: demoErrorRate}), failed)
+	stop = a.listenAndServe(ctx, ln, shop.New(shop.Options{Latency: 1, ErrorRate: demoErrorRate}), failed)
 	if taken {
 		a.log.Warn("the demo's shop listens on another port than usual, because that is taken", "addr", ln.Addr().String(), "taken", demoShopAddr)
 	}

@@ -40,20 +40,32 @@ func blocks(markdown, language string) []string {
 	return list
 }
 
+// TestLinks follows the links between the documents of the repository.
+func TestLinks(t *testing.T) {
+	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
+	require.NoError(t, err)
+	for _, file := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md")) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, m := range regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
+			if !strings.Contains(m[1], "://") {
+				_, err := os.Stat(filepath.Join(filepath.Dir(file), m[1]))
+				assert.NoError(t, err, "linked from %s", file)
+			}
+		}
+	}
+}
+
 // TestREADMESettings holds the table of settings against the flags.
 func TestREADMESettings(t *testing.T) {
 	var s settings
 	var b strings.Builder
 	b.WriteString("\n| flag | environment | default | |\n|---|---|---|---|\n")
 	for _, r := range table(s.flags()) {
-		def := r.def
-		if def != "" {
-			def = "`" + def + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %s |\n", r.flag, r.env, def, r.usage)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(r.flag), code(r.env), code(r.def), r.usage)
 	}
 	for _, v := range containerVariables() {
-		fmt.Fprintf(&b, "| | `%s` | | %s |\n", v[0], v[1])
+		fmt.Fprintf(&b, "|  | %s |  | %s |\n", code(v[0]), v[1])
 	}
 	b.WriteString("\n")
 	const begin, end = "<!-- settings -->\n", "<!-- /settings -->"
@@ -67,6 +79,13 @@ func TestREADMESettings(t *testing.T) {
 		return
 	}
 	assert.Equal(t, b.String(), have, "go test ./server -run README -update rewrites it")
+}
+
+func code(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "`" + s + "`"
 }
 
 // TestREADMEGo runs the program of the README, which is an example too.
@@ -83,7 +102,7 @@ func TestREADMEGo(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute) // it is compiled first
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "run", file)
-	cmd.Dir = root
+	cmd.Dir, cmd.WaitDelay = root, time.Second
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	assert.Regexp(t, `^[1-9][0-9]+ requests, 0 failed, p99 [0-9.]+[µm]s\n$`, string(out))
@@ -146,7 +165,7 @@ func makeRun(t *testing.T) (*process, *strings.Replacer) {
 	defer cancel()
 	env := append(os.Environ(), "LOADGEN_ADDR=127.0.0.1:0", "BIN="+filepath.Join(t.TempDir(), "loadgen"))
 	build := exec.CommandContext(ctx, "make", "build")
-	build.Dir, build.Env = root, env
+	build.Dir, build.Env, build.WaitDelay = root, env, time.Second
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 
@@ -185,7 +204,7 @@ func shell(t *testing.T, block string) string {
 	defer cancel()
 	const prelude = "set -euo pipefail\nmake() { command make -n \"$@\"; }\ncommand -v jq >/dev/null || jq() { cat; }\n"
 	cmd := exec.CommandContext(ctx, "bash", "-c", prelude+block)
-	cmd.Dir = root
+	cmd.Dir, cmd.WaitDelay = root, time.Second
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

@@ -36,7 +36,8 @@ func TestMain(m *testing.M) {
 //	fails CODE ARGS...    run loadgen to its end with that exit code; see stdout, stderr
 //	http METHOD URL [BODY]   print the status and the answer
 //	target NAME [hang]    serve 200 for everything; $NAME is its URL
-//	served NAME MIN MAX   check how many requests a target has seen
+//	served NAME N         check how many requests a target has seen
+//	reached NAME N        wait until a target has seen that many requests
 //	taken NAME            listen on a port; $NAME is the address
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -53,11 +54,12 @@ func TestScripts(t *testing.T) {
 			"http":      cmdHTTP,
 			"target":    cmdTarget,
 			"served":    cmdServed,
+			"reached":   cmdReached,
 			"taken":     cmdTaken,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[processes{}] = map[string]*process{}
-			e.Values[targets{}] = map[string]*atomic.Int64{}
+			e.Values[targets{}] = map[string]*seen{}
 			return nil
 		},
 	})
@@ -65,8 +67,14 @@ func TestScripts(t *testing.T) {
 
 type (
 	processes struct{} // key of the processes by name
-	targets   struct{} // key of the targets' counters by name
+	targets   struct{} // key of what the targets have seen, by name
 )
+
+// seen are the requests that a target has seen.
+type seen struct {
+	n    atomic.Int64
+	each chan struct{} // one for each request, as far as there is room
+}
 
 // patience is far more than anything takes that a test waits for.
 const patience = 30 * time.Second
@@ -174,9 +182,13 @@ func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
 func cmdTarget(ts *testscript.TestScript, _ bool, args []string) {
 	need(ts, args, 1, "target NAME [hang]")
 	hang := len(args) > 1 && args[1] == "hang"
-	seen := new(atomic.Int64)
+	requests := &seen{each: make(chan struct{}, 1000)}
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		seen.Add(1)
+		requests.n.Add(1)
+		select {
+		case requests.each <- struct{}{}:
+		default:
+		}
 		if hang {
 			<-r.Context().Done()
 		}
@@ -185,18 +197,37 @@ func cmdTarget(ts *testscript.TestScript, _ bool, args []string) {
 		srv.CloseClientConnections()
 		srv.Close()
 	})
-	ts.Value(targets{}).(map[string]*atomic.Int64)[args[0]] = seen
+	ts.Value(targets{}).(map[string]*seen)[args[0]] = requests
 	ts.Setenv(args[0], srv.URL)
 }
 
+func requestsOf(ts *testscript.TestScript, name string) *seen {
+	requests := ts.Value(targets{}).(map[string]*seen)[name]
+	if requests == nil {
+		ts.Fatalf("no target %s was started", name)
+	}
+	return requests
+}
+
 func cmdServed(ts *testscript.TestScript, _ bool, args []string) {
-	need(ts, args, 3, "served NAME MIN MAX")
-	least, err := strconv.ParseInt(args[1], 10, 64)
+	need(ts, args, 2, "served NAME N")
+	if n := requestsOf(ts, args[0]).n.Load(); strconv.FormatInt(n, 10) != args[1] {
+		ts.Fatalf("%s has seen %d requests instead of %s", args[0], n, args[1])
+	}
+}
+
+func cmdReached(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 2, "reached NAME N")
+	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	most, err := strconv.ParseInt(args[2], 10, 64)
-	ts.Check(err)
-	if n := ts.Value(targets{}).(map[string]*atomic.Int64)[args[0]].Load(); n < least || n > most {
-		ts.Fatalf("%s has served %d requests instead of %d to %d", args[0], n, least, most)
+	requests := requestsOf(ts, args[0])
+	late := time.After(patience)
+	for range want {
+		select {
+		case <-requests.each:
+		case <-late:
+			ts.Fatalf("%s has seen only %d requests within %s", args[0], requests.n.Load(), patience)
+		}
 	}
 }
 

@@ -96,7 +96,7 @@ func (a *app) service(ctx context.Context) error {
 		return usageErrorf("cannot write the address: %w", err)
 	}
 	failed := make(chan error, 1)
-	stop := a.listenAndServe(ln, a.handler(), failed)
+	stop := a.listenAndServe(ctx, ln, a.handler(), failed)
 	defer stop()
 	a.log.Info("listening", "addr", ln.Addr().String(), "version", version())
 
@@ -180,9 +180,9 @@ func (a *app) writeAddr(addr net.Addr) error {
 }
 
 // listenAndServe serves h on ln, with a bound on how slow a client may be, until
-// the returned function is called; that waits until it is over. An end for any
-// other reason is sent to failed, which must have room.
-func (a *app) listenAndServe(ln net.Listener, h http.Handler, failed chan<- error) (stop func()) {
+// the returned function is called; that waits until it is over. ctx does not end
+// it. An end for any other reason is sent to failed, if that has room.
+func (a *app) listenAndServe(ctx context.Context, ln net.Listener, h http.Handler, failed chan<- error) (stop func()) {
 	srv := &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -203,7 +203,7 @@ func (a *app) listenAndServe(ln net.Listener, h http.Handler, failed chan<- erro
 		}
 	})
 	return func() {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		if srv.Shutdown(ctx) != nil {
 			_ = srv.Close()

@@ -28,8 +28,8 @@ type settings struct {
 	version     bool
 }
 
-// flags is the one table of settings: each has a flag and, by the same name, an
-// environment variable (see envName), and a line of -h.
+// flags is the one table of settings: each has a flag, an environment variable of
+// the same name (see envName), and a line of -h.
 func (s *settings) flags() *flag.FlagSet {
 	s.target = "http://localhost:{port}"
 	s.logFormat = choice{"text", []string{"text", "json"}}
@@ -60,8 +60,12 @@ func containerVariables() [][2]string {
 	}
 }
 
-// envName is the environment variable of a flag.
+// envName is the environment variable of a flag; "" for -version, which is a
+// question rather than a setting.
 func envName(flagName string) string {
+	if flagName == "version" {
+		return ""
+	}
 	return "LOADGEN_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
@@ -85,12 +89,16 @@ func (s *settings) load(sys *system, args []string) error {
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	var err error
 	fs.VisitAll(func(f *flag.Flag) {
-		value := sys.getenv(envName(f.Name))
-		if given[f.Name] || value == "" || err != nil {
+		env := envName(f.Name)
+		if env == "" || given[f.Name] || err != nil {
+			return
+		}
+		value := sys.getenv(env)
+		if value == "" {
 			return
 		}
 		if bad := fs.Set(f.Name, value); bad != nil {
-			err = usageErrorf("invalid value %q for %s: %w", value, envName(f.Name), bad)
+			err = usageErrorf("invalid value %q for %s: %w", value, env, bad)
 		}
 	})
 	switch {
@@ -132,19 +140,19 @@ func printHelp(w io.Writer, fs *flag.FlagSet) {
 	b.WriteString("loadgen generates HTTP load, steered by an HTTP API.\n\nUsage: loadgen [COMMAND] [FLAGS]\n\nCommands:\n")
 	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	for _, c := range commands() {
-		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
+		fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
 	}
-	_, _ = fmt.Fprintf(tw, "\nFlags, and the environment variables that stand in for them:\n")
+	fmt.Fprintf(tw, "\nFlags, and the environment variables that stand in for them:\n")
 	for _, r := range table(fs) {
-		_, _ = fmt.Fprintf(tw, "  %s\t%s\t%s", r.flag, r.env, r.usage)
+		fmt.Fprintf(tw, "  %s\t%s\t%s", r.flag, r.env, r.usage)
 		if r.def != "" {
-			_, _ = fmt.Fprintf(tw, " (default %s)", r.def)
+			fmt.Fprintf(tw, " (default %s)", r.def)
 		}
-		_, _ = fmt.Fprintln(tw)
+		fmt.Fprintln(tw)
 	}
-	_, _ = fmt.Fprintf(tw, "\nOther environment variables:\n")
+	fmt.Fprintf(tw, "\nOther environment variables:\n")
 	for _, v := range containerVariables() {
-		_, _ = fmt.Fprintf(tw, "  %s\t%s\n", v[0], v[1])
+		fmt.Fprintf(tw, "  %s\t%s\n", v[0], v[1])
 	}
 	_ = tw.Flush()
 	_, _ = io.WriteString(w, b.String())

@@ -53,6 +53,7 @@ func TestSettings(t *testing.T) {
 			want: func(*settings) {},
 		},
 		{name: "an empty variable is not set", env: map[string]string{"LOADGEN_ADDR": ""}, want: func(*settings) {}},
+		{name: "a version is none of ours", env: map[string]string{"LOADGEN_VERSION": "1.2"}, want: func(*settings) {}},
 		{name: "bad variable", env: map[string]string{"LOADGEN_DEMO": "perhaps"}, err: `invalid value "perhaps" for LOADGEN_DEMO: `},
 		{name: "bad origins", args: []string{"-origins", "localhost:9000"}, err: `"localhost:9000" must be *, or an origin`},
 		{name: "bad target", args: []string{"-target", "toxi:{port}"}, err: "must be an http or https URL with {port}"},

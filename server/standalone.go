@@ -85,17 +85,17 @@ func standaloneJobs(getenv func(string) string) (configs []loadgen.JobConfig, un
 		rpm, _ := find(rpms, p.name)
 		rpm = cmp.Or(rpm, standaloneRPM)
 		if cfg.Rate, err = loadgen.ParseRate(rpm + "/m"); err != nil || cfg.Rate.IsZero() {
-			return nil, nil, fmt.Errorf("OPBEANS_RPMS: %s: %q is not a number of iterations per minute above 0", p.name, rpm)
+			return nil, nil, fmt.Errorf("OPBEANS_RPMS: %q: %q is not a number of iterations per minute above 0", p.name, rpm)
 		}
 		if s, ok := find(seconds, p.name); ok {
 			n, err := strconv.ParseFloat(s, 64)
 			if !(n > 0 && n <= loadgen.MaxDuration.Seconds()) || err != nil {
-				return nil, nil, fmt.Errorf("OPBEANS_RLS: %s: %q is not a number of seconds above 0", p.name, s)
+				return nil, nil, fmt.Errorf("OPBEANS_RLS: %q: %q is not a number of seconds above 0", p.name, s)
 			}
 			cfg.Duration = time.Duration(n * float64(time.Second))
 		}
 		if err := cfg.Validate(); err != nil {
-			return nil, nil, fmt.Errorf("OPBEANS_URLS: %s: %w", p.name, err)
+			return nil, nil, fmt.Errorf("OPBEANS_URLS: %q: %s", p.name, strings.TrimPrefix(err.Error(), "loadgen: "))
 		}
 		configs = append(configs, cfg)
 	}

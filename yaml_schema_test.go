@@ -1,0 +1,167 @@
+package loadgen
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v4"
+
+	"github.com/opbeans/loadgen/scenarios"
+)
+
+func scenarioSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	src, err := scenarios.FS.ReadFile("schema.json")
+	require.NoError(t, err)
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(src))
+	require.NoError(t, err)
+	c := jsonschema.NewCompiler()
+	require.NoError(t, c.AddResource("schema.json", doc))
+	schema, err := c.Compile("schema.json")
+	require.NoError(t, err)
+	return schema
+}
+
+// asDocument decodes YAML as an editor does for a schema.
+func asDocument(t *testing.T, src []byte) any {
+	t.Helper()
+	var doc any
+	require.NoError(t, yaml.Unmarshal(src, &doc))
+	text, err := json.Marshal(doc)
+	require.NoError(t, err)
+	out, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	require.NoError(t, err)
+	return out
+}
+
+func TestSchemaAcceptsWhatParses(t *testing.T) {
+	schema := scenarioSchema(t)
+	sources := append(docBlocks(t), []byte(exampleYAML))
+	for _, name := range []string{"molotov_scenarios.yaml", "dyno.yaml", "high_error_rates.yaml"} {
+		src, err := scenarios.FS.ReadFile(name)
+		require.NoError(t, err)
+		sources = append(sources, src)
+	}
+	for _, src := range sources {
+		_, err := ParseScenario("x", src)
+		require.NoError(t, err, "%s", src)
+		assert.NoError(t, schema.Validate(asDocument(t, src)), "%s", src)
+	}
+}
+
+func TestSchemaRefusesWhatDoesNotParse(t *testing.T) {
+	schema := scenarioSchema(t)
+	for _, src := range []string{
+		"description: x",
+		"tasks: []",
+		"tasks: [{request: GET /}]",
+		"tasks: [{name: a}]",
+		"tasks: [{name: a, request: GET /, steps: [{request: GET /}]}]",
+		"tasks: [{name: a, request: GET /, think: 1s}]",
+		"tasks: [{name: a, steps: [{request: GET /}], expect: 200}]",
+		"tasks: [{name: a, steps: []}]",
+		"tasks: [{name: a, steps: [{expect: 200}]}]",
+		"tasks: [{name: a, wieght: 1, request: GET /}]",
+		"tasks: [{name: a, weight: -1, request: GET /}]",
+		"tasks: [{name: a, request: get /}]",
+		"tasks: [{name: a, request: GET x}]",
+		"tasks: [{name: a, request: GET /, expect: 700}]",
+		"tasks: [{name: a, request: GET /, expect: 2x}]",
+		"tasks: [{name: a, request: GET /, redirects: 1}]",
+		"tasks: [{name: a, request: GET /, headers: {a b: c}}]",
+		"tasks: [{name: a, request: POST /, multipart: {f: {filename: x}}}]",
+		"tasks: [{name: a, request: GET /, check: []}]",
+		"tasks: [{name: a, request: GET /, capture: {a-b: '1'}}]",
+		"variables: {A: []}\ntasks: [{name: a, request: GET /}]",
+		"think: 1s\ntasks: [{name: a, request: GET /}]",
+	} {
+		_, err := ParseScenario("x", []byte(src))
+		require.Error(t, err, src)
+		assert.Error(t, schema.Validate(asDocument(t, []byte(src))), src)
+	}
+}
+
+// The schema and the parser know the same keys, and each is explained in the
+// schema and in the documentation.
+func TestSchemaKnowsTheParsersKeys(t *testing.T) {
+	src, err := scenarios.FS.ReadFile("schema.json")
+	require.NoError(t, err)
+	type object struct {
+		Properties  map[string]json.RawMessage
+		Description string
+		Ref         string            `json:"$ref"`
+		Defs        map[string]object `json:"$defs"`
+	}
+	var schema object
+	require.NoError(t, json.Unmarshal(src, &schema))
+	docs, err := os.ReadFile(filepath.Join("docs", "scenarios.md"))
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		keys   []string
+		object object
+	}{
+		"scenario": {scenarioKeys(), schema},
+		"task":     {taskKeys(), schema.Defs["task"]},
+		"step":     {stepKeys(), schema.Defs["step"]},
+		"file":     {fileKeys(), schema.Defs["file"]},
+	} {
+		assert.ElementsMatch(t, c.keys, slices.Collect(maps.Keys(c.object.Properties)), name)
+		for key, raw := range c.object.Properties {
+			var p object
+			require.NoError(t, json.Unmarshal(raw, &p))
+			if p.Description == "" {
+				p = schema.Defs[strings.TrimPrefix(p.Ref, "#/$defs/")]
+			}
+			assert.NotEmpty(t, p.Description, "%s.%s", name, key)
+			assert.Contains(t, string(docs), "`"+key+"`", "docs/scenarios.md explains %s", key)
+		}
+	}
+	for _, place := range []exprPlace{inTarget, inResponse} {
+		for _, f := range exprFunctions(place) {
+			if !strings.HasPrefix(f.Name, " ") {
+				assert.Contains(t, string(docs), f.Name+"(", "docs/scenarios.md explains %s", f.Name)
+			}
+		}
+	}
+}
+
+// docBlocks returns the YAML blocks of docs/scenarios.md.
+func docBlocks(t *testing.T) [][]byte {
+	t.Helper()
+	src, err := os.ReadFile(filepath.Join("docs", "scenarios.md"))
+	require.NoError(t, err)
+	text := strings.ReplaceAll(string(src), "\r\n", "\n")
+	var out [][]byte
+	for _, m := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		out = append(out, []byte(m[1]))
+	}
+	require.NotEmpty(t, out)
+	return out
+}
+
+// Every YAML block of the documentation is a whole scenario that starts, and
+// whose requests can be made.
+func TestDocumentationExamples(t *testing.T) {
+	for _, src := range docBlocks(t) {
+		s, err := ParseScenario("docs", src)
+		require.NoError(t, err, "%s", src)
+		b, f := s.bind(&JobConfig{BaseURL: "http://host"}, nil)
+		require.NoError(t, f.err(), "%s", src)
+		for _, task := range s.tasks {
+			step := stepsOf(t, s, task.name, b.vars)[0]
+			sc := testScratch(1)
+			sc.use(newBinding(b.vars))
+			assert.NoError(t, step.render(sc), "%s", src)
+		}
+	}
+}
