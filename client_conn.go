@@ -82,11 +82,27 @@ func (c *client) forget(nc net.Conn) {
 
 // connect opens a connection for a request that began at a time. It returns nil if
 // the server has chosen HTTP/2, and the connection waits for that.
-func (x *exchange) connect(began time.Time) (*conn, error) {
+//
+// It does so on a goroutine of its own, which it waits for: connecting, and all the
+// more a TLS handshake, needs a far deeper stack than requests do, and a VU's stack
+// would keep the size that it once had. Over many VUs that is most of their memory.
+func (x *exchange) connect(began time.Time) (cn *conn, err error) {
 	until := began.Add(x.t.connectTimeout)
 	if x.total.Before(until) {
 		until = x.total
 	}
+	done := make(chan any)
+	go func() {
+		defer func() { done <- recover() }()
+		cn, err = x.dial(until)
+	}()
+	if p := <-done; p != nil {
+		panic(p) // a dialer's fault is the iteration's, not the process's
+	}
+	return cn, err
+}
+
+func (x *exchange) dial(until time.Time) (*conn, error) {
 	raw, secure, err := x.c.dial(x.ctx, x.t, x.site.origin, x.site.name, until)
 	if err != nil {
 		return nil, err
@@ -98,7 +114,7 @@ func (x *exchange) connect(began time.Time) (*conn, error) {
 	}
 	if secure.ConnectionState().NegotiatedProtocol == "h2" {
 		x.c.useH2(x.t).stash(x.site.origin, secure)
-		return nil, nil //nolint:nilnil // documented
+		return nil, nil //nolint:nilnil // as documented
 	}
 	cn.Init(secure, true)
 	return cn, nil

@@ -81,7 +81,7 @@ func (x *exchange) release() {
 	if cap(x.text) > maxKept {
 		x.text = nil
 	}
-	x.in.Reset(nil, 0)
+	x.in.Reset(nil, 0, nil)
 	x.c, x.t, x.ctx, x.site, x.at, x.rest, x.body, x.source = nil, nil, nil, nil, nil, nil, nil, nil
 	x.h2, x.m, x.reply = nil, measurement{}, reply{}
 	t.pool.Put(x)
@@ -178,7 +178,7 @@ func idempotent(method string) bool {
 func (x *exchange) roundTrip(now time.Time) error {
 	cn := x.conn
 	cn.In, cn.Out = 0, 0
-	x.in.Reset(&cn.Conn, x.t.maxBody)
+	x.in.Reset(&cn.Conn, x.t.maxBody, x.t.drain)
 	x.m.start, x.m.header = now, now
 	answered, err := x.write(now)
 	if err != nil {

@@ -45,6 +45,7 @@ type target struct {
 	close          bool // the job's own header ends each connection
 
 	pool    *sync.Pool // of *exchange
+	drain   *wire.Buffers
 	strings *interned
 }
 
@@ -93,6 +94,7 @@ func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, error)
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBody,
 		pool:           &sync.Pool{},
+		drain:          &wire.Buffers{},
 		strings:        newInterned(),
 	}
 	if t.tls = env.tls.Clone(); t.tls == nil {

@@ -173,8 +173,15 @@ func TestClientDecodesBodies(t *testing.T) {
 		_, _ = w.Write(encode(t, r.URL.Query().Get("how"), text))
 	}), MaxBody: 10_000})
 	for _, c := range []struct{ as, how string }{
-		{"gzip", "gzip"}, {"GZIP", "gzip"}, {"x-gzip", "gzip"}, {"deflate", "zlib"}, {"deflate", "flate"},
-		{"br", "br"}, {"identity", ""}, {"", ""}, {"deflate, gzip", "zlib,gzip"},
+		{"gzip", "gzip"},
+		{"GZIP", "gzip"},
+		{"x-gzip", "gzip"},
+		{"deflate", "zlib"},
+		{"deflate", "flate"},
+		{"br", "br"},
+		{"identity", ""},
+		{"", ""},
+		{"deflate, gzip", "zlib,gzip"},
 	} {
 		for range 2 { // the second time with used decoders
 			resp := rig.mustDo(Request{URL: "/?as=" + strings.ReplaceAll(c.as, " ", "") + "&how=" + c.how})

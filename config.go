@@ -160,6 +160,8 @@ func (c *JobConfig) checkWhat(f *faults) {
 		f.add("job", "must be at most %d bytes long, not %d", MaxNameLen, len(c.Name))
 	case strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\uFFFD' }):
 		f.add("job", "must have no slashes or control characters, and be valid UTF-8, not %q", c.Name)
+	case c.Name == "." || c.Name == "..":
+		f.add("job", "must not be %q, which no URL can name", c.Name)
 	}
 	if c.Scenario == nil && c.ScenarioName == "" {
 		f.missing("scenario", "a scenario is required")

@@ -500,8 +500,10 @@ func TestFailures(t *testing.T) {
 	}{
 		"task":  {func(context.Context, *loadgen.VU) error { return boom }, loadgen.ClassTask, "boom"},
 		"class": {func(context.Context, *loadgen.VU) error { return &loadgen.Error{Class: loadgen.ClassCheck, Err: boom} }, loadgen.ClassCheck, "boom"},
-		"made up class": {func(context.Context, *loadgen.VU) error { return &loadgen.Error{Class: "weird", Err: boom} },
-			loadgen.ClassTask, "boom"},
+		"made up class": {
+			func(context.Context, *loadgen.VU) error { return &loadgen.Error{Class: "weird", Err: boom} },
+			loadgen.ClassTask, "boom",
+		},
 		"panic":    {func(context.Context, *loadgen.VU) error { panic("oh no") }, loadgen.ClassPanic, `task "t" panicked: oh no`},
 		"check":    {func(_ context.Context, vu *loadgen.VU) error { return vu.Check(false, "want %d", 7) }, loadgen.ClassCheck, "want 7"},
 		"deadline": {func(context.Context, *loadgen.VU) error { return context.DeadlineExceeded }, loadgen.ClassTimeout, "context deadline exceeded"},

@@ -157,7 +157,7 @@ func isPowerOfTen(n uint64) bool {
 // decimalFraction writes n/tens, tens being a power of ten above one.
 func decimalFraction(n, tens uint64) string {
 	width := len(strconv.FormatUint(tens, 10)) - 1
-	return strings.TrimRight(fmt.Sprintf("%d.%0*d", n/tens, width, n%tens), "0")
+	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%d.%0*d", n/tens, width, n%tens), "0"), ".")
 }
 
 // MarshalText gives the form of String.

@@ -39,6 +39,14 @@ func TestParseRate(t *testing.T) {
 	}
 }
 
+func TestRateAsText(t *testing.T) {
+	for want, r := range map[string]Rate{
+		"0": {}, "15/s": {150, 10 * time.Second}, "1.5/s": {15, 10 * time.Second}, "0.05/m": {5, 100 * time.Minute}, "3/7s": {3, 7 * time.Second},
+	} {
+		assert.Equal(t, want, r.String())
+	}
+}
+
 func TestParseRateRefuses(t *testing.T) {
 	for _, text := range []string{
 		"", "/s", "x", "-1", "1/", "1/0s", "1/-1s", "1/fortnight", "1e3", "NaN", "inf", "1.2.3", "1,5",

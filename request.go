@@ -10,11 +10,15 @@ import (
 type Request struct {
 	// Method is GET if empty.
 	Method string
-	// URL is relative to the job's base URL ("/api/products?limit=5"), or
-	// absolute.
+	// URL is relative to the job's base URL, to whose path it is joined
+	// ("/api/products?limit=5"), or absolute. Spaces and what is not ASCII are
+	// escaped; control characters are an error.
 	URL string
 	// Header is sent besides the job's own headers and replaces those of the
-	// same name. Host sets the Host header.
+	// same name. Host sets the Host header. Content-Length and
+	// Transfer-Encoding are left out: the body decides. With
+	// "Expect: 100-continue" the body waits for the server's consent, for a
+	// second at most.
 	Header http.Header
 	// Body is sent with a Content-Length; the caller must not change it until
 	// the request is done.
@@ -23,7 +27,7 @@ type Request struct {
 	// with an error of class check. Nil expects nothing: any response is fine.
 	Expect func(status int) bool
 	// ReadBody asks for the response's body, decoded from gzip, deflate or br,
-	// in Response.Body. Otherwise the body is read and dropped.
+	// in Response.Body. Otherwise the body is read and dropped as it comes.
 	ReadBody bool
 	// NoRedirect returns a redirect as it came instead of following it.
 	NoRedirect bool
@@ -47,6 +51,7 @@ func ExpectStatus(codes ...int) func(status int) bool {
 // Response is what came back for a [Request], after redirects.
 type Response struct {
 	Status int
+	// Header is as it was received, also where Body was decoded.
 	Header http.Header
 	// Body is nil unless the request asked for it.
 	Body []byte
@@ -59,14 +64,25 @@ type Response struct {
 // Do sends a request, follows redirects (ten at most), and reads the response to
 // its end. Each hop is measured as a request of the running task.
 //
+// A redirect of status 301, 302 or 303 turns a POST into a GET without a body. One
+// that leads to another origin goes without the Authorization and Cookie headers of
+// the job and the request. Cookies that responses set are kept for the VU.
+//
 // The error is nil or an [*Error] with the class of the failure, and then counted;
-// it wraps [ErrInterrupted] if the job ended meanwhile. After an unexpected status
-// the Response is returned as well.
+// it wraps [ErrInterrupted] if the job ended meanwhile. A deadline of ctx is a
+// timeout; a request that is given up because ctx was cancelled is not measured.
+// After an unexpected status the Response is returned as well.
 func (vu *VU) Do(ctx context.Context, req *Request) (*Response, error) {
 	return vu.client.Do(ctx, req)
 }
 
 // HTTPClient returns a client with the VU's connections and cookies, for code that
-// needs an [http.Client]; its requests are measured too. It belongs to the VU and
-// must only be used within a task, on the task's goroutine.
+// needs an [http.Client]. It belongs to the VU and must only be used within a task,
+// on the task's goroutine. It takes absolute URLs, for instance
+// vu.BaseURL()+"/path".
+//
+// Its requests have the job's headers and timeouts. Each is measured once the body of
+// its response was read to the end or closed, which a task should do; what it leaves
+// open is closed at the end of the iteration. No status fails a request: a task that
+// expects one checks it.
 func (vu *VU) HTTPClient() *http.Client { return vu.client.HTTPClient() }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"runtime/debug"
 	"time"
 )
@@ -82,6 +81,7 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return vu.ended(ctx)
 	}
+	vu.client.shed()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -104,8 +104,7 @@ func (vu *VU) ended(ctx context.Context) error {
 // Get requests a URL, relative to the job's base URL or absolute, and reads the
 // response to its end. It fails, with an [*Error], unless the status is 2xx or 3xx.
 func (vu *VU) Get(ctx context.Context, url string) error {
-	_, err := vu.Do(ctx, &Request{Method: http.MethodGet, URL: url, Expect: ExpectSuccess})
-	return err
+	return vu.client.get(ctx, url)
 }
 
 // Check fails the iteration unless ok: it returns nil, or an error of class check
@@ -125,6 +124,7 @@ func (vu *VU) iterate(due time.Duration) {
 	vu.requestFailed = false
 	j.active.Add(1)
 	err := vu.run()
+	vu.client.rest() // may measure
 	class, aborts, interrupted := vu.judge(err)
 	j.active.Add(-1)
 	now := time.Now()

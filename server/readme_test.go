@@ -200,7 +200,7 @@ func makeRun(t *testing.T) (*process, *strings.Replacer) {
 // what runs this, it is not run again: make only says what it would do.
 func shell(t *testing.T, block string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	const prelude = "set -euo pipefail\nmake() { command make -n \"$@\"; }\ncommand -v jq >/dev/null || jq() { cat; }\n"
 	cmd := exec.CommandContext(ctx, "bash", "-c", prelude+block)

@@ -37,9 +37,8 @@ import (
 	"net/url"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"github.com/peterbourgon/g2s"
 
 	"github.com/opbeans/loadgen"
 )
@@ -52,8 +51,6 @@ const (
 	defaultExact = 5000
 
 	flushEvery = 100 * time.Millisecond
-	dialWait   = 2 * time.Second
-	closeWait  = time.Second // what a blocked network gets at the end
 )
 
 // settings are what the options set up.
@@ -84,7 +81,7 @@ func WithMTU(bytes int) Option { return func(s *settings) { s.mtu = bytes } }
 
 // WithExactUpTo sets the number of requests a second up to which each request has
 // lines of its own; the default is 5,000. With 0 each always has, at whatever cost:
-// about a microsecond a request.
+// about two microseconds a request.
 func WithExactUpTo(requestsPerSecond int) Option {
 	return func(s *settings) { s.exact = requestsPerSecond }
 }
@@ -132,7 +129,8 @@ func newSettings(names Names, opts []Option) (*settings, error) {
 // after its Manager.
 type Observer struct {
 	core
-	link *link
+	link   *link
+	sender sync.WaitGroup
 }
 
 // New returns an Observer that writes to addr: "udp://host:port", "host:port" or
@@ -147,21 +145,17 @@ func New(addr string, opts ...Option) (*Observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &link{
-		dial: func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, "udp", hostport) },
-		wake: make(chan struct{}, 1),
-	}
-	if err := l.connect(); err != nil {
+	l, err := newLink(func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, "udp", hostport) })
+	if err != nil {
 		return nil, fmt.Errorf("statsd: %w", err)
 	}
-	o := &Observer{link: l}
-	p := &packer{mtu: s.mtu, link: l}
-	g, err := g2s.New(p, "")
+	out, err := newLines(l, s.mtu)
 	if err != nil {
-		return nil, errors.Join(err, l.conn.Close()) // cannot be: g2s only keeps the writer
+		return nil, errors.Join(fmt.Errorf("statsd: %w", err), l.conn.Close())
 	}
-	o.init(s, lines{g, p})
-	o.owned.Go(func() { l.run(o.done, o.flush, p.recycle) })
+	o := &Observer{link: l}
+	o.init(s, out)
+	o.sender.Go(func() { l.run(o.flush) })
 	return o, nil
 }
 
@@ -200,7 +194,9 @@ func (o *Observer) Dropped() uint64 { return o.link.dropped.Load() + o.dropped.L
 // network that takes nothing gets a second. Samples that come later are ignored.
 // Closing twice is fine; the error is always nil.
 func (o *Observer) Close() error {
-	o.close(o.link.hurry)
+	o.close()
+	o.link.end()
+	o.sender.Wait()
 	return nil
 }
 
@@ -213,29 +209,21 @@ type core struct {
 	resolver *resolver // nil unless addresses are part of names
 
 	namer
-	owned sync.WaitGroup
-	once  sync.Once
-	done  chan struct{} // closed by close
-	lost
+	dropped atomic.Uint64 // requests that nothing was written of
+
+	feeders sync.WaitGroup // goroutines that add something
+	ctx     context.Context
+	stop    context.CancelFunc // ends ctx, which ends the feeders
 }
 
 func (c *core) init(s *settings, out sink) {
-	c.done = make(chan struct{})
+	c.ctx, c.stop = context.WithCancel(context.Background())
 	c.namer = namer{form: s.names, host: s.hostname}
-	c.table = newTable(out, perFlush(s.exact))
+	c.table = newTable(out, s.exact)
 	c.chains = chains{}
 	if s.names == NamesMolotovIP {
 		c.resolver = &resolver{lookup: s.resolve, hosts: map[string]*address{}}
 	}
-}
-
-// perFlush is how many of so many requests a second fall into the time between two
-// flushes.
-func perFlush(perSecond int) int {
-	if perSecond == 0 {
-		return 0
-	}
-	return max(1, int(int64(perSecond)*int64(flushEvery)/int64(time.Second)))
 }
 
 // observe takes a sample.
@@ -261,7 +249,7 @@ func (c *core) add(req *request) {
 		}
 		b = c.table.open(k, name)
 	}
-	c.table.count(b, req)
+	c.table.count(b, req, c.failure(req))
 }
 
 // name returns the name of a request's bucket, unless an address has to be resolved
@@ -281,26 +269,15 @@ func (c *core) name(req *request) (string, bool) {
 func (c *core) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.resolveAgain()
 	c.table.flush()
 }
 
-// goOwned starts a goroutine that close waits for, unless it was closed.
-func (c *core) goOwned(f func()) {
+// close ends the goroutines that feed the core. Nothing is added after it.
+func (c *core) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.closed {
-		c.owned.Go(f)
-	}
-}
-
-// close ends what the core owns. hurry may make it end sooner.
-func (c *core) close(hurry func()) {
-	c.once.Do(func() {
-		c.mu.Lock()
-		c.closed = true
-		c.mu.Unlock()
-		hurry()
-		close(c.done)
-	})
-	c.owned.Wait()
+	c.closed = true
+	c.mu.Unlock()
+	c.stop()
+	c.feeders.Wait()
 }

@@ -23,19 +23,24 @@ type sink interface {
 	full() bool
 }
 
-// table counts requests by bucket. Between two flushes, the first requests are passed
-// on at once, one by one. When there are more than the limit, counts are added up, and
-// of each so many timings of a bucket one is passed on, picked at random, such that
-// about as many as the limit are.
+// table counts requests by bucket. As long as there were no more than the limit within
+// the last second, they are passed on at once, one by one. Beyond that, counts are added
+// up, and of each so many timings of a bucket one is passed on, picked at random, such
+// that about as many as the limit are.
 type table struct {
 	buckets map[key]*bucket
 	dirty   []*bucket // with something added up
 	out     sink
-	limit   int // requests between two flushes; 0: no limit
+	limit   int // requests a second; 0: no limit
 	every   int // one of so many timings is passed on
 	seen    int // requests since the last flush
+	before  int // requests between so many flushes before that as make a second with it
+	flushes [perSecond]int
+	flushed int
 	rand    *rand.Rand
 }
+
+const perSecond = int(time.Second / flushEvery) // flushes
 
 type bucket struct {
 	name    string
@@ -63,18 +68,23 @@ func newTable(out sink, limit int) table {
 // open makes the bucket of a name.
 func (t *table) open(k key, name string) *bucket {
 	if len(t.buckets) >= maxBuckets {
-		t.write()
-		clear(t.buckets)
+		t.reset()
 	}
 	b := &bucket{name: name}
 	t.buckets[k] = b
 	return b
 }
 
+// reset forgets all names.
+func (t *table) reset() {
+	t.write()
+	clear(t.buckets)
+}
+
 // count takes a request. failed is the class to count besides its status, if any.
 func (t *table) count(b *bucket, req *request, failed loadgen.ErrorClass) {
 	t.seen++
-	if t.limit > 0 && t.seen > t.every*t.limit {
+	if t.limit > 0 && t.before+t.seen > t.every*t.limit {
 		t.every++
 	}
 	if req.status != 0 {
@@ -83,9 +93,6 @@ func (t *table) count(b *bucket, req *request, failed loadgen.ErrorClass) {
 	}
 	if failed != loadgen.ClassNone {
 		t.add(b, 0, failed)
-	}
-	if b.dirty {
-		return
 	}
 }
 
@@ -138,11 +145,15 @@ func (b *bucket) find(status int, class loadgen.ErrorClass) *outcome {
 // flush passes on what was added up, and begins to count requests anew. What the sink
 // has no room for stays added up.
 func (t *table) flush() {
+	now := t.flushed % perSecond
+	t.flushed++
+	t.flushes[now] = t.seen
+	second := t.before + t.seen
+	t.before, t.seen = second-t.flushes[t.flushed%perSecond], 0
 	t.every = 1
 	if t.limit > 0 {
-		t.every = max(1, (t.seen+t.limit-1)/t.limit)
+		t.every = max(1, (second+t.limit-1)/t.limit)
 	}
-	t.seen = 0
 	if !t.out.full() {
 		t.write()
 	}

@@ -7,7 +7,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"flag"
@@ -60,7 +59,7 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	url, stop, err := startNginx(ctx, dir)
 	if err != nil {
 		return err
@@ -86,8 +85,8 @@ func run(ctx context.Context) error {
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r", strings.Repeat(" ", 50), "\r")
-	report(clients)
-	return nil
+	_, err = fmt.Print(report(clients))
+	return err
 }
 
 // known lists the clients, ours first, with where they are.
@@ -209,7 +208,7 @@ func served(ctx context.Context, url string) (int, error) {
 	return strconv.Atoi(fields[2])
 }
 
-func report(clients []*client) {
+func report(clients []*client) string {
 	median := func(c *client) float64 {
 		if len(c.costs) == 0 {
 			return 0
@@ -223,20 +222,20 @@ func report(clients []*client) {
 			base = median(c)
 		}
 	}
-	w := bufio.NewWriter(os.Stdout)
-	defer w.Flush()
-	fmt.Fprintf(w, "%-18s %14s %8s   %s\n", "client", "CPU/request", "x wrk", "min to max")
+	var out strings.Builder
+	fmt.Fprintf(&out, "%-18s %14s %8s   %s\n", "client", "CPU/request", "x wrk", "min to max")
 	for _, c := range clients {
 		if c.err != nil {
-			fmt.Fprintf(w, "%-18s %14s            %v\n", c.name, "-", c.err)
+			fmt.Fprintf(&out, "%-18s %14s            %v\n", c.name, "-", c.err)
 			continue
 		}
 		m, ratio := median(c), "-"
 		if base > 0 {
 			ratio = fmt.Sprintf("%.2f", m/base)
 		}
-		fmt.Fprintf(w, "%-18s %11.1f µs %8s   %.1f to %.1f\n", c.name, m, ratio, c.costs[0], c.costs[len(c.costs)-1])
+		fmt.Fprintf(&out, "%-18s %11.1f µs %8s   %.1f to %.1f\n", c.name, m, ratio, c.costs[0], c.costs[len(c.costs)-1])
 	}
+	return out.String()
 }
 
 const nginxConf = `daemon off;
@@ -291,7 +290,10 @@ func startNginx(ctx context.Context, dir string) (url string, stop func(), err e
 		if _, err = served(ctx, url); err == nil {
 			return url, stop, nil
 		}
-		time.Sleep(50 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+		case <-time.After(50 * time.Millisecond):
+		}
 	}
 	stop()
 	return "", nil, err

@@ -233,8 +233,14 @@ func byType(types []productType, products []product) []typeDetail {
 func newCustomer(id int, rnd *rand.Rand) customer {
 	pick := func(from ...string) string { return from[rnd.IntN(len(from))] }
 	places := [...][2]string{
-		{"Bremen", "Germany"}, {"Cork", "Ireland"}, {"Ghent", "Belgium"}, {"Lyon", "France"},
-		{"Malmö", "Sweden"}, {"Porto", "Portugal"}, {"Tartu", "Estonia"}, {"Turin", "Italy"},
+		{"Bremen", "Germany"},
+		{"Cork", "Ireland"},
+		{"Ghent", "Belgium"},
+		{"Lyon", "France"},
+		{"Malmö", "Sweden"},
+		{"Porto", "Portugal"},
+		{"Tartu", "Estonia"},
+		{"Turin", "Italy"},
 	}
 	given := pick("Ada", "Bruno", "Chiara", "Dagny", "Emeka", "Fumiko", "Goran", "Hana", "Ilse", "Jonas",
 		"Kofi", "Leila", "Marek", "Nadia", "Oskar", "Priya", "Quentin", "Rosa", "Sanne", "Tariq")

@@ -35,18 +35,22 @@ func (r *Reader) Discard() error {
 		switch buffered := r.br.Buffered(); {
 		case buffered > 0:
 			n, err = r.br.Discard(int(min(int64(buffered), r.left)))
-		case r.left < drainSize:
+		case r.left <= bufferSize:
 			_, err = r.br.Peek(1)
 		default:
-			if r.drain == nil {
-				r.drain = make([]byte, drainSize)
-			}
-			n, err = r.br.Read(r.drain[:min(drainSize, r.left)])
+			n, err = r.drop()
 		}
 		if err := r.take(n, err); err != nil && err != io.EOF { //nolint:errorlint // as above
 			return err
 		}
 	}
+}
+
+// drop reads a large piece of the body and drops it.
+func (r *Reader) drop() (int, error) {
+	buf := r.drain.get()
+	defer r.drain.pool.Put(buf)
+	return r.br.Read(buf[:min(drainSize, r.left)])
 }
 
 // Buffered tells whether the rest of the body can be read without waiting.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 )
@@ -15,9 +16,13 @@ const (
 	// MaxHead is the largest head of a response, and the largest trailer.
 	MaxHead = 256 << 10
 
-	bufferSize = 4 << 10  // enough for most heads, and for bodies of most APIs
-	drainSize  = 16 << 10 // what large bodies are dropped through
-	maxInterim = 10       // 1xx responses before a final one
+	// Every request in flight holds a buffer of this size: enough for most heads,
+	// and for small bodies with them.
+	bufferSize = 2 << 10
+	// What is left of larger bodies is dropped through a buffer that is only held
+	// meanwhile.
+	drainSize  = 16 << 10
+	maxInterim = 10 // 1xx responses before a final one
 )
 
 // A ProtocolError says what a response has that HTTP/1.1 does not allow, or the
@@ -36,6 +41,17 @@ func malformed(format string, args ...any) error {
 	return ProtocolError(msg)
 }
 
+// Buffers are what Readers share to drop bodies through. The zero value is ready to
+// use, and safe for concurrent use.
+type Buffers struct{ pool sync.Pool }
+
+func (b *Buffers) get() *[drainSize]byte {
+	if p, ok := b.pool.Get().(*[drainSize]byte); ok {
+		return p
+	}
+	return new([drainSize]byte)
+}
+
 // Reader reads responses, one after the other, and owns the buffers that this takes.
 // Its zero value is ready for Reset. It is not safe for concurrent use.
 type Reader struct {
@@ -47,7 +63,7 @@ type Reader struct {
 	src   io.Reader
 	br    *bufio.Reader // small, or a larger one for a head that needs it
 	small *bufio.Reader
-	drain []byte
+	drain *Buffers
 
 	max     int64 // bytes of a body
 	got     int64 // bytes of this body so far
@@ -67,8 +83,8 @@ const (
 
 // Reset makes r read from src, with bodies of max bytes at most. Nil lets go of the
 // source, while the head read last stays readable.
-func (r *Reader) Reset(src io.Reader, max int64) {
-	r.src, r.max = src, min(max, math.MaxInt64-1)
+func (r *Reader) Reset(src io.Reader, max int64, drain *Buffers) {
+	r.src, r.max, r.drain = src, min(max, math.MaxInt64-1), drain
 	if r.small == nil {
 		r.small = bufio.NewReaderSize(src, bufferSize)
 		r.Header.SetNoDefaultContentType(true)

@@ -61,7 +61,7 @@ func TestResponses(t *testing.T) {
 				strings.NewReader(c.wire), iotest.OneByteReader(strings.NewReader(c.wire)),
 			} {
 				var r Reader
-				r.Reset(source, noMax)
+				r.Reset(source, noMax, &Buffers{})
 				body, err := read(&r, c.method)
 				require.NoError(t, err)
 				assert.Equal(t, c.status, r.Status)
@@ -71,7 +71,7 @@ func TestResponses(t *testing.T) {
 				}
 			}
 			var r Reader
-			r.Reset(strings.NewReader(c.wire), noMax)
+			r.Reset(strings.NewReader(c.wire), noMax, &Buffers{})
 			require.NoError(t, r.ReadHead(c.method == "HEAD", false))
 			require.NoError(t, r.Discard())
 			assert.Equal(t, c.reusable, r.Reusable(), "reusable after Discard")
@@ -115,7 +115,7 @@ func TestBadResponses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var r Reader
-			r.Reset(strings.NewReader(wire), 1000)
+			r.Reset(strings.NewReader(wire), 1000, &Buffers{})
 			_, err := read(&r, "GET")
 			var protocol ProtocolError
 			require.ErrorAs(t, err, &protocol)
@@ -132,7 +132,7 @@ func TestTruncatedResponses(t *testing.T) {
 	} {
 		for n := range len(wire) {
 			var r Reader
-			r.Reset(strings.NewReader(wire[:n]), noMax)
+			r.Reset(strings.NewReader(wire[:n]), noMax, &Buffers{})
 			_, err := read(&r, "GET")
 			want := io.ErrUnexpectedEOF
 			if n == 0 {
@@ -146,7 +146,7 @@ func TestTruncatedResponses(t *testing.T) {
 
 func TestInterimIsReturnedWhenAskedFor(t *testing.T) {
 	var r Reader
-	r.Reset(strings.NewReader("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), noMax)
+	r.Reset(strings.NewReader("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n"), noMax, &Buffers{})
 	require.NoError(t, r.ReadHead(false, true))
 	assert.Equal(t, 100, r.Status)
 	require.NoError(t, r.ReadHead(false, false))
@@ -158,7 +158,7 @@ func TestReaderServesOneResponseAfterTheOther(t *testing.T) {
 	large := "HTTP/1.1 200 OK\r\nX: " + strings.Repeat("y", 10<<10) + "\r\nContent-Length: 5\r\n\r\nlarge"
 	for range 3 {
 		for want, wire := range map[string]string{"large": large, "small": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall"} {
-			r.Reset(strings.NewReader(wire), noMax)
+			r.Reset(strings.NewReader(wire), noMax, &Buffers{})
 			got, err := read(&r, "GET")
 			require.NoError(t, err)
 			assert.Equal(t, want, got)
@@ -188,7 +188,7 @@ func FuzzResponse(f *testing.F) {
 			method = http.MethodHead
 		}
 		var ours Reader
-		ours.Reset(strings.NewReader(string(wire)), most)
+		ours.Reset(strings.NewReader(string(wire)), most, &Buffers{})
 		body, err := read(&ours, method)
 		if len(body) > most {
 			t.Fatalf("a body of %d bytes", len(body))
@@ -196,7 +196,7 @@ func FuzzResponse(f *testing.F) {
 
 		// The same again, dropped and in small pieces.
 		var dropped Reader
-		dropped.Reset(iotest.HalfReader(strings.NewReader(string(wire))), most)
+		dropped.Reset(iotest.HalfReader(strings.NewReader(string(wire))), most, &Buffers{})
 		errDropped := dropped.ReadHead(head, false)
 		if errDropped == nil {
 			errDropped = dropped.Discard()

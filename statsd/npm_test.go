@@ -1,0 +1,132 @@
+//go:build npm
+
+package statsd_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/statsd"
+)
+
+// flushed is a line that testserver/collect.js prints.
+type flushed struct {
+	Counters map[string]int
+	Timings  map[string]float64
+	Gauges   map[string]float64
+}
+
+// TestStatsDServer sends what a job measures to the StatsD server that npm ci has
+// installed in testserver, and compares its sums with what the target served.
+func TestStatsDServer(t *testing.T) {
+	for _, exact := range []int{0, 1000} {
+		t.Run(fmt.Sprintf("exact up to %d", exact), func(t *testing.T) {
+			addr, sums := startServer(t)
+			o, err := statsd.New(addr, statsd.WithHostname("box"), statsd.WithExactUpTo(exact))
+			require.NoError(t, err)
+			tg := newTarget(t)
+			drive(t, tg, o, 20_000)
+			require.NoError(t, o.Close())
+			require.Zero(t, o.Dropped())
+
+			want, total := map[string]int{}, 0
+			for name, n := range tg.counters() {
+				want[strings.ReplaceAll(name, "/", "-")] = n
+				total += n
+			}
+			got, timings := map[string]int{}, map[string]float64{}
+			for received := 0; received < total; {
+				select {
+				case f, ok := <-sums:
+					require.True(t, ok, "the server has ended")
+					require.Zero(t, f.Counters["statsd.bad_lines_seen"])
+					for name, n := range f.Counters {
+						if strings.HasPrefix(name, "molotov.") {
+							got[name] += n
+							received += n
+						}
+					}
+					for name, n := range f.Timings {
+						timings[name] += n
+					}
+				case <-time.After(20 * time.Second):
+					require.Fail(t, "the server has not got everything", "%v of %v", got, want)
+				}
+			}
+			assert.Equal(t, want, got)
+			for name, n := range want {
+				assert.InDelta(t, n, timings[strings.TrimSuffix(strings.TrimSuffix(name, ".200"), ".500")], 0.5, name)
+			}
+		})
+	}
+}
+
+// startServer starts the server and returns its address, and what it prints at each
+// flush, when it receives.
+func startServer(t *testing.T) (addr string, sums <-chan flushed) {
+	t.Helper()
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr = udp.LocalAddr().String()
+	dir, err := filepath.Abs("testserver")
+	require.NoError(t, err)
+	config := filepath.Join(t.TempDir(), "config.js")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil,
+		"{address: '127.0.0.1', port: %d, mgmt_address: '127.0.0.1', mgmt_port: %d, flushInterval: 200, backends: [%q]}",
+		udp.LocalAddr().(*net.UDPAddr).Port, tcp.Addr().(*net.TCPAddr).Port, filepath.Join(dir, "collect.js")), 0o600))
+	require.NoError(t, udp.Close())
+	require.NoError(t, tcp.Close())
+
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join(dir, "node_modules/statsd/stats.js"), config)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start(), "npm ci in statsd/testserver installs the server")
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // killed
+	})
+	flushes := make(chan flushed, 1000)
+	go func() {
+		defer close(flushes)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			var f flushed
+			if json.Unmarshal(lines.Bytes(), &f) == nil && f.Counters != nil {
+				flushes <- f
+			}
+		}
+	}()
+	// It is ready when something arrives.
+	probe, err := net.Dial("udp", addr)
+	require.NoError(t, err)
+	defer probe.Close()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_, _ = probe.Write([]byte("ready:1|c")) // refused until it listens
+		case f, ok := <-flushes:
+			require.True(t, ok, "the server has ended")
+			if f.Counters["ready"] > 0 {
+				return addr, flushes
+			}
+		case <-deadline:
+			require.Fail(t, "the server does not receive")
+		}
+	}
+}

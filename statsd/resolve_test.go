@@ -1,0 +1,91 @@
+package statsd_test
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/statsd"
+)
+
+// resolve knows the host of the usual sample alone.
+func resolve(_ context.Context, host string) (netip.Addr, error) {
+	if host != "opbeans" {
+		return netip.Addr{}, errors.New("no such host")
+	}
+	return netip.MustParseAddr("172.18.0.5"), nil
+}
+
+// TestRequestsWaitForAnAddress holds that nobody waits for a lookup, and that what
+// came during it is written when it is over.
+func TestRequestsWaitForAnAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := open(t, w, statsd.WithNames(statsd.NamesMolotovIP),
+			statsd.WithResolver(func(ctx context.Context, host string) (netip.Addr, error) {
+				time.Sleep(time.Second)
+				return resolve(ctx, host)
+			}))
+		defer o.Close()
+		start := time.Now()
+		for range 10_000 {
+			o.Observe(sample())
+		}
+		assert.Equal(t, start, time.Now())
+		time.Sleep(500 * time.Millisecond)
+		assert.Empty(t, w.lines())
+		time.Sleep(time.Second)
+		const bounded = 8192
+		assert.Equal(t, map[string]int{"molotov.box.GET.172.18.0.5./api/products.200": bounded}, add(t, w.lines()).counters)
+		assert.EqualValues(t, 10_000-bounded, o.Dropped())
+	})
+}
+
+func TestAnAddressThatComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := time.Now().Add(15 * time.Second)
+		lookups := 0
+		w := newWire()
+		o := open(t, w, statsd.WithNames(statsd.NamesMolotovIP),
+			statsd.WithResolver(func(ctx context.Context, host string) (netip.Addr, error) {
+				lookups++
+				if time.Now().Before(known) {
+					return netip.Addr{}, errors.New("no such host")
+				}
+				return resolve(ctx, host)
+			}))
+		for range 300 {
+			o.Observe(sample())
+			time.Sleep(100 * time.Millisecond)
+		}
+		require.NoError(t, o.Close())
+		sum := add(t, w.lines()).counters
+		named, resolved := sum["molotov.box.GET.opbeans./api/products.200"], sum["molotov.box.GET.172.18.0.5./api/products.200"]
+		assert.Equal(t, 300, named+resolved)
+		assert.InDelta(t, 200, named, 3)
+		assert.Equal(t, 3, lookups)
+	})
+}
+
+func TestCloseDuringALookup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := open(t, w, statsd.WithNames(statsd.NamesMolotovIP),
+			statsd.WithResolver(func(ctx context.Context, _ string) (netip.Addr, error) {
+				<-ctx.Done()
+				return netip.Addr{}, ctx.Err()
+			}))
+		start := time.Now()
+		o.Observe(sample())
+		require.NoError(t, o.Close())
+		assert.Equal(t, start, time.Now())
+		assert.Equal(t, "molotov.box.GET.opbeans./api/products:12|ms", strings.Join(w.lines()[:1], ""))
+	})
+}
