@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -67,6 +66,10 @@ type JobConfig struct {
 	// Rate, if not zero, starts iterations at this rate whatever the target
 	// does (open model), instead of by Workers and Delay.
 	Rate Rate
+	// Stages, if there are any, give the course of the job: each leads to a rate
+	// (open model) or to a number of workers (closed model), all to the same of the
+	// two. The job ends with the last one, unless Duration says otherwise.
+	Stages []Stage
 	// RampUp spreads the start of the VUs evenly over this time; with a Rate,
 	// the rate grows linearly from zero over it.
 	RampUp time.Duration
@@ -207,6 +210,7 @@ func (c *JobConfig) checkHow(f *faults) {
 	if err := c.Rate.check(); err != nil {
 		f.add("rate", "%v", err)
 	}
+	c.checkStages(f)
 	span("ramp_up", c.RampUp, 365*day)
 	span("duration", c.Duration, MaxDuration)
 	if c.Grace != NoGrace {
@@ -235,10 +239,10 @@ func (c JobConfig) withDefaults() JobConfig {
 	if c.ServiceName == "" {
 		c.ServiceName = "default"
 	}
-	if c.Workers == 0 {
+	if c.Workers == 0 && (len(c.Stages) == 0 || c.open()) {
 		c.Workers = DefaultWorkers
 	}
-	if c.MaxWorkers == 0 && !c.Rate.IsZero() {
+	if c.MaxWorkers == 0 && c.open() {
 		c.MaxWorkers = max(DefaultMaxWorkers, c.Workers)
 	}
 	or(&c.Grace, DefaultGrace)
@@ -258,19 +262,12 @@ func (c JobConfig) clone() JobConfig {
 	c.Variables = maps.Clone(c.Variables)
 	c.Weights = maps.Clone(c.Weights)
 	c.Headers = maps.Clone(c.Headers)
+	c.Stages = slices.Clone(c.Stages)
 	return c
 }
 
 // grace is the time that running iterations get after a stop.
 func (c *JobConfig) grace() time.Duration { return max(c.Grace, 0) }
-
-// end is when the job's duration is over, seen from its start.
-func (c *JobConfig) end() time.Duration {
-	if c.Duration == 0 {
-		return math.MaxInt64
-	}
-	return c.Duration
-}
 
 func parseBaseURL(s string) (*url.URL, error) {
 	u, err := url.Parse(s)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -71,6 +72,7 @@ type Job struct {
 	begun   atomic.Uint64 // iterations that were started
 	active  atomic.Int64  // VUs in an iteration
 	idle    atomic.Int64  // VUs that wait for the schedule
+	size    atomic.Int64  // VUs that the job is to have; in the open model, to begin with
 	hard    context.Context
 	cut     context.CancelFunc // ends hard
 	over    chan struct{}      // closed when the job is to end
@@ -131,20 +133,26 @@ func (j *Job) launch(p *plan) {
 	defer j.mu.Unlock()
 	j.rec = newRecorder(time.Now(), j.m.watch.sink())
 	p.revision = j.status.Revision
-	if !p.cfg.Rate.IsZero() {
-		p.sched = newSchedule(p.cfg.Rate, p.cfg.RampUp, 0)
+	p.time(0)
+	if p.cfg.open() {
+		p.sched = newSchedule(p.cfg.Pacer(), 0)
 	}
 	j.install(p)
 	j.set(StateRunning, "")
 	j.publish(EventStarted)
 	j.log.Info("job started", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
 		"workers", p.cfg.Workers, "rate", p.cfg.Rate.String(), "seed", p.cfg.Seed)
-	j.populate()
+	j.populate(p)
 	go j.supervise()
 }
 
 // install puts a plan in force; j is locked.
 func (j *Job) install(p *plan) {
+	size := p.cfg.Workers
+	if len(p.cfg.Stages) > 0 && p.sched == nil {
+		size, _ = p.cfg.workersAt(j.elapsed() - p.staged)
+	}
+	j.size.Store(int64(size))
 	for i := range p.tasks {
 		p.tasks[i].stat = j.rec.task(p.tasks[i].name)
 	}
@@ -229,11 +237,15 @@ func (j *Job) stop(outcome State, reason string) {
 func (j *Job) expire(d time.Duration) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.status.State != StateRunning || j.cfg.end() > d {
+	if j.status.State != StateRunning || j.plan.Load().end > d {
 		return // or the end was moved meanwhile
 	}
 	j.drain.Store(true)
-	j.end(StateFinished, fmt.Sprintf("its duration of %s is over", j.cfg.Duration))
+	reason := "its stages are over"
+	if j.cfg.Duration > 0 {
+		reason = fmt.Sprintf("its duration of %s is over", j.cfg.Duration)
+	}
+	j.end(StateFinished, reason)
 }
 
 // end enters the state stopping; j is locked, and running.
@@ -286,7 +298,8 @@ func (j *Job) supervise() {
 }
 
 // untilOver returns when the job is to end, which it brings about when its
-// duration is over; meanwhile it keeps samples flowing to observers.
+// duration is over. Meanwhile it makes the number of VUs follow the stages, and
+// keeps samples flowing to observers.
 func (j *Job) untilOver() {
 	var flush <-chan time.Time
 	if j.rec.sink != nil {
@@ -294,19 +307,26 @@ func (j *Job) untilOver() {
 		defer ticker.Stop()
 		flush = ticker.C
 	}
-	end := time.NewTimer(time.Hour)
-	defer end.Stop()
+	alarm := time.NewTimer(time.Hour)
+	defer alarm.Stop()
 	for {
-		d := j.plan.Load().cfg.end()
-		left := d - j.elapsed()
-		if left <= 0 {
-			j.expire(d)
+		p, now := j.plan.Load(), j.elapsed()
+		if now >= p.end {
+			j.expire(p.end)
 		}
-		end.Reset(max(left, 0))
+		next := p.end
+		if len(p.cfg.Stages) > 0 && p.sched == nil {
+			workers, changes := p.cfg.workersAt(now - p.staged)
+			j.resize(p, workers)
+			if changes < math.MaxInt64 {
+				next = min(next, p.staged+changes)
+			}
+		}
+		alarm.Reset(max(next-now, 0))
 		select {
 		case <-j.over:
 			return
-		case <-end.C:
+		case <-alarm.C:
 		case <-j.planned:
 		case <-flush:
 			j.rec.flush()
@@ -369,7 +389,7 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	if j.status.State != StateRunning {
 		return fmt.Errorf("%w: %q", ErrJobEnded, j.name)
 	}
-	p.sched = j.reschedule(p)
+	j.reschedule(p)
 	j.status.Revision++
 	p.revision = j.status.Revision
 	j.cfg, j.scenario = p.cfg, scenario
@@ -377,7 +397,7 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	j.publish(EventUpdated)
 	j.log.Info("job updated", "revision", p.revision, "workers", p.cfg.Workers,
 		"rate", p.cfg.Rate.String(), "delay", p.cfg.Delay, "scenario", p.cfg.ScenarioName)
-	j.populate()
+	j.populate(p)
 	j.wakeAll()
 	select {
 	case j.planned <- struct{}{}:
@@ -398,19 +418,27 @@ func (j *Job) updatePending(cfg JobConfig) error {
 	return nil
 }
 
-// reschedule returns the schedule of a new plan: the one in use, if the rate stays.
-func (j *Job) reschedule(p *plan) *schedule {
-	if p.cfg.Rate.IsZero() {
-		return nil
+// reschedule gives a new plan its schedule: that of the plan in force, if the rate
+// and the stages stay. New stages begin now. j is locked.
+func (j *Job) reschedule(p *plan) {
+	old, now := j.plan.Load(), j.elapsed()
+	same := slices.Equal(old.cfg.Stages, p.cfg.Stages)
+	if same {
+		p.time(old.staged)
+	} else {
+		p.time(now)
 	}
-	old := j.plan.Load().sched
+	later := p.cfg
+	later.RampUp = 0 // is for the start of a job
 	switch {
-	case old == nil:
-		return newSchedule(p.cfg.Rate, 0, j.elapsed())
-	case old.rate == p.cfg.Rate:
-		return old
+	case !p.cfg.open():
+	case old.sched == nil:
+		p.sched = newSchedule(later.Pacer(), now)
+	case same && old.cfg.Rate == p.cfg.Rate:
+		p.sched = old.sched
+	default:
+		p.sched = old.sched.replace(later.Pacer(), now, len(p.cfg.Stages)+len(old.cfg.Stages) == 0)
 	}
-	return old.replace(p.cfg.Rate, j.elapsed())
 }
 
 // Snapshot returns the statistics so far; of an ended job, the final ones. Of a
@@ -422,6 +450,9 @@ func (j *Job) Snapshot() *Snapshot {
 	j.mu.Lock()
 	s.State, s.Reason, s.Revision = j.status.State, j.status.Reason, j.status.Revision
 	s.Workers, s.Seed, s.VUs = j.cfg.Workers, j.cfg.Seed, int(j.live.Load())
+	if s.State.Active() {
+		s.Workers = int(j.size.Load()) // which stages may have changed
+	}
 	if !j.ended.IsZero() {
 		now = j.ended
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"math/bits"
 	"strconv"
 	"strings"
 	"time"
@@ -185,32 +184,13 @@ func (r *Rate) UnmarshalJSON(data []byte) error {
 
 // Pacer returns the schedule of a constant rate that is reached after ramp: until
 // then the rate grows linearly from zero. Iteration 0 is due at the start.
-func (r Rate) Pacer(ramp time.Duration) Pacer { return ratePacer{rate: r, ramp: ramp} }
-
-type ratePacer struct {
-	rate Rate
-	ramp time.Duration
-}
-
-// Due is n/rate without a ramp. A linear ramp of length T up to rate R has
-// started R·t²/2T iterations at t, so that iteration n is due at √(2T·n/R) within
-// the ramp, and T/2 later than without it after the ramp.
-func (p ratePacer) Due(n uint64) (time.Duration, bool) {
-	if p.rate.Count == 0 || p.rate.Per <= 0 {
-		return 0, false
+func (r Rate) Pacer(ramp time.Duration) Pacer {
+	if r.Count == 0 || r.Per <= 0 {
+		return legs{} // never
 	}
-	hi, lo := bits.Mul64(n, uint64(p.rate.Per))
-	if hi >= p.rate.Count {
-		return 0, false
+	stages := []Stage{{Duration: 1, Rate: r, Step: true}}
+	if ramp > 0 {
+		stages = append([]Stage{{Duration: ramp, Rate: r}}, stages...)
 	}
-	flat, _ := bits.Div64(hi, lo, p.rate.Count)
-	if flat < uint64(p.ramp/2) {
-		// Rounding down both here and above keeps the seam in order.
-		return min(p.ramp, time.Duration(math.Sqrt(2*float64(p.ramp)*float64(flat)))), true
-	}
-	late := uint64(p.ramp - p.ramp/2)
-	if flat > math.MaxInt64-late {
-		return 0, false
-	}
-	return time.Duration(flat + late), true
+	return newLegs(Rate{}, stages, true)
 }

@@ -148,7 +148,7 @@ func FuzzScheduleReplace(f *testing.F) {
 	f.Add(uint8(1), uint8(255), uint16(1), uint8(255), uint16(1))
 	f.Fuzz(func(t *testing.T, r1, r2 uint8, at uint16, claimed uint8, more uint16) {
 		first, second := PerSecond(uint64(r1)+1), PerSecond(uint64(r2)+1)
-		s := newSchedule(first, 0, 0)
+		s := newSchedule(first.Pacer(0), 0)
 		t1 := time.Duration(at) * time.Millisecond
 		var last time.Duration
 		var done uint64
@@ -166,7 +166,7 @@ func FuzzScheduleReplace(f *testing.F) {
 			}
 		}
 		take(s, t1, uint64(claimed))
-		next := s.replace(second, t1)
+		next := s.replace(second.Pacer(0), t1, true)
 		_, ok := s.claim()
 		require.False(t, ok, "a replaced schedule gives nothing")
 		t2 := t1 + time.Duration(more)*time.Millisecond

@@ -3,10 +3,12 @@ package loadgen
 import (
 	crand "crypto/rand"
 	"encoding/binary"
+	"math"
 	"math/rand/v2"
 	"net/url"
 	"slices"
 	"sort"
+	"time"
 )
 
 // plan is one revision of a job, ready to run: nothing in it changes, so that all
@@ -18,8 +20,21 @@ type plan struct {
 	target   *target
 	vars     map[string]any // by name, both names of an alias; read only
 	tasks    []planTask
-	sums     []float64 // sums[i] is the weight of tasks[0..i] together
-	sched    *schedule // of the open model; nil in the closed one
+	sums     []float64     // sums[i] is the weight of tasks[0..i] together
+	sched    *schedule     // of the open model; nil in the closed one
+	staged   time.Duration // when its stages began, since the job's start
+	end      time.Duration // no iteration begins that is due at or after it
+}
+
+// time sets when the stages of the plan begin, and when it ends.
+func (p *plan) time(staged time.Duration) {
+	p.staged, p.end = staged, math.MaxInt64
+	switch {
+	case p.cfg.Duration > 0:
+		p.end = p.cfg.Duration
+	case len(p.cfg.Stages) > 0:
+		p.end = staged + p.cfg.stagesLength()
+	}
 }
 
 // take makes the tasks of a bound scenario those of the plan.
@@ -31,14 +46,6 @@ func (p *plan) take(b bound) {
 		p.tasks = append(p.tasks, planTask{name: t.name, run: t.run})
 		p.sums = append(p.sums, sum)
 	}
-}
-
-// limit is the number of VUs that may exist under the plan.
-func (p *plan) limit() int {
-	if p.sched != nil {
-		return p.cfg.MaxWorkers
-	}
-	return p.cfg.Workers
 }
 
 // planTask is a task that can be picked.

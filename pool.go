@@ -7,23 +7,44 @@ import (
 	"time"
 )
 
-// populate makes the number of VUs that the plan begins with exist; j is locked.
+// limit is the number of VUs that may exist under a plan.
+func (j *Job) limit(p *plan) int {
+	if p.sched != nil {
+		return p.cfg.MaxWorkers
+	}
+	return int(j.size.Load())
+}
+
+// resize changes the number of VUs of a job that follows stages.
+func (j *Job) resize(p *plan, workers int) {
+	if int(j.size.Load()) == workers {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.plan.Load() != p || j.status.State != StateRunning {
+		return
+	}
+	j.size.Store(int64(workers))
+	j.populate(p)
+	j.wakeAll()
+}
+
+// populate makes the number of VUs that the job is to have exist; j is locked.
 // Those beyond it leave by themselves after their iteration.
-func (j *Job) populate() {
-	p := j.plan.Load()
-	for id := range p.cfg.Workers {
+func (j *Job) populate(p *plan) {
+	for id := range int(j.size.Load()) {
 		if id == len(j.vus) {
 			j.vus = append(j.vus, nil)
 		}
 		if j.vus[id] == nil {
-			j.spawn(id)
+			j.spawn(p, id)
 		}
 	}
 }
 
 // spawn starts the VU of a free number; j is locked.
-func (j *Job) spawn(id int) {
-	p := j.plan.Load()
+func (j *Job) spawn(p *plan, id int) {
 	vu := &VU{
 		id: id, job: j, plan: p, ctx: j.hard,
 		stripe:    j.rec.stripe(id),
@@ -61,14 +82,14 @@ func (j *Job) grow() {
 		return
 	}
 	for id, vu := range j.vus {
-		if vu == nil && id < p.limit() {
-			j.spawn(id)
+		if vu == nil && id < j.limit(p) {
+			j.spawn(p, id)
 			return
 		}
 	}
-	if id := len(j.vus); id < p.limit() {
+	if id := len(j.vus); id < j.limit(p) {
 		j.vus = append(j.vus, nil)
-		j.spawn(id)
+		j.spawn(p, id)
 	}
 }
 
@@ -77,7 +98,7 @@ func (j *Job) grow() {
 func (j *Job) leave(vu *VU, retire bool) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if retire && vu.id < j.plan.Load().limit() {
+	if retire && vu.id < j.limit(j.plan.Load()) {
 		return false
 	}
 	vu.client.close()
@@ -125,7 +146,7 @@ func (vu *VU) await() (time.Duration, bool) {
 		if j.halted.Load() {
 			return 0, !j.leave(vu, false)
 		}
-		if vu.id >= vu.plan.limit() {
+		if vu.id >= j.limit(vu.plan) {
 			if j.leave(vu, true) {
 				vu.giveBack()
 				return 0, false
@@ -133,7 +154,7 @@ func (vu *VU) await() (time.Duration, bool) {
 			continue
 		}
 		due, ok := vu.next()
-		end := vu.plan.cfg.end()
+		end := vu.plan.end
 		if !ok || due >= end {
 			if j.drain.Load() {
 				return 0, !j.leave(vu, false)
@@ -153,7 +174,7 @@ func (vu *VU) await() (time.Duration, bool) {
 			continue
 		}
 		vu.slot = slot{}
-		if vu.plan.sched != nil && j.idle.Load() == 0 && int(j.live.Load()) < vu.plan.limit() {
+		if vu.plan.sched != nil && j.idle.Load() == 0 && int(j.live.Load()) < j.limit(vu.plan) {
 			j.grow()
 		}
 		return due, true

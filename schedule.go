@@ -13,7 +13,6 @@ import (
 // by one atomic addition. It is used until the rate changes; then a new schedule
 // takes over what was due and not claimed.
 type schedule struct {
-	rate    Rate
 	pacer   Pacer
 	origin  time.Duration // of the pacer, since the job's start
 	skip    uint64        // slots of the pacer before the takeover, already done
@@ -45,8 +44,8 @@ type slot struct {
 // replaced as the number of the next slot says that nobody may claim any more.
 const replaced = math.MaxUint64 / 2
 
-func newSchedule(r Rate, ramp, origin time.Duration) *schedule {
-	s := &schedule{rate: r, pacer: r.Pacer(ramp), origin: origin}
+func newSchedule(p Pacer, origin time.Duration) *schedule {
+	s := &schedule{pacer: p, origin: origin}
 	s.until.Store(math.MaxInt64)
 	return s
 }
@@ -126,13 +125,13 @@ func (s *schedule) due(n uint64) (time.Duration, bool) {
 }
 
 // replace closes s at the time now and returns the schedule that goes on from
-// there at another rate. What was due and unclaimed is taken over. The fraction of
-// the way to the next iteration that has passed is kept, so that changing the rate
-// often neither adds nor loses iterations.
-func (s *schedule) replace(r Rate, now time.Duration) *schedule {
+// there with another pacer. What was due and unclaimed is taken over. If smooth, the
+// fraction of the way to the next iteration that has passed is kept, so that
+// changing a constant rate often neither adds nor loses iterations.
+func (s *schedule) replace(p Pacer, now time.Duration, smooth bool) *schedule {
 	s.until.Store(int64(now))
 	claimed := s.next.Swap(replaced)
-	next := newSchedule(r, 0, now)
+	next := newSchedule(p, now)
 	next.inherit(s, now)
 	for _, b := range s.backlog {
 		have := b.last - b.first
@@ -152,8 +151,8 @@ func (s *schedule) replace(r Rate, now time.Duration) *schedule {
 	for _, b := range next.backlog {
 		next.behind += b.last - b.first
 	}
-	if over == 0 {
-		return next // nothing was due yet: begin afresh
+	if over == 0 || !smooth {
+		return next // begin afresh
 	}
 	before, _ := s.pacer.Due(over - 1)
 	after, ok := s.pacer.Due(over)

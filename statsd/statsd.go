@@ -81,7 +81,7 @@ func WithMTU(bytes int) Option { return func(s *settings) { s.mtu = bytes } }
 
 // WithExactUpTo sets the number of requests a second up to which each request has
 // lines of its own; the default is 5,000. With 0 each always has, at whatever cost:
-// about two microseconds a request.
+// about a microsecond a request.
 func WithExactUpTo(requestsPerSecond int) Option {
 	return func(s *settings) { s.exact = requestsPerSecond }
 }
