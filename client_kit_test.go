@@ -68,7 +68,9 @@ func (r *clientRig) only() Sample {
 
 // totals are the statistics so far.
 func (r *clientRig) totals() *Totals {
-	total, _, _ := r.job.rec.snapshot(0)
+	var filled Snapshot
+	r.job.rec.fill(&filled)
+	total := filled.Totals
 	return &total
 }
 

@@ -32,7 +32,8 @@ func configFields() []configField {
 		countField("workers", true, func(c *JobConfig) *int { return &c.Workers }),
 		countField("max_workers", false, func(c *JobConfig) *int { return &c.MaxWorkers }),
 		secondsField("delay", true, func(c *JobConfig) *time.Duration { return &c.Delay }),
-		rateField(),
+		rateField(func(c *JobConfig) *Rate { return &c.Rate }),
+		stagesField(),
 		secondsField("ramp_up", false, func(c *JobConfig) *time.Duration { return &c.RampUp }),
 		secondsField("duration", true, func(c *JobConfig) *time.Duration { return &c.Duration }),
 		maxIterationsField(),
@@ -77,7 +78,7 @@ func (c JobConfig) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the wire form. Numbers may also come as text ("3"), and
 // durations also as Go durations ("1m30s"). Keys that are not there, or null, leave
-// their field as it is; variables, weights and headers are added to those that c
+// their field as it is; stages replace those before; variables, weights and headers are added to those that c
 // has, and null removes one.
 //
 // The error is a [*ValidationError] that lists every key that is unknown or has a
@@ -183,17 +184,17 @@ func seedField() configField {
 	}
 }
 
-func rateField() configField {
+func rateField(at func(*JobConfig) *Rate) configField {
 	return configField{
 		name: "rate",
 		write: func(c *JobConfig) any {
-			if c.Rate.IsZero() {
+			if at(c).IsZero() {
 				return nil
 			}
-			return c.Rate.String()
+			return at(c).String()
 		},
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
-			if err := c.Rate.UnmarshalJSON(raw); err != nil {
+			if err := at(c).UnmarshalJSON(raw); err != nil {
 				f.add("rate", "%v", err)
 			}
 		},

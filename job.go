@@ -89,6 +89,8 @@ type Job struct {
 	history  []Transition
 	outcome  State // what the job will have been when its VUs are back
 	why      string
+	overAt   time.Duration // when it was to end, since its start
+	dropped  uint64        // iterations that were due and never began; known at the end
 	ended    time.Time
 	vus      []*VU  // by number; nil where one has left
 	spawned  uint64 // VUs made so far
@@ -251,6 +253,7 @@ func (j *Job) expire(d time.Duration) {
 // end enters the state stopping; j is locked, and running.
 func (j *Job) end(outcome State, reason string) {
 	j.outcome, j.why = outcome, reason
+	j.overAt = min(j.elapsed(), j.plan.Load().end)
 	j.set(StateStopping, reason)
 	j.publish(EventStopping)
 	close(j.over)
@@ -339,6 +342,12 @@ func (j *Job) finish() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.ended = time.Now()
+	p := j.plan.Load()
+	if limit := p.cfg.MaxIterations; limit > 0 && j.begun.Load() >= limit {
+		j.dropped = 0 // it was not to do more
+	} else if p.sched != nil {
+		j.dropped += p.sched.unclaimed(j.overAt)
+	}
 	j.set(j.outcome, j.why)
 	j.publish(EventEnded)
 	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
@@ -456,15 +465,19 @@ func (j *Job) Snapshot() *Snapshot {
 	if !j.ended.IsZero() {
 		now = j.ended
 	}
+	s.Dropped = j.dropped
 	rec := j.rec
 	j.mu.Unlock()
 	if rec == nil {
+		s.Valid = true
 		return s
 	}
 	s.Active = int(j.active.Load())
 	s.Started = rec.start
 	s.Elapsed = now.Sub(rec.start)
-	s.Totals, s.Tasks, s.Recent = rec.snapshot(s.Elapsed)
+	rec.fill(s)
+	s.Invalid = rec.watch.verdict(s)
+	s.Valid = len(s.Invalid) == 0
 	if s.State.Ended() {
 		s.Recent = Recent{}
 	}

@@ -102,6 +102,9 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 		return false
 	}
 	vu.client.close()
+	if !retire && vu.slot.ok && !vu.slot.void() && vu.slot.due < j.overAt {
+		j.dropped++
+	}
 	j.vus[vu.id] = nil
 	for n := len(j.vus); n > 0 && j.vus[n-1] == nil; n-- {
 		j.vus = j.vus[:n-1]
@@ -141,6 +144,7 @@ func (vu *VU) loop() {
 // models; they differ in where the due time comes from.
 func (vu *VU) await() (time.Duration, bool) {
 	j := vu.job
+	awaited := time.Duration(-1)
 	for {
 		vu.plan = j.plan.Load()
 		if j.halted.Load() {
@@ -162,7 +166,9 @@ func (vu *VU) await() (time.Duration, bool) {
 			// Nothing more to do, unless an update moves the end.
 			due, ok = end, false
 		}
-		if left := due - j.elapsed(); left > 0 {
+		left := due - j.elapsed()
+		if left > 0 {
+			awaited = due
 			vu.sleep(left)
 			continue
 		}
@@ -174,6 +180,12 @@ func (vu *VU) await() (time.Duration, bool) {
 			continue
 		}
 		vu.slot = slot{}
+		vu.lag, vu.late = -1, false
+		if awaited == due {
+			vu.lag = -left
+		} else if vu.plan.sched != nil {
+			vu.late = -left > lateBy
+		}
 		if vu.plan.sched != nil && j.idle.Load() == 0 && int(j.live.Load()) < j.limit(vu.plan) {
 			j.grow()
 		}

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"math/bits"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -32,12 +31,15 @@ const (
 type recorder struct {
 	start   time.Time
 	stripes []stripe
+	watch   selfWatch
 	sink    func([]Sample) // takes over full batches for observers; nil without any
 
 	mu     sync.Mutex
 	index  map[string]int
 	tasks  []taskTotals
 	recent [recentLen]second
+	lag    Histogram
+	late   uint64 // iterations that began late for want of a free VU
 }
 
 type taskTotals struct {
@@ -67,11 +69,13 @@ type record struct {
 	took     time.Duration // service or response time; negative: no response
 	sent     int64
 	received int64
+	lag      time.Duration // of an iteration that a VU had waited for; else negative
 	task     int32
 	status   int16
 	kind     recordKind
 	class    uint8 // of errorClasses: what there is to count as an error
 	failed   bool
+	late     bool // of an iteration: it began late for want of a free VU
 }
 
 // second counts what ended within one second of the job.
@@ -92,6 +96,7 @@ func newRecorder(start time.Time, sink func([]Sample)) *recorder {
 		stripes: make([]stripe, min(n, maxStripes)),
 		index:   map[string]int{},
 		sink:    sink,
+		watch:   selfWatch{use: useOfProcess},
 	}
 	for i := range r.recent {
 		r.recent[i].at = -1
@@ -151,6 +156,7 @@ func (r *recorder) drain(s *stripe) {
 		r.add(&s.records[i])
 	}
 	r.mu.Unlock()
+	r.watch.look(r.start.Add(s.records[len(s.records)-1].at))
 	s.records = s.records[:0]
 }
 
@@ -185,6 +191,10 @@ func (r *recorder) add(rec *record) {
 	fresh := sec.at == at // else it ended too long ago to matter
 	if rec.kind == kindIteration {
 		t.Iterations++
+		r.late += count(rec.late)
+		if rec.lag >= 0 {
+			r.lag.Record(rec.lag)
+		}
 		t.Response.Record(rec.took)
 		if rec.failed {
 			t.FailedIterations++
@@ -262,23 +272,23 @@ func cutMessage(s string) string {
 	return s[:end] + "…"
 }
 
-// snapshot returns the totals so far, tasks in the order in which they came up,
-// and the rates at the time now since the start.
-func (r *recorder) snapshot(now time.Duration) (total Totals, tasks []TaskSnapshot, recent Recent) {
+// fill completes a snapshot with what was measured up to its Elapsed, all of one
+// moment; tasks are in the order in which they came up.
+func (r *recorder) fill(s *Snapshot) {
 	r.flush()
 	r.mu.Lock()
-	tasks = make([]TaskSnapshot, len(r.tasks))
+	s.Tasks = make([]TaskSnapshot, len(r.tasks))
 	for i := range r.tasks {
-		tasks[i] = TaskSnapshot{Task: r.tasks[i].name, Totals: r.tasks[i].clone()}
-		maps.DeleteFunc(tasks[i].Errors, func(_ ErrorClass, e ErrorStat) bool { return e.Count == 0 })
+		s.Tasks[i] = TaskSnapshot{Task: r.tasks[i].name, Totals: r.tasks[i].clone()}
+		maps.DeleteFunc(s.Tasks[i].Errors, func(_ ErrorClass, e ErrorStat) bool { return e.Count == 0 })
 	}
-	recent = r.rates(now)
+	s.Recent = r.rates(s.Elapsed)
+	s.Lag, s.Starved = r.lag.clone(), r.late
 	r.mu.Unlock()
-	total = newTotals()
-	for i := range tasks {
-		total.add(&tasks[i].Totals)
+	s.Totals = newTotals()
+	for i := range s.Tasks {
+		s.Totals.add(&s.Tasks[i].Totals)
 	}
-	return total, slices.Clip(tasks), recent
 }
 
 // rates averages over the last whole seconds; r is locked.

@@ -27,7 +27,9 @@ func TestTaskNamesAreCapped(t *testing.T) {
 		require.Equal(t, other, r.task(fmt.Sprint("more ", i)))
 	}
 	assert.Equal(t, int32(7), r.task("task 7"), "a name keeps its number")
-	_, tasks, _ := r.snapshot(time.Second)
+	filled := Snapshot{Elapsed: time.Second}
+	r.fill(&filled)
+	tasks := filled.Tasks
 	require.Len(t, tasks, maxTaskNames+1)
 	assert.Equal(t, "(other)", tasks[maxTaskNames].Task)
 	assert.Len(t, r.index, maxTaskNames+1, "names beyond the cap take no memory")
@@ -42,7 +44,9 @@ func TestErrorSampleIsTheFirstOfEachSecond(t *testing.T) {
 			r.record(r.stripe(0), record{kind: kindRequest, task: task, class: classNumber(class), failed: true, took: -1}, nil)
 		}
 		sample := func(i int, class ErrorClass) string {
-			_, snapshots, _ := r.snapshot(time.Since(r.start))
+			filled := Snapshot{Elapsed: time.Since(r.start)}
+			r.fill(&filled)
+			snapshots := filled.Tasks
 			return snapshots[i].Errors[class].Sample
 		}
 		fail(tasks[0], ClassDial, "first")

@@ -166,6 +166,27 @@ func (s *schedule) replace(p Pacer, now time.Duration, smooth bool) *schedule {
 	return next
 }
 
+// unclaimed is how many slots are due before a time and nobody has claimed, or had to
+// give back.
+func (s *schedule) unclaimed(before time.Duration) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var n uint64
+	for _, r := range s.returned {
+		if r.due < before {
+			n++
+		}
+	}
+	due := s.behind
+	if own := dueBy(s.pacer, before-s.origin-1); own > s.skip {
+		due += own - s.skip
+	}
+	if claimed := s.next.Load(); claimed < due {
+		n += due - claimed
+	}
+	return n
+}
+
 // dueBy is how many slots of a pacer are due at the time at: the number of the
 // first that is not.
 func dueBy(p Pacer, at time.Duration) uint64 {

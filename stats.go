@@ -61,6 +61,18 @@ type Snapshot struct {
 	VUs      int           `json:"vus"`    // that exist now
 	Active   int           `json:"active"` // of those, in an iteration now
 	Recent   Recent        `json:"recent"`
+
+	// Valid is false when the generator, not the target, was the limit, so that the
+	// numbers say little about the target. Invalid then says why.
+	Valid   bool     `json:"valid"`
+	Invalid []string `json:"invalid,omitempty"`
+	// Lag is how late iterations began for which a VU was waiting: the error of the
+	// schedule. Starved counts those that began more than 10 ms late because every VU
+	// was busy, Dropped those that were due and had not begun when the job ended.
+	Lag     Histogram `json:"lag"`
+	Starved uint64    `json:"starved"`
+	Dropped uint64    `json:"dropped"`
+
 	Totals
 	Tasks []TaskSnapshot `json:"tasks"`
 }
@@ -128,6 +140,8 @@ func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 		prev = &Snapshot{}
 	}
 	d.Elapsed = s.Elapsed - prev.Elapsed
+	d.Lag = s.Lag.since(&prev.Lag)
+	d.Starved, d.Dropped = s.Starved-prev.Starved, s.Dropped-prev.Dropped
 	d.Totals = s.Totals.since(&prev.Totals)
 	before := make(map[string]*Totals, len(prev.Tasks))
 	for i := range prev.Tasks {

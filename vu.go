@@ -35,6 +35,8 @@ type VU struct {
 	slot      slot // the claimed due time, in the open model
 	timer     *time.Timer
 	wake      chan struct{} // something about the schedule changed
+	lag       time.Duration // how late the iteration began, if the VU waited for it; else negative
+	late      bool          // it began late for want of a free VU
 	freeSince time.Duration // when its last iteration ended, since the job's start
 }
 
@@ -130,7 +132,7 @@ func (vu *VU) iterate(due time.Duration) {
 	now := time.Now()
 	at := now.Sub(j.rec.start)
 	vu.freeSince = at
-	rec := record{at: at, took: at - due, task: vu.task.stat, kind: kindIteration}
+	rec := record{at: at, took: at - due, task: vu.stat, kind: kindIteration, lag: vu.lag, late: vu.late}
 	switch {
 	case err == nil:
 	case interrupted:

@@ -62,7 +62,7 @@ func (a *API) fields() []field {
 		fields = append(fields, field{name: name, fault: name, shows: name, read: configKey(name)})
 	}
 	for _, name := range []string{
-		"service_name", "max_workers", "rate", "ramp_up", "max_iterations", "weights", "headers", "seed",
+		"service_name", "max_workers", "rate", "stages", "ramp_up", "max_iterations", "weights", "headers", "seed",
 		"grace", "connect_timeout", "header_timeout", "timeout", "max_body", "http",
 	} {
 		fields = append(fields, field{name: name, fault: name, read: configKey(name)})
@@ -181,6 +181,9 @@ func unknownKey(object map[string]json.RawMessage, fields []field) error {
 func (c *change) apply(cfg *loadgen.JobConfig) {
 	for _, s := range c.settings {
 		s.set(cfg)
+	}
+	if c.has("stages") && !c.has("duration") {
+		cfg.Duration = 0 // the stages say when the job ends
 	}
 }
 

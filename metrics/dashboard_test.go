@@ -87,7 +87,7 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 		metric := regexp.MustCompile(`\b(?:loadgen|go|process)_[a-z_]+`)
-		label := regexp.MustCompile(`by \(([a-z, ]+)\)|[{,] *([a-z]+)=|label_values\([a-z_]+, ([a-z]+)\)`)
+		label := regexp.MustCompile(`by \(([a-z_, ]+)\)|[{,] *([a-z_]+)=|label_values\([a-z_]+, ([a-z_]+)\)`)
 		used := map[string]bool{}
 		for _, q := range queries {
 			names := metric.FindAllString(q, -1)

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -25,7 +26,11 @@ func ExampleNew() {
 	if _, err := m.Prepare(loadgen.JobConfig{Name: "shop"}); err != nil {
 		panic(err)
 	}
-	resp, err := http.Get(server.URL + "/metrics")
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL+"/metrics", nil)
+	if err != nil {
+		panic(err)
+	}
+	resp, err := server.Client().Do(req)
 	if err != nil {
 		panic(err)
 	}

@@ -78,8 +78,8 @@ func TestTheNumbersAreThoseOfTheSnapshot(t *testing.T) {
 		for _, metric := range families["loadgen_requests_total"].GetMetric() {
 			assert.WithinDuration(t, snap.Started, metric.GetCounter().GetCreatedTimestamp().AsTime(), 0)
 		}
-		assert.Nil(t, find(families["loadgen_requests_total"], map[string]string{"job": "ruby"}), "it was never started")
-		assert.NotNil(t, find(families["loadgen_vus"], map[string]string{"job": "ruby"}))
+		assert.Nil(t, find(families["loadgen_requests_total"], map[string]string{"job_name": "ruby"}), "it was never started")
+		assert.NotNil(t, find(families["loadgen_vus"], map[string]string{"job_name": "ruby"}))
 	})
 }
 
@@ -193,9 +193,9 @@ func TestSeriesAreBounded(t *testing.T) {
 		assert.Len(t, families["loadgen_vus"].GetMetric(), 50)
 		assert.Len(t, families["loadgen_service_seconds"].GetMetric(), 50)
 		vus := families["loadgen_vus"]
-		assert.NotNil(t, find(vus, map[string]string{"job": "many"}), "a job that runs is shown")
-		assert.NotNil(t, find(vus, map[string]string{"job": "idle 79"}), "and the latest of the others")
-		assert.Nil(t, find(vus, map[string]string{"job": "idle 1"}))
+		assert.NotNil(t, find(vus, map[string]string{"job_name": "many"}), "a job that runs is shown")
+		assert.NotNil(t, find(vus, map[string]string{"job_name": "idle 79"}), "and the latest of the others")
+		assert.Nil(t, find(vus, map[string]string{"job_name": "idle 1"}))
 		assert.EqualValues(t, 31, families["loadgen_jobs_omitted"].GetMetric()[0].GetGauge().GetValue())
 		assert.EqualValues(t, 80, find(families["loadgen_jobs"], map[string]string{"state": "pending"}).GetGauge().GetValue())
 		rest := find(families["loadgen_iterations_total"], map[string]string{"task": "(other)", "result": "ok"})
@@ -266,11 +266,13 @@ func TestScrapesDuringChanges(t *testing.T) {
 
 // BenchmarkScrape is the cost of a scrape of jobs with four tasks each.
 func BenchmarkScrape(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(shop))
+	defer server.Close()
 	m := loadgen.New()
 	defer m.Close()
 	for i := range 5 {
 		cfg := loadgen.JobConfig{
-			Name: fmt.Sprintf("job %d", i), BaseURL: "http://127.0.0.1:0", Scenario: shopping(), MaxIterations: 10_000,
+			Name: fmt.Sprintf("job %d", i), BaseURL: server.URL, Scenario: shopping(), Workers: 100, MaxIterations: 1000,
 		}
 		j, err := m.Start(b.Context(), cfg)
 		require.NoError(b, err)

@@ -13,6 +13,9 @@ import (
 	"github.com/opbeans/loadgen"
 )
 
+// jobLabel is not "job", which Prometheus itself gives to all it scrapes.
+const jobLabel = "job_name"
+
 // descs are the metrics of a Manager.
 type descs struct {
 	jobs, omitted, missed           *prometheus.Desc
@@ -31,18 +34,18 @@ func describe() descs {
 		omitted: desc("jobs_omitted", "Jobs that are not shown one by one, because there are too many."),
 		missed:  desc("observer_missed_samples_total", "Samples that observers missed because they were slow."),
 
-		workers: desc("workers", "Virtual users that a job is asked to have.", "job"),
-		vus:     desc("vus", "Virtual users of a job that exist.", "job"),
-		active:  desc("vus_active", "Virtual users of a job that are in an iteration.", "job"),
+		workers: desc("workers", "Virtual users that a job is asked to have.", jobLabel),
+		vus:     desc("vus", "Virtual users of a job that exist.", jobLabel),
+		active:  desc("vus_active", "Virtual users of a job that are in an iteration.", jobLabel),
 
-		iterations: desc("iterations_total", "Iterations that have ended, by result: ok, failed or interrupted (by the job's end).", "job", "task", "result"),
-		requests:   desc("requests_total", "Requests by class of status: 1xx to 5xx, other, or none without a response.", "job", "task", "status"),
-		failures:   desc("failures_total", "Failed requests, and iterations that failed without one, by class of error.", "job", "task", "class"),
-		sent:       desc("sent_bytes_total", "Bytes sent in requests.", "job", "task"),
-		received:   desc("received_bytes_total", "Bytes received in responses.", "job", "task"),
+		iterations: desc("iterations_total", "Iterations that have ended, by result: ok, failed or interrupted (by the job's end).", jobLabel, "task", "result"),
+		requests:   desc("requests_total", "Requests by class of status: 1xx to 5xx, other, or none without a response.", jobLabel, "task", "status"),
+		failures:   desc("failures_total", "Failed requests, and iterations that failed without one, by class of error.", jobLabel, "task", "class"),
+		sent:       desc("sent_bytes_total", "Bytes sent in requests.", jobLabel, "task"),
+		received:   desc("received_bytes_total", "Bytes received in responses.", jobLabel, "task"),
 
-		serviceSeconds:  desc("service_seconds", "Time from a request sent to its response read.", "job", "task"),
-		responseSeconds: desc("response_seconds", "Time from an iteration due to that iteration done.", "job", "task"),
+		serviceSeconds:  desc("service_seconds", "Time from a request sent to its response read.", jobLabel, "task"),
+		responseSeconds: desc("response_seconds", "Time from an iteration due to that iteration done.", jobLabel, "task"),
 	}
 }
 

@@ -21,7 +21,7 @@ func BenchmarkObserve(b *testing.B) {
 				b.Run(fmt.Sprintf("%s/paths=%d/exact=%d", names, paths, exact), func(b *testing.B) {
 					server, err := net.ListenPacket("udp", "127.0.0.1:0")
 					require.NoError(b, err)
-					defer server.Close()
+					defer func() { _ = server.Close() }()
 					o, err := statsd.New("udp://"+server.LocalAddr().String(),
 						statsd.WithNames(names), statsd.WithExactUpTo(exact))
 					require.NoError(b, err)

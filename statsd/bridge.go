@@ -44,10 +44,7 @@ func (b *Bridge) Observe(s loadgen.Sample) { b.observe(&s) }
 func (b *Bridge) Watch(ctx context.Context, m *loadgen.Manager) { b.watch(ctx, m) }
 
 // Close ends the Bridge; no goroutine of it remains. What it holds can still be taken.
-func (b *Bridge) Close() error {
-	b.close()
-	return nil
-}
+func (b *Bridge) Close() { b.close() }
 
 // Dropped is the number of counts and timings that had no room: a Bridge holds 10,000
 // names of a kind.

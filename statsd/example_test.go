@@ -17,7 +17,7 @@ func ExampleNew() {
 	if err != nil {
 		panic(err)
 	}
-	defer server.Close()
+	defer func() { _ = server.Close() }()
 
 	o, err := statsd.New("udp://"+server.LocalAddr().String(), statsd.WithHostname("box"))
 	if err != nil {

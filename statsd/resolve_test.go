@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/statsd"
 )
@@ -65,7 +64,7 @@ func TestAnAddressThatComesLater(t *testing.T) {
 			o.Observe(sample())
 			time.Sleep(100 * time.Millisecond)
 		}
-		require.NoError(t, o.Close())
+		o.Close()
 		sum := add(t, w.lines()).counters
 		named, resolved := sum["molotov.box.GET.opbeans./api/products.200"], sum["molotov.box.GET.172.18.0.5./api/products.200"]
 		assert.Equal(t, 300, named+resolved)
@@ -84,7 +83,7 @@ func TestCloseDuringALookup(t *testing.T) {
 			}))
 		start := time.Now()
 		o.Observe(sample())
-		require.NoError(t, o.Close())
+		o.Close()
 		assert.Equal(t, start, time.Now())
 		assert.Equal(t, "molotov.box.GET.opbeans./api/products:12|ms", strings.Join(w.lines()[:1], ""))
 	})

@@ -192,12 +192,11 @@ func (o *Observer) Dropped() uint64 { return o.link.dropped.Load() + o.dropped.L
 
 // Close writes what is left and ends the Observer; no goroutine of it remains. A
 // network that takes nothing gets a second. Samples that come later are ignored.
-// Closing twice is fine; the error is always nil.
-func (o *Observer) Close() error {
+// Closing twice is fine.
+func (o *Observer) Close() {
 	o.close()
 	o.link.end()
 	o.sender.Wait()
-	return nil
 }
 
 // core turns samples into calls of a sink. It is what an Observer and a Bridge share.

@@ -131,6 +131,19 @@ func event(name string, args []any) (packet, error) {
 	return packet{kind: typeEvent, namespace: rootNamespace, data: data}, err
 }
 
+// Message is an event in the form in which it travels, ready for any socket.
+type Message struct{ frame engine.Frame }
+
+// NewMessage makes the message of an event. The error says that an argument cannot
+// be written as JSON.
+func NewMessage(name string, args ...any) (Message, error) {
+	p, err := event(name, args)
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{frame: p.frame()}, nil
+}
+
 // ack makes the packet that acknowledges an event.
 func ack(id uint64, args []any) (packet, error) {
 	data, err := marshalAll(args)

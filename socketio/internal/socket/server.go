@@ -6,7 +6,9 @@ package socket
 import (
 	"crypto/rand"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -89,71 +91,59 @@ func (s *Server) begin() bool {
 	return true
 }
 
-// Broadcast sends an event to all sockets that are in any of the rooms, once to
-// each. All of them get broadcasts in the same order. A droppable event is not for
-// clients that lag behind. The error says that an argument cannot be written as
-// JSON.
-func (s *Server) Broadcast(rooms []string, droppable bool, name string, args ...any) error {
-	p, err := event(name, args)
-	if err != nil {
-		return err
-	}
-	frame := p.frame()
+// Together runs f while no broadcast is sent, so that a socket can enter rooms and
+// be told their state as one. f must not call the server, but may send to sockets.
+func (s *Server) Together(f func(*Rooms)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	f(&Rooms{s})
+}
+
+// Rooms are sets of sockets by name, to broadcast to; see [Server.Together].
+type Rooms struct{ s *Server }
+
+// Broadcast sends an event to all sockets that are in any of the rooms, once to
+// each. All of them get broadcasts in the same order. A droppable event is not for
+// clients that lag behind.
+func (r *Rooms) Broadcast(m Message, droppable bool, rooms ...string) {
 	for i, room := range rooms {
-		for c := range s.rooms[room] {
+		for c := range r.s.rooms[room] {
 			if !c.inAny(rooms[:i]) {
-				_ = c.session.Send(frame, droppable) // or it is about to leave
+				_ = c.session.Send(m.frame, droppable) // or it is about to leave
 			}
 		}
 	}
-	return nil
 }
 
-// Together runs f while no broadcast is sent, so that a socket can enter rooms and
-// be told their state as one. f may call Join, Leave and Emit of sockets.
-func (s *Server) Together(f func(*Membership)) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f(&Membership{s})
-}
-
-// Membership lets sockets join and leave rooms; see [Server.Together].
-type Membership struct{ s *Server }
+// Empty tells whether nobody is in a room.
+func (r *Rooms) Empty(room string) bool { return len(r.s.rooms[room]) == 0 }
 
 // Join puts a socket into a room, unless it has gone.
-func (m *Membership) Join(c *Socket, room string) {
+func (r *Rooms) Join(c *Socket, room string) {
 	c.mu.Lock()
 	closed := c.closed
 	c.mu.Unlock()
 	if closed {
 		return // it has left all rooms, and would stay in this one
 	}
-	if m.s.rooms[room] == nil {
-		m.s.rooms[room] = map[*Socket]struct{}{}
+	if r.s.rooms[room] == nil {
+		r.s.rooms[room] = map[*Socket]struct{}{}
 	}
-	m.s.rooms[room][c] = struct{}{}
+	r.s.rooms[room][c] = struct{}{}
 	c.rooms[room] = struct{}{}
 }
 
 // Leave takes a socket out of a room.
-func (m *Membership) Leave(c *Socket, room string) {
+func (r *Rooms) Leave(c *Socket, room string) {
 	delete(c.rooms, room)
-	delete(m.s.rooms[room], c)
-	if len(m.s.rooms[room]) == 0 {
-		delete(m.s.rooms, room)
+	delete(r.s.rooms[room], c)
+	if len(r.s.rooms[room]) == 0 {
+		delete(r.s.rooms, room)
 	}
 }
 
-// Rooms returns the rooms that a socket is in, in no order.
-func (m *Membership) Rooms(c *Socket) []string {
-	rooms := make([]string, 0, len(c.rooms))
-	for room := range c.rooms {
-		rooms = append(rooms, room)
-	}
-	return rooms
-}
+// Of returns the rooms that a socket is in, by name.
+func (r *Rooms) Of(c *Socket) []string { return slices.Sorted(maps.Keys(c.rooms)) }
 
 // inAny tells whether a socket is in one of the rooms; its server is locked.
 func (s *Socket) inAny(rooms []string) bool {
@@ -166,9 +156,9 @@ func (s *Socket) inAny(rooms []string) bool {
 }
 
 func (s *Server) leaveAll(c *Socket) {
-	s.Together(func(m *Membership) {
-		for _, room := range m.Rooms(c) {
-			m.Leave(c, room)
+	s.Together(func(r *Rooms) {
+		for _, room := range r.Of(c) {
+			r.Leave(c, room)
 		}
 	})
 }

@@ -48,12 +48,15 @@ func (s *Socket) ID() string { return s.id }
 // Emit sends an event. The error says that an argument cannot be written as JSON,
 // or is [engine.ErrClosed].
 func (s *Socket) Emit(name string, args ...any) error {
-	p, err := event(name, args)
+	m, err := NewMessage(name, args...)
 	if err != nil {
 		return err
 	}
-	return s.session.Send(p.frame(), false)
+	return s.Send(m)
 }
+
+// Send sends a message. The error is [engine.ErrClosed].
+func (s *Socket) Send(m Message) error { return s.session.Send(m.frame, false) }
 
 // EmitAck sends an event and has answer called with what the client answers. If
 // the client goes away, or does not answer any of very many events, it is not.
@@ -133,8 +136,12 @@ func escaped(namespace string) string {
 func (s *Socket) connect() {
 	s.timer.Stop()
 	s.mu.Lock()
-	s.connected = true
+	s.connected = !s.closed
+	gone := s.closed
 	s.mu.Unlock()
+	if gone {
+		return
+	}
 	if s.session.Send(connected(s.session.Version(), s.id), false) == nil {
 		s.srv.handler.Connect(s)
 	}

@@ -1,0 +1,83 @@
+package socketio
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/socketio/internal/socket"
+)
+
+// follow begins to watch the statistics of a job; if it has just started, from its
+// start.
+func (f *feed) follow(name string, fresh bool) {
+	j, err := f.m.Get(name)
+	if err != nil || f.runs[name] != nil && f.runs[name].job == j {
+		return // it has been removed since, or is known
+	}
+	f.runs[name] = &run{job: j, unseen: !fresh, told: map[loadgen.ErrorClass]bool{}}
+}
+
+// stats tells of the last interval of each job that runs. Without listeners it costs
+// nothing; the first one waits until there is a whole interval.
+func (f *feed) stats() {
+	nobody := false
+	f.socket.Together(func(rooms *socket.Rooms) { nobody = rooms.Empty(roomEveryone) })
+	for _, name := range slices.Sorted(maps.Keys(f.runs)) {
+		r := f.runs[name]
+		if nobody {
+			r.before, r.unseen = nil, true
+			continue
+		}
+		now := r.job.Snapshot()
+		if now.State.Ended() {
+			continue // the event is on its way
+		}
+		if !r.unseen {
+			f.interval(r, now, true)
+		}
+		r.before, r.unseen = now, false
+	}
+}
+
+// interval tells of the statistics since the last time, and of failures that are
+// new. The last interval of a run is not droppable.
+func (f *feed) interval(r *run, now *loadgen.Snapshot, droppable bool) {
+	if m, ok := f.message(eventStats, statsMessage(now, r.before)); ok {
+		f.toListeners(now.Job, m, droppable)
+	}
+	for _, class := range slices.Sorted(maps.Keys(now.Errors)) {
+		stat := now.Errors[class]
+		if r.told[class] || stat.Count == 0 {
+			continue
+		}
+		r.told[class] = true
+		f.jobError(JobErrorMessage{Job: now.Job, Time: now.Time.UTC(), Class: class, Count: stat.Count, Message: stat.Sample})
+	}
+}
+
+// ended tells of the last interval of a run, and why it failed if it did.
+func (f *feed) ended(e loadgen.Event) {
+	if r := f.runs[e.Job]; r != nil {
+		if now := r.job.Snapshot(); now.State.Ended() { // else it is a later run
+			delete(f.runs, e.Job)
+			if !r.unseen {
+				f.interval(r, now, false)
+			}
+		}
+	}
+	if e.Status.State == loadgen.StateFailed {
+		f.jobError(JobErrorMessage{Job: e.Job, Time: e.Time.UTC(), Message: e.Status.Reason, Failed: true})
+	}
+}
+
+func (f *feed) jobError(e JobErrorMessage) {
+	if m, ok := f.message(eventJobError, e); ok {
+		f.toListeners(e.Job, m, false)
+	}
+}
+
+// toListeners sends to those who want to hear of a job.
+func (f *feed) toListeners(job string, m socket.Message, droppable bool) {
+	f.socket.Together(func(rooms *socket.Rooms) { rooms.Broadcast(m, droppable, roomAllJobs, roomJob+job) })
+}

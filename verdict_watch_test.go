@@ -1,0 +1,66 @@
+package loadgen
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The process is looked at through a function, so that its use can be made up.
+func TestVerdictOnTheProcess(t *testing.T) {
+	cpus := float64(runtime.GOMAXPROCS(0))
+	for name, tc := range map[string]struct {
+		cpu, pause, clock float64 // seconds for each second of the real clock
+		why               string
+	}{
+		"idle":                {0.1, 0, 1, ""},
+		"busy":                {0.9 * cpus, 0.01, 1, ""},
+		"saturated":           {0.99 * cpus, 0.01, 1, "CPU saturation: this process used all the CPU it may for 100 % of the time"},
+		"stopped for garbage": {0.5 * cpus, 0.05, 1, "GC pauses: garbage collection stopped this process for 5 % of the time"},
+		"in virtual time":     {0.99 * cpus, 0.5, 1000, ""},
+		"slower than time":    {0.99 * cpus, 0.5, 0.1, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var use processUse
+			w := selfWatch{use: func() processUse { return use }}
+			now := time.Unix(1000, 0)
+			use.ok = true
+			seconds := func(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+			for range 30 {
+				w.look(now)
+				real := 2.0
+				use.real += seconds(real)
+				use.cpu += seconds(real * tc.cpu)
+				use.gcPause += seconds(real * tc.pause)
+				now = now.Add(seconds(real * tc.clock))
+			}
+			why := w.verdict(&Snapshot{})
+			if tc.why == "" {
+				assert.Empty(t, why)
+				return
+			}
+			require.Len(t, why, 1)
+			assert.Equal(t, tc.why, why[0])
+		})
+	}
+}
+
+// What the kernel says of this process is what it does.
+func TestUseOfProcess(t *testing.T) {
+	before := useOfProcess()
+	if !before.ok {
+		assert.False(t, strings.Contains("linux darwin windows freebsd", runtime.GOOS), "this system can tell")
+		return
+	}
+	began := time.Now()
+	for n := 0; time.Since(began) < 200*time.Millisecond; n++ { //nolint:revive // burns CPU
+	}
+	after := useOfProcess()
+	assert.InDelta(t, 0.2, (after.real - before.real).Seconds(), 0.1)
+	assert.Greater(t, after.cpu-before.cpu, 20*time.Millisecond)
+	assert.GreaterOrEqual(t, after.gcPause, before.gcPause)
+}
