@@ -67,6 +67,7 @@ func (a *app) logProgress(last map[string]*loadgen.Snapshot) {
 			"failed_iterations", now.FailedIterations,
 			"p50", show(d.Response.P50()),
 			"p99", show(d.Response.P99()),
+			"valid", now.Valid,
 		)
 		last[now.Job] = now
 		running[now.Job] = true
@@ -117,6 +118,9 @@ func writeSummary(w io.Writer, jobs []*loadgen.Snapshot) {
 		for _, class := range sortedKeys(s.Errors) {
 			e := s.Errors[class]
 			fmt.Fprintf(&b, "    %-11s %d, for instance: %s\n", class, e.Count, e.Sample)
+		}
+		for _, why := range s.Invalid {
+			fmt.Fprintf(&b, "    not valid   %s\n", why)
 		}
 	}
 	_, _ = io.WriteString(w, b.String())

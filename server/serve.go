@@ -42,6 +42,11 @@ func serve(ctx context.Context, sys *system, args []string) error {
 		return err
 	}
 	defer closeFolders()
+	stopProfiles, err := a.startProfiles(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopProfiles()
 	a.manager = loadgen.New(
 		loadgen.WithLogger(a.log),
 		loadgen.WithScenarios(folders...),

@@ -25,6 +25,7 @@ type settings struct {
 	stopTimeout time.Duration
 	logFormat   choice
 	logLevel    slog.Level
+	pprof       string
 	version     bool
 }
 
@@ -45,6 +46,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
 	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
 	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+	fs.StringVar(&s.pprof, "pprof", "", "loopback `HOST:PORT` that serves profiles under /debug/pprof/; without it there are none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
 	return fs
 }

@@ -30,6 +30,9 @@ func (l lines) count(bucket string, n int) { l.statter.Counter(1, bucket, n) }
 
 func (l lines) gauge(bucket, value string) { l.statter.Gauge(1, bucket, value) }
 
+// maxRate is room for "|@" and a rate.
+const maxRate = 32
+
 // packer is the writer under g2s: it packs lines into datagrams.
 type packer struct {
 	mtu       int
@@ -47,7 +50,14 @@ type datagram struct {
 // Write takes one line, as g2s makes it: without an end. It never fails, since g2s
 // would log each failure; what is not sent is counted by the link.
 func (p *packer) Write(line []byte) (int, error) {
-	var room [32]byte
+	if len(line) == 0 { // g2s precedes what is too long for it with nothing
+		return 0, nil
+	}
+	if len(line) > maxMTU-maxRate {
+		p.link.dropped.Add(1)
+		return len(line), nil
+	}
+	var room [maxRate]byte
 	rate := room[:0]
 	if p.standsFor > 1 {
 		rate = strconv.AppendFloat(append(rate, "|@"...), 1/float64(p.standsFor), 'f', -1, 32)

@@ -12,7 +12,7 @@ import (
 
 // Names is a form of bucket names. Each request has a timing under the name that is
 // shown, to its response's header in whole milliseconds, and a count under that name
-// and the status. A request that a redirect led on is one request: its first method
+// and the status. The time does not include connecting, which Molotov's did. A request that a redirect led on is one request: its first method
 // and URL, its last status, the time of all hops. One without a response, or whose
 // response broke off, is counted under `.err_<class>`; see [loadgen.ErrorClass].
 type Names string

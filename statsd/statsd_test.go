@@ -7,6 +7,7 @@ import (
 	"log"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,44 @@ func TestManyBuckets(t *testing.T) {
 		}
 		assert.Zero(t, o.Dropped())
 	})
+}
+
+func TestALineThatFitsNoDatagram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := open(t, w)
+		for _, length := range []int{100, 65400, 65500, 70_000, 200} {
+			o.Observe(sample(path("/" + strings.Repeat("x", length))))
+		}
+		o.Close()
+		assert.Len(t, add(t, w.lines()).counters, 3)
+		assert.EqualValues(t, 6, o.Sent())
+		assert.EqualValues(t, 4, o.Dropped())
+	})
+}
+
+// TestUseDuringClose is for the race detector.
+func TestUseDuringClose(t *testing.T) {
+	for range 20 {
+		w := newWire()
+		o := open(t, w, statsd.WithExactUpTo(100))
+		m := loadgen.New()
+		var users sync.WaitGroup
+		users.Go(func() {
+			for i := range 1000 {
+				o.Observe(sample(path(fmt.Sprintf("/%d", i%7))))
+			}
+		})
+		users.Go(func() { o.Watch(t.Context(), m) })
+		users.Go(func() {
+			_, _ = o.Sent(), o.Dropped()
+			o.Close()
+		})
+		users.Go(o.Close)
+		users.Wait()
+		m.Close()
+		assert.EqualValues(t, len(w.lines()), o.Sent())
+	}
 }
 
 func TestBlockedNetwork(t *testing.T) {

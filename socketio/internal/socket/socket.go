@@ -74,12 +74,6 @@ func (s *Socket) EmitAck(answer func(args []json.RawMessage), name string, args 
 	return s.session.Send(p.frame(), false)
 }
 
-// Disconnect ends the client's connection. What it has been sent still arrives.
-func (s *Socket) Disconnect() {
-	_ = s.session.Send(engine.NewFrame(string(typeDisconnect)), false) // or it is gone already
-	s.session.Close("server disconnect")
-}
-
 // Receive takes a packet; see [engine.Conn].
 func (s *Socket) Receive(text string) error {
 	p, err := parsePacket(text)

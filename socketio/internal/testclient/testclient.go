@@ -254,18 +254,15 @@ func (c *Client) Upgrade(ctx context.Context) error {
 		pending <- polled{packets, err}
 	}()
 	conn, err := c.Dial(ctx)
-	if err != nil {
-		return err
-	}
-	if err := conn.Write(ctx, websocket.MessageText, []byte("2probe")); err != nil {
-		return err
-	}
-	if _, text, err := conn.Read(ctx); err != nil || string(text) != "3probe" {
-		return fmt.Errorf("3probe was expected, not %q, %w", text, err)
+	if err == nil {
+		err = probe(ctx, conn)
 	}
 	last := <-pending
-	if last.err != nil {
-		return last.err
+	if err = errors.Join(err, last.err); err != nil {
+		if conn != nil {
+			_ = conn.CloseNow()
+		}
+		return err
 	}
 	for _, packet := range last.packets {
 		if packet != "6" {
@@ -274,6 +271,17 @@ func (c *Client) Upgrade(ctx context.Context) error {
 	}
 	c.socket = conn
 	return conn.Write(ctx, websocket.MessageText, []byte("5"))
+}
+
+func probe(ctx context.Context, conn *websocket.Conn) error {
+	if err := conn.Write(ctx, websocket.MessageText, []byte("2probe")); err != nil {
+		return err
+	}
+	_, text, err := conn.Read(ctx)
+	if err == nil && string(text) != "3probe" {
+		err = fmt.Errorf("3probe was expected, not %q", text)
+	}
+	return err
 }
 
 // Encode is the payload of packets.

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/pprof"
+)
+
+// startProfiles serves the runtime's profiles on the address of -pprof, which must
+// be a loopback one: profiles tell much, and cost much.
+func (a *app) startProfiles(ctx context.Context) (stop func(), err error) {
+	if a.pprof == "" {
+		return func() {}, nil
+	}
+	ln, err := listen(ctx, a.pprof)
+	if err != nil {
+		return nil, usageErrorf("cannot serve profiles: %w", err)
+	}
+	if addr, ok := ln.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
+		_ = ln.Close()
+		return nil, usageErrorf("-pprof must be a loopback address, for instance 127.0.0.1:6060, not %s", a.pprof)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("/debug/pprof/", pprof.Index)
+	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	a.log.Info("profiles", "url", "http://"+ln.Addr().String()+"/debug/pprof/")
+	return a.listenAndServe(ctx, ln, mux, make(chan error)), nil
+}
