@@ -180,6 +180,12 @@ func (h *Histogram) Mean() time.Duration {
 	return time.Duration(mean)
 }
 
+// Sum is the exact sum of all values in seconds.
+func (h *Histogram) Sum() float64 {
+	const two64 = 1 << 64
+	return (float64(h.sum.hi)*two64 + float64(h.sum.lo)) / float64(time.Second)
+}
+
 // Min is the least value; 0 if there are none.
 func (h *Histogram) Min() time.Duration {
 	if h.count == 0 {

@@ -28,18 +28,16 @@ func classicBounds() []float64 {
 type histogram struct{ native, classic prometheus.Metric }
 
 // newHistogram makes a metric of h. Each of its counters goes where its middle belongs,
-// which moves a value by less than 0.4% or half a microsecond; the sum is that of the middles, too, so that
-// it never goes down from one scrape to the next.
+// which moves a value by less than 0.4% or half a microsecond; the sum is exact.
 func newHistogram(desc *prometheus.Desc, h *loadgen.Histogram, created time.Time, labels ...string) (prometheus.Metric, error) {
 	var zero, count uint64
-	var sum float64
+	sum := h.Sum()
 	native := map[int]int64{}
 	bounds := classicBounds()
 	below := make([]uint64, len(bounds)+1) // not yet added up
 	for b := range h.Buckets() {
 		middle := (b.From + (b.To-b.From)/2).Seconds()
 		count += b.Count
-		sum += middle * float64(b.Count)
 		if middle <= zeroThreshold {
 			zero += b.Count
 		} else {

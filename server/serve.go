@@ -16,7 +16,9 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/httpapi"
+	"github.com/opbeans/loadgen/metrics"
 	"github.com/opbeans/loadgen/scenarios"
+	"github.com/opbeans/loadgen/statsd"
 )
 
 // app is one run of the server.
@@ -24,8 +26,9 @@ type app struct {
 	*system
 	settings
 	log     *slog.Logger
-	manager *loadgen.Manager
-	wg      sync.WaitGroup // goroutines of this run
+	manager   *loadgen.Manager
+	datagrams *statsd.Observer // nil without -statsd
+	wg        sync.WaitGroup   // goroutines of this run
 }
 
 // serve is the command that runs the service, or standalone jobs.
@@ -42,21 +45,32 @@ func serve(ctx context.Context, sys *system, args []string) error {
 		return err
 	}
 	defer closeFolders()
-	stopProfiles, err := a.startProfiles(ctx)
-	if err != nil {
-		return err
-	}
-	defer stopProfiles()
-	a.manager = loadgen.New(
+	opts := []loadgen.Option{
 		loadgen.WithLogger(a.log),
 		loadgen.WithScenarios(folders...),
 		loadgen.WithEnv(func(name string) (string, bool) {
 			value := sys.getenv(name)
 			return value, value != ""
 		}),
-	)
+	}
+	if a.statsd != "" {
+		if a.datagrams, err = statsd.New(a.statsd, statsd.WithNames(statsd.Names(a.statsdNames.value))); err != nil {
+			return usageErrorf("-statsd: %w", err)
+		}
+		defer a.datagrams.Close() // after the Manager, which feeds it
+		opts = append(opts, loadgen.WithObserver(a.datagrams))
+	}
+	a.manager = loadgen.New(opts...)
 	defer a.wg.Wait()
 	defer a.manager.Close()
+	if a.datagrams != nil {
+		a.datagrams.Watch(ctx, a.manager)
+	}
+	stopProfiles, err := a.startProfiles(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopProfiles()
 	if isStandalone(sys.getenv) {
 		return a.standalone(ctx)
 	}
@@ -146,8 +160,17 @@ func (a *app) handler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/", httpapi.New(a.manager, opts...))
+	mux.Handle("GET /metrics", a.metrics())
 	mux.HandleFunc("GET /{$}", index)
 	return mux
+}
+
+// metrics is what Prometheus scrapes.
+func (a *app) metrics() http.Handler {
+	if a.datagrams == nil {
+		return metrics.New(a.manager)
+	}
+	return metrics.New(a.manager, metrics.WithStatsD(a.datagrams.Sent, a.datagrams.Dropped))
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {
@@ -161,6 +184,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 <li><a href="/api/list">/api/list</a>: the jobs and their settings
 <li><a href="/api/stats">/api/stats</a>: their statistics so far
 <li><a href="/api/scenarios">/api/scenarios</a>: the scenarios that a job can run
+<li><a href="/metrics">/metrics</a>: the statistics for Prometheus
 <li>POST /api/start, POST /api/update, POST /api/stop: steer a job
 </ul>
 </html>

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/opbeans/loadgen/statsd"
 )
 
 // settings is what flags and environment say.
@@ -25,6 +27,8 @@ type settings struct {
 	stopTimeout time.Duration
 	logFormat   choice
 	logLevel    slog.Level
+	statsd      string
+	statsdNames choice
 	pprof       string
 	version     bool
 }
@@ -34,6 +38,9 @@ type settings struct {
 func (s *settings) flags() *flag.FlagSet {
 	s.target = "http://localhost:{port}"
 	s.logFormat = choice{"text", []string{"text", "json"}}
+	s.statsdNames = choice{string(statsd.NamesMolotov), []string{
+		string(statsd.NamesMolotov), string(statsd.NamesMolotovIP), string(statsd.NamesLoadgen),
+	}}
 	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
 	fs.StringVar(&s.addr, "addr", "127.0.0.1:8999", "`HOST:PORT` that the HTTP API listens on; port 0 takes a free one")
@@ -46,6 +53,8 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
 	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
 	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+	fs.StringVar(&s.statsd, "statsd", "", "StatsD server to tell of every request, as udp://`HOST:PORT`")
+	fs.Var(&s.statsdNames, "statsd-names", "how StatsD buckets are named: `molotov`, molotov-ip, or loadgen, a tree of job and task")
 	fs.StringVar(&s.pprof, "pprof", "", "loopback `HOST:PORT` that serves profiles under /debug/pprof/; without it there are none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
 	return fs
@@ -63,10 +72,13 @@ func containerVariables() [][2]string {
 }
 
 // envName is the environment variable of a flag; "" for -version, which is a
-// question rather than a setting.
+// question rather than a setting. That of -statsd is the suite's.
 func envName(flagName string) string {
-	if flagName == "version" {
+	switch flagName {
+	case "version":
 		return ""
+	case "statsd":
+		return "STATSD_ADDR"
 	}
 	return "LOADGEN_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
