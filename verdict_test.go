@@ -109,7 +109,7 @@ func TestScheduleLagMakesARunInvalid(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			for hog.Load() { //nolint:revive // a loop that only burns CPU
+			for hog.Load() { // burns CPU
 			}
 		})
 	}

@@ -57,7 +57,7 @@ func TestUseOfProcess(t *testing.T) {
 		return
 	}
 	began := time.Now()
-	for n := 0; time.Since(began) < 200*time.Millisecond; n++ { //nolint:revive // burns CPU
+	for n := 0; time.Since(began) < 200*time.Millisecond; n++ { // burns CPU
 	}
 	after := useOfProcess()
 	assert.InDelta(t, 0.2, (after.real - before.real).Seconds(), 0.1)

@@ -86,7 +86,7 @@ func TestLateClientKnowsEverything(t *testing.T) {
 		k.start("b").Stop()
 		synctest.Wait()
 		k.start("c").Stop()
-		<-time.After(time.Minute)
+		<-time.After(10 * time.Second)
 		require.NoError(t, k.m.Remove("c"))
 		synctest.Wait()
 		last := map[string]string{}
@@ -355,7 +355,10 @@ func TestOrigins(t *testing.T) {
 		}
 		res, _, err := c.Do(t.Context(), http.MethodGet, c.Address("polling"), "")
 		require.NoError(t, err)
-		_, wsErr := c.Dial(t.Context())
+		ws, wsErr := c.Dial(t.Context())
+		if ws != nil {
+			ws.CloseNow()
+		}
 		assert.Equal(t, res.StatusCode == http.StatusOK, wsErr == nil, "both transports agree")
 		return res.StatusCode
 	}
