@@ -25,7 +25,7 @@ import (
 type app struct {
 	*system
 	settings
-	log     *slog.Logger
+	log       *slog.Logger
 	manager   *loadgen.Manager
 	datagrams *statsd.Observer // nil without -statsd
 	wg        sync.WaitGroup   // goroutines of this run
@@ -54,6 +54,7 @@ func serve(ctx context.Context, sys *system, args []string) error {
 		}),
 	}
 	if a.statsd != "" {
+		//nolint:contextcheck // it lives until Close, whatever the signals say
 		if a.datagrams, err = statsd.New(a.statsd, statsd.WithNames(statsd.Names(a.statsdNames.value))); err != nil {
 			return usageErrorf("-statsd: %w", err)
 		}
