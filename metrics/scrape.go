@@ -23,6 +23,7 @@ type descs struct {
 	iterations, requests, failures  *prometheus.Desc
 	sent, received                  *prometheus.Desc
 	serviceSeconds, responseSeconds *prometheus.Desc
+	valid, starved, dropped, lag    *prometheus.Desc
 }
 
 func describe() descs {
@@ -46,6 +47,11 @@ func describe() descs {
 
 		serviceSeconds:  desc("service_seconds", "Time from a request sent to its response read.", jobLabel, "task"),
 		responseSeconds: desc("response_seconds", "Time from an iteration due to that iteration done.", jobLabel, "task"),
+
+		valid:   desc("valid", "1, or 0 when the generator and not the target was the limit.", jobLabel),
+		starved: desc("iterations_starved_total", "Iterations that began more than 10 ms late, because every virtual user was busy.", jobLabel),
+		dropped: desc("iterations_dropped_total", "Iterations that were due and had not begun when the job ended.", jobLabel),
+		lag:     desc("schedule_lag_seconds", "How late iterations began for which a virtual user was waiting.", jobLabel),
 	}
 }
 
@@ -53,6 +59,7 @@ func (d *descs) all() []*prometheus.Desc {
 	return []*prometheus.Desc{
 		d.jobs, d.omitted, d.missed, d.workers, d.vus, d.active, d.iterations, d.requests,
 		d.failures, d.sent, d.received, d.serviceSeconds, d.responseSeconds,
+		d.valid, d.starved, d.dropped, d.lag,
 	}
 }
 
@@ -116,6 +123,14 @@ func (s *scrape) job(name string, snap *loadgen.Snapshot) {
 	s.gauge(s.vus, snap.VUs, name)
 	s.gauge(s.active, snap.Active, name)
 	s.created = snap.Started
+	valid := 0
+	if snap.Valid {
+		valid = 1
+	}
+	s.gauge(s.valid, valid, name)
+	s.counter(s.starved, snap.Starved, name)
+	s.counter(s.dropped, snap.Dropped, name)
+	s.histogram(s.lag, &snap.Lag, name)
 	for _, t := range foldTasks(snap.Tasks) {
 		s.task(name, t)
 	}

@@ -1,0 +1,202 @@
+//go:build clients
+
+// Package testclients_test drives the official Socket.IO clients of every
+// generation against a server. setup.sh installs them; then
+//
+//	go test -tags clients ./socketio/testclients
+package testclients_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/httpapi"
+	"github.com/opbeans/loadgen/socketio"
+	"github.com/opbeans/loadgen/socketio/internal/testclient"
+)
+
+const (
+	broadcasts = 1000
+	job        = "shop 😀" // two UTF-16 units, which lengths in protocol 3 count
+	patience   = 60 * time.Second
+)
+
+// program is a running load generator.
+type program struct {
+	m      *loadgen.Manager
+	live   *socketio.Server
+	server *http.Server
+	done   chan error
+}
+
+// run starts a load generator with one job. With the address of one that has ended,
+// it is a restart.
+func run(t *testing.T, addr string) (*program, string) {
+	t.Helper()
+	var lc net.ListenConfig
+	ln, err := lc.Listen(t.Context(), "tcp", addr)
+	require.NoError(t, err)
+	p := &program{m: loadgen.New(), done: make(chan error, 1)}
+	api := httpapi.New(p.m)
+	p.live = socketio.New(p.m, socketio.WithCalls(api.Call))
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	mux.Handle("/socket.io/", p.live)
+	p.server = &http.Server{Handler: mux}
+	go func() { p.done <- p.server.Serve(ln) }()
+	_, err = p.m.Start(t.Context(), loadgen.JobConfig{
+		Name: job, BaseURL: "http://127.0.0.1:1",
+		Scenario: loadgen.NewScenario("idle").Task("idle", 1, func(ctx context.Context, vu *loadgen.VU) error {
+			return vu.Sleep(ctx, time.Hour)
+		}),
+	})
+	require.NoError(t, err)
+	return p, ln.Addr().String()
+}
+
+// stop ends it the way that the server binary does, and tells how long that took
+// with clients on.
+func (p *program) stop(t *testing.T) time.Duration {
+	t.Helper()
+	p.m.Close()
+	began := time.Now()
+	p.live.Close()
+	took := time.Since(began)
+	require.NoError(t, p.server.Shutdown(t.Context()))
+	require.ErrorIs(t, <-p.done, http.ErrServerClosed)
+	return took
+}
+
+// line is what a client says.
+type line struct {
+	What      string
+	Job       string
+	Revision  uint64
+	Transport string
+	Reason    string
+	Connects  int
+	ID        string
+	Data      map[string]string
+	Answers   []json.RawMessage
+}
+
+func TestClients(t *testing.T) {
+	python := ".venv/bin/python"
+	for _, client := range []struct {
+		name    string
+		command []string
+	}{
+		{"socket.io-client 2", []string{"node", "client.mjs", "2"}},
+		{"socket.io-client 3", []string{"node", "client.mjs", "3"}},
+		{"socket.io-client 4", []string{"node", "client.mjs", "4"}},
+		{"python-socketio", []string{python, "client.py"}},
+	} {
+		for _, transport := range []string{"polling", "websocket", "default"} {
+			t.Run(client.name+", "+transport, func(t *testing.T) { visit(t, client.command, transport) })
+		}
+	}
+}
+
+// visit is one client's life: it connects, calls, hears a thousand broadcasts in
+// order, survives a restart of the server, and hears the state anew.
+func visit(t *testing.T, command []string, transport string) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	p, addr := run(t, "127.0.0.1:0")
+	args := append(command[1:len(command):len(command)], transport, "http://"+addr, "1001")
+	cmd := exec.CommandContext(ctx, command[0], args...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
+	// await passes over what is of no interest, until the client says something.
+	await := func(what string) line {
+		t.Helper()
+		for lines.Scan() {
+			var l line
+			require.NoError(t, json.Unmarshal(lines.Bytes(), &l), lines.Text())
+			require.NotEqual(t, "disorder", l.What, lines.Text())
+			if l.What == what {
+				return l
+			}
+			if l.What != "stats" {
+				t.Log(lines.Text())
+			}
+		}
+		require.Fail(t, "the client has ended", "before %q: %v", what, lines.Err())
+		return line{}
+	}
+
+	assert.NotEmpty(t, await("connect").ID)
+	answers := await("answers").Answers
+	require.Len(t, answers, 4)
+	assert.Contains(t, string(answers[0]), job)
+	assert.Contains(t, string(answers[1]), `"missing_field"`)
+	assert.Contains(t, string(answers[2]), `"id":7`)
+	assert.Contains(t, string(answers[2]), job)
+	assert.Contains(t, string(answers[3]), `"unknown_event"`)
+	await("stats")
+
+	broadcast(t, p.m, addr)
+	ordered := await("ordered")
+	assert.Equal(t, job, ordered.Job)
+	want := map[string]string{"polling": "polling"}[transport]
+	if want == "" {
+		want = "websocket" // to which a client with its defaults has upgraded
+	}
+	assert.Equal(t, want, ordered.Transport)
+
+	assert.Less(t, p.stop(t), 900*time.Millisecond, "no client had to be cut off")
+	await("disconnect")
+	p, _ = run(t, addr)
+	again := await("connect")
+	assert.Equal(t, 2, again.Connects)
+	assert.Equal(t, job, await("job").Job)
+	require.NoError(t, p.m.Stop(job))
+	assert.Equal(t, map[string]string{job: "stop"}, await("service_state").Data)
+
+	require.NoError(t, stdin.Close())
+	_, _ = io.Copy(io.Discard, stdout)
+	require.NoError(t, cmd.Wait())
+	assert.Eventually(t, func() bool { return p.live.Sessions() == 0 }, 5*time.Second, time.Millisecond, "the client has said goodbye")
+	p.stop(t)
+}
+
+// broadcast has a thousand changes told to all clients. A second client sets the
+// pace, because the Manager does not wait for who is slow.
+func broadcast(t *testing.T, m *loadgen.Manager, addr string) {
+	t.Helper()
+	c := testclient.New(4, (&net.Dialer{}).DialContext)
+	defer c.Close()
+	c.URL = "http://" + addr
+	require.NoError(t, c.Connect(t.Context(), "websocket"))
+	for i := 1; i <= broadcasts; i++ {
+		_, err := m.Update(t.Context(), job, func(c *loadgen.JobConfig) { c.Delay = time.Duration(i) })
+		require.NoError(t, err)
+		for i%100 == 0 {
+			var told struct{ Revision int }
+			text, err := c.Event(t.Context(), "job")
+			require.NoError(t, err)
+			require.NoError(t, json.Unmarshal(text, &told))
+			if told.Revision == i+1 {
+				break
+			}
+		}
+	}
+}
