@@ -22,6 +22,7 @@ type call struct {
 	expected   string // what expect stands for, in messages: "200", "2xx or 3xx"
 	readBody   bool   // decode and keep the body
 	noRedirect bool
+	settle     func(*reply) error // looks at the last response; an error fails the request
 }
 
 type headerField struct {
@@ -132,12 +133,17 @@ func (c *client) send(ctx context.Context, r *call) (*reply, error) {
 		if err != nil {
 			err = x.failed(err)
 		}
+		if !next {
+			x.reply.service = x.m.end.Sub(x.m.start)
+			if err == nil && req.settle != nil {
+				err = req.settle(&x.reply)
+			}
+		}
 		x.measure(next, err)
 		if err != nil && ClassOf(err) != ClassCheck {
 			return nil, err
 		}
 		if !next {
-			x.reply.service = x.m.end.Sub(x.m.start)
 			return &x.reply, err
 		}
 		x.hop++

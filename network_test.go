@@ -233,3 +233,38 @@ func TestASlowOrPanickingObserverSlowsNothing(t *testing.T) {
 		assert.LessOrEqual(t, time.Since(closed), time.Minute+time.Second, "nor does it hold up the end by more than its one call")
 	}, loadgen.WithObserver(slow), loadgen.WithObserver(panicking), loadgen.WithObserver(good))
 }
+
+// A check that fails marks the request whose response it looked at.
+func TestAFailedCheckMarksItsRequest(t *testing.T) {
+	var mu sync.Mutex
+	var classes []loadgen.ErrorClass
+	observer := loadgen.ObserverFunc(func(s loadgen.Sample) {
+		mu.Lock()
+		defer mu.Unlock()
+		classes = append(classes, s.Class)
+	})
+	handler := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"stock": -1}`)) }
+	serving(t, handler, func(t *testing.T, m *loadgen.Manager) {
+		s, err := loadgen.ParseScenario("s", []byte(`
+tasks:
+  - name: product
+    steps:
+      - request: GET /
+        check: [status == 200, duration < 1s]
+      - request: GET /
+        check: json("$.stock") >= 0
+`))
+		require.NoError(t, err)
+		cfg := config(s)
+		cfg.MaxIterations = 5
+		j := start(t, m, cfg)
+		require.NoError(t, j.Wait(t.Context()))
+		m.Close()
+		snap := j.Snapshot()
+		assert.EqualValues(t, 10, snap.Requests)
+		assert.EqualValues(t, 5, snap.FailedRequests)
+		assert.EqualValues(t, 5, snap.FailedIterations)
+		assert.EqualValues(t, 5, snap.Errors[loadgen.ClassCheck].Count)
+		assert.Equal(t, []loadgen.ErrorClass{"", loadgen.ClassCheck}, classes[:2])
+	}, loadgen.WithObserver(observer))
+}

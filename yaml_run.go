@@ -127,15 +127,13 @@ func (t *boundYAMLTask) run(ctx context.Context, vu *VU) error {
 		if err := s.render(sc); err != nil {
 			return s.fail(ClassTask, err)
 		}
-		rep, err := vu.client.send(ctx, &sc.call)
-		if err != nil {
-			return err
+		if len(s.captures) > 0 || len(s.checks) > 0 {
+			sc.call.settle = func(rep *reply) error {
+				sc.state.response = exprResponse{status: rep.status, body: rep.body, header: rep.header, service: rep.service}
+				return s.settle(sc)
+			}
 		}
-		if len(s.captures) == 0 && len(s.checks) == 0 {
-			continue
-		}
-		sc.state.response = exprResponse{status: rep.status, body: rep.body, header: rep.header, service: rep.service}
-		if err := s.settle(sc); err != nil {
+		if _, err := vu.client.send(ctx, &sc.call); err != nil {
 			return err
 		}
 	}
