@@ -13,7 +13,8 @@ const maxCookies = 180
 
 // keepCookies takes the cookies that a response sets.
 func (c *client) keepCookies(x *exchange) {
-	if x.jarless {
+	// Asking for the values allocates; most responses set none.
+	if x.jarless || (x.h2 == nil && len(x.in.Header.Peek("Set-Cookie")) == 0) {
 		return
 	}
 	var cookies []*http.Cookie

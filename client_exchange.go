@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
 	"time"
 
 	"github.com/opbeans/loadgen/internal/wire"
@@ -110,7 +111,8 @@ func (x *exchange) send(ctx context.Context) error {
 	c, now := x.c, time.Now()
 	x.ctx, x.h2 = ctx, nil
 	x.reply.status, x.reply.body = 0, nil
-	x.m = measurement{method: x.method, hop: x.hop, start: now, header: now}
+	x.m = measurement{} // one with values in it would be made on the stack
+	x.m.method, x.m.hop, x.m.start, x.m.header = x.method, x.hop, now, now
 	x.total, x.byContext = now.Add(x.t.timeout), false
 	if ctx != c.vu.ctx {
 		if err := ctx.Err(); err != nil {
@@ -190,6 +192,9 @@ func (x *exchange) roundTrip(now time.Time) error {
 		}
 		x.closing = true
 	} else if !answered {
+		// Other VUs that can send go first: by then the response may be there,
+		// which saves the read that finds nothing, and the wait.
+		runtime.Gosched()
 		if err := x.in.ReadHead(x.method == http.MethodHead, false); err != nil {
 			return err
 		}

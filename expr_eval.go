@@ -61,26 +61,31 @@ func (st *evalState) document() (any, error) {
 type evaluator struct {
 	machine vm.VM
 	state   evalState
+	owner   *binding // whose variables are to be seen
 	env     map[string]any
-	owner   *binding // whose variables are in env
+	loaded  *binding // whose variables are in env
 }
 
 // use makes the variables of a binding visible.
-func (ev *evaluator) use(b *binding) {
-	if ev.owner == b {
+func (ev *evaluator) use(b *binding) { ev.owner = b }
+
+// load fills env. Most VUs never need it: text and draws do without.
+func (ev *evaluator) load() {
+	if ev.loaded == ev.owner {
 		return
 	}
-	ev.owner = b
+	ev.loaded = ev.owner
 	if ev.env == nil {
 		ev.env = map[string]any{}
 	}
 	clear(ev.env)
-	maps.Copy(ev.env, b.vars)
+	maps.Copy(ev.env, ev.owner.vars)
 	ev.env[stateName] = &ev.state
 }
 
 // eval computes an expression.
 func (ev *evaluator) eval(e *expression) (any, error) {
+	ev.load()
 	ev.state.budget = evalBudget
 	ev.machine.MemoryBudget = evalBudget
 	v, err := ev.machine.Run(e.program, ev.env)
@@ -114,6 +119,7 @@ type binding struct {
 func newBinding(vars map[string]any) *binding {
 	b := &binding{vars: vars, ev: &evaluator{}}
 	b.ev.use(b)
+	b.ev.load()
 	return b
 }
 

@@ -87,15 +87,16 @@ type Job struct {
 	scenario *Scenario
 	status   Status
 	history  []Transition
+	gone     bool  // pending, and replaced or removed
 	outcome  State // what the job will have been when its VUs are back
 	why      string
 	overAt   time.Duration // when it was to end, since its start
-	dropped  uint64        // iterations that were due and never began; known at the end
 	ended    time.Time
 	vus      []*VU  // by number; nil where one has left
 	spawned  uint64 // VUs made so far
 
-	live     atomic.Int64 // VUs that exist; written under mu
+	live     atomic.Int64  // VUs that exist; written under mu
+	dropped  atomic.Uint64 // iterations that were due and never began
 	failures failureLog
 }
 
@@ -137,15 +138,19 @@ func (j *Job) launch(p *plan) {
 	p.revision = j.status.Revision
 	p.time(0)
 	if p.cfg.open() {
-		p.sched = newSchedule(p.cfg.Pacer(), 0)
+		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0)
 	}
 	j.install(p)
 	j.set(StateRunning, "")
 	j.publish(EventStarted)
-	j.log.Info("job started", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
-		"workers", p.cfg.Workers, "rate", p.cfg.Rate.String(), "seed", p.cfg.Seed)
 	j.populate(p)
 	go j.supervise()
+}
+
+// logStart is not done under a lock, since a logger is code of somebody else's.
+func (j *Job) logStart(p *plan) {
+	j.log.Info("job started", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
+		"workers", p.cfg.Workers, "rate", p.cfg.Rate.String(), "seed", p.cfg.Seed)
 }
 
 // install puts a plan in force; j is locked.
@@ -325,7 +330,11 @@ func (j *Job) untilOver() {
 				next = min(next, p.staged+changes)
 			}
 		}
-		alarm.Reset(max(next-now, 0))
+		if next == math.MaxInt64 {
+			alarm.Stop()
+		} else {
+			alarm.Reset(max(next-now, 0))
+		}
 		select {
 		case <-j.over:
 			return
@@ -340,16 +349,16 @@ func (j *Job) untilOver() {
 // finish enters the last state.
 func (j *Job) finish() {
 	j.mu.Lock()
-	defer j.mu.Unlock()
 	j.ended = time.Now()
 	p := j.plan.Load()
 	if limit := p.cfg.MaxIterations; limit > 0 && j.begun.Load() >= limit {
-		j.dropped = 0 // it was not to do more
+		j.dropped.Store(0) // it was not to do more
 	} else if p.sched != nil {
-		j.dropped += p.sched.unclaimed(j.overAt)
+		j.dropped.Add(p.sched.unclaimed(j.overAt))
 	}
 	j.set(j.outcome, j.why)
 	j.publish(EventEnded)
+	j.mu.Unlock()
 	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
 		"elapsed", j.ended.Sub(j.rec.start).Round(time.Millisecond))
 	close(j.done)
@@ -375,7 +384,8 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	before := cfg
 	change(&cfg)
 	if cfg.Name != j.name {
-		return faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}.err()
+		f := faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}
+		return append(f, present(cfg.check())...).err()
 	}
 	switch {
 	case cfg.Scenario != before.Scenario:
@@ -393,6 +403,16 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	if err != nil {
 		return err
 	}
+	if err := j.enforce(p, scenario); err != nil {
+		return err
+	}
+	j.log.Info("job updated", "revision", p.revision, "workers", p.cfg.Workers,
+		"rate", p.cfg.Rate.String(), "delay", p.cfg.Delay, "scenario", p.cfg.ScenarioName)
+	return nil
+}
+
+// enforce puts the plan of an update in force.
+func (j *Job) enforce(p *plan, scenario *Scenario) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.status.State != StateRunning {
@@ -404,8 +424,6 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	j.cfg, j.scenario = p.cfg, scenario
 	j.install(p)
 	j.publish(EventUpdated)
-	j.log.Info("job updated", "revision", p.revision, "workers", p.cfg.Workers,
-		"rate", p.cfg.Rate.String(), "delay", p.cfg.Delay, "scenario", p.cfg.ScenarioName)
 	j.populate(p)
 	j.wakeAll()
 	select {
@@ -421,6 +439,9 @@ func (j *Job) updatePending(cfg JobConfig) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.gone {
+		return fmt.Errorf("%w: %q was replaced or removed", ErrJobEnded, j.name)
+	}
 	j.cfg = cfg.clone()
 	j.status.Revision++
 	j.publish(EventUpdated)
@@ -430,23 +451,26 @@ func (j *Job) updatePending(cfg JobConfig) error {
 // reschedule gives a new plan its schedule: that of the plan in force, if the rate
 // and the stages stay. New stages begin now. j is locked.
 func (j *Job) reschedule(p *plan) {
-	old, now := j.plan.Load(), j.elapsed()
-	same := slices.Equal(old.cfg.Stages, p.cfg.Stages)
-	if same {
+	old := j.plan.Load()
+	same := slices.Equal(old.cfg.Stages, p.cfg.Stages) && old.cfg.Rate == p.cfg.Rate
+	if same || len(p.cfg.Stages) == 0 {
 		p.time(old.staged)
 	} else {
-		p.time(now)
+		p.time(j.elapsed())
 	}
-	later := p.cfg
-	later.RampUp = 0 // is for the start of a job
+	pacer := p.cfg.pacer(0, true) // a ramp is for the start of a job
+	now := j.elapsed()
 	switch {
-	case !p.cfg.open():
+	case pacer == nil && old.sched == nil:
+	case pacer == nil:
+		j.dropped.Add(old.sched.unclaimed(now))
+		old.sched.close(now)
 	case old.sched == nil:
-		p.sched = newSchedule(later.Pacer(), now)
-	case same && old.cfg.Rate == p.cfg.Rate:
+		p.sched = newSchedule(pacer, now)
+	case same:
 		p.sched = old.sched
 	default:
-		p.sched = old.sched.replace(later.Pacer(), now, len(p.cfg.Stages)+len(old.cfg.Stages) == 0)
+		p.sched = old.sched.replace(pacer, now, len(p.cfg.Stages)+len(old.cfg.Stages) == 0)
 	}
 }
 
@@ -465,7 +489,7 @@ func (j *Job) Snapshot() *Snapshot {
 	if !j.ended.IsZero() {
 		now = j.ended
 	}
-	s.Dropped = j.dropped
+	s.Dropped = j.dropped.Load()
 	rec := j.rec
 	j.mu.Unlock()
 	if rec == nil {

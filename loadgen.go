@@ -77,7 +77,11 @@ func WithScenarios(folders ...fs.FS) Option {
 // WithDialContext replaces the network: every connection of every job is made
 // with it. It must be safe for concurrent use.
 func WithDialContext(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
-	return func(e *environment) { e.dial = dial }
+	return func(e *environment) {
+		if dial != nil {
+			e.dial = dial
+		}
+	}
 }
 
 // WithTLSConfig sets the TLS configuration for https targets. It is copied. The
@@ -89,14 +93,22 @@ func WithTLSConfig(config *tls.Config) Option {
 // WithLogger makes the Manager log what jobs do: start, update, stop, and failures
 // (rate-limited). Without it nothing is logged.
 func WithLogger(logger *slog.Logger) Option {
-	return func(e *environment) { e.logger = logger }
+	return func(e *environment) {
+		if logger != nil {
+			e.logger = logger
+		}
+	}
 }
 
 // WithEnv lets variables that a scenario declares be overridden by an environment,
 // for instance [os.LookupEnv]; a job's own variables win over it. Without it no
 // environment is looked at.
 func WithEnv(lookup func(name string) (string, bool)) Option {
-	return func(e *environment) { e.lookupEnv = lookup }
+	return func(e *environment) {
+		if lookup != nil {
+			e.lookupEnv = lookup
+		}
+	}
 }
 
 // WithObserver adds an observer of every measured request of every job.
@@ -147,19 +159,37 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	j := newJob(m, p.cfg, scenario)
+	if err := m.register(j, func() {
+		m.wg.Add(1)
+		j.launch(p)
+	}); err != nil {
+		return nil, err
+	}
+	j.logStart(p)
+	return j, nil
+}
+
+// register makes j the job of its name, unless one of that name is active, and
+// starts what is to be with that.
+func (m *Manager) register(j *Job, begin func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
-		return nil, ErrClosed
+		return ErrClosed
 	}
-	if old := m.jobs[cfg.Name]; old != nil && old.State().Active() {
-		return nil, fmt.Errorf("%w: %q", ErrJobRunning, cfg.Name)
+	if old := m.jobs[j.name]; old != nil {
+		old.mu.Lock()
+		active := old.status.State.Active()
+		old.gone = !active
+		old.mu.Unlock()
+		if active {
+			return fmt.Errorf("%w: %q", ErrJobRunning, j.name)
+		}
 	}
-	j := newJob(m, p.cfg, scenario)
 	m.jobs[j.name] = j
-	m.wg.Add(1)
-	j.launch(p)
-	return j, nil
+	begin()
+	return nil
 }
 
 // Prepare registers a job without starting it: its state is pending, and what it
@@ -172,19 +202,15 @@ func (m *Manager) Prepare(cfg JobConfig) (*Job, error) {
 	if cfg.Name == "" {
 		return nil, cfg.Validate()
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return nil, ErrClosed
-	}
-	if old := m.jobs[cfg.Name]; old != nil && old.State().Active() {
-		return nil, fmt.Errorf("%w: %q", ErrJobRunning, cfg.Name)
-	}
 	j := newJob(m, cfg.clone(), nil)
-	m.jobs[j.name] = j
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.publish(EventPrepared)
+	err := m.register(j, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.publish(EventPrepared)
+	})
+	if err != nil {
+		return nil, err
+	}
 	return j, nil
 }
 
@@ -292,6 +318,7 @@ func (m *Manager) Remove(name string) error {
 		return fmt.Errorf("%w: stop %q first", ErrJobRunning, name)
 	}
 	delete(m.jobs, name)
+	j.gone = true
 	j.publish(EventRemoved)
 	return nil
 }

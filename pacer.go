@@ -188,9 +188,8 @@ func (r Rate) Pacer(ramp time.Duration) Pacer {
 	if r.Count == 0 || r.Per <= 0 {
 		return legs{} // never
 	}
-	stages := []Stage{{Duration: 1, Rate: r, Step: true}}
-	if ramp > 0 {
-		stages = append([]Stage{{Duration: ramp, Rate: r}}, stages...)
+	if ramp <= 0 {
+		return newLegs(r, []Stage{{Duration: math.MaxInt64, Rate: r, Step: true}}, false)
 	}
-	return newLegs(Rate{}, stages, true)
+	return newLegs(Rate{}, []Stage{{Duration: ramp, Rate: r}}, true)
 }

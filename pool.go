@@ -1,7 +1,9 @@
 package loadgen
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -102,8 +104,8 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 		return false
 	}
 	vu.client.close()
-	if !retire && vu.slot.ok && !vu.slot.void() && vu.slot.due < j.overAt {
-		j.dropped++
+	if vu.slot.ok && !vu.slot.void() {
+		j.giveBack(vu.slot, retire)
 	}
 	j.vus[vu.id] = nil
 	for n := len(j.vus); n > 0 && j.vus[n-1] == nil; n-- {
@@ -113,6 +115,18 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 		close(j.empty)
 	}
 	return true
+}
+
+// giveBack lets somebody else have the slot that a leaving VU had claimed; j is
+// locked.
+func (j *Job) giveBack(s slot, retire bool) {
+	switch sched := j.plan.Load().sched; {
+	case retire && sched != nil:
+		sched.giveBack(s)
+		j.wakeAll()
+	case s.due < j.overAt || retire:
+		j.dropped.Add(1)
+	}
 }
 
 // wakeAll makes every waiting VU look at the schedule again; j is locked.
@@ -130,14 +144,25 @@ func (j *Job) wakeAll() {
 
 // loop is the life of a VU: wait until an iteration is due, run it.
 func (vu *VU) loop() {
+	defer func() {
+		if !vu.gone {
+			// The task has ended its goroutine, as FailNow of a test does: that is a
+			// failed iteration, and the VU goes on with another goroutine.
+			vu.conclude(&Error{Class: ClassTask, Err: errGoexit})
+			go vu.loop()
+		}
+	}()
 	for {
 		due, ok := vu.await()
 		if !ok {
+			vu.gone = true
 			return
 		}
 		vu.iterate(due)
 	}
 }
+
+var errGoexit = errors.New("the task ended its goroutine, as runtime.Goexit and FailNow of a test do")
 
 // await waits for the VU's next iteration and returns when that was due. It takes
 // the VU out of the job and returns false if there is none. One loop serves both
@@ -152,7 +177,6 @@ func (vu *VU) await() (time.Duration, bool) {
 		}
 		if vu.id >= j.limit(vu.plan) {
 			if j.leave(vu, true) {
-				vu.giveBack()
 				return 0, false
 			}
 			continue
@@ -176,7 +200,14 @@ func (vu *VU) await() (time.Duration, bool) {
 			j.expire(end)
 			continue
 		}
+		if vu.slot.sched != nil && vu.slot.void() {
+			continue // replaced this moment
+		}
 		if !j.begin(vu.plan) {
+			if j.drain.Load() {
+				return 0, !j.leave(vu, false)
+			}
+			vu.sleep(math.MaxInt64) // the job is about to end, unless an update wants more
 			continue
 		}
 		vu.slot = slot{}
@@ -197,6 +228,9 @@ func (vu *VU) await() (time.Duration, bool) {
 func (vu *VU) next() (time.Duration, bool) {
 	sched := vu.plan.sched
 	if sched == nil {
+		if vu.slot.ok && !vu.slot.void() {
+			vu.job.dropped.Add(1) // it was due, and the job is not of the open model any more
+		}
 		vu.slot = slot{}
 		if vu.iteration == 0 {
 			return vu.freeSince, true
@@ -210,40 +244,50 @@ func (vu *VU) next() (time.Duration, bool) {
 		return vu.slot.due, vu.slot.ok
 	}
 	s, ok := sched.claim()
-	if !ok { // replaced this moment: the update is about to wake everybody
+	if !ok { // replaced this moment: wait until the update is through
+		vu.job.mu.Lock()
 		vu.plan = vu.job.plan.Load()
+		vu.job.mu.Unlock()
 		return vu.next()
 	}
 	vu.slot = s
 	return s.due, s.ok
 }
 
-// giveBack lets somebody else have the slot that a leaving VU had claimed.
-func (vu *VU) giveBack() {
-	sched := vu.job.plan.Load().sched
-	if s := vu.slot; s.ok && !s.void() && sched != nil {
-		sched.giveBack(s)
-		vu.job.mu.Lock()
-		vu.job.wakeAll()
-		vu.job.mu.Unlock()
-	}
-}
-
-// begin counts an iteration as started, and ends the job if it has had them all.
+// begin counts an iteration as started, and its VU as active. It refuses one that
+// would be beyond the job's number of iterations.
 func (j *Job) begin(p *plan) bool {
+	j.active.Add(1)
 	n := j.begun.Add(1)
 	limit := p.cfg.MaxIterations
 	if limit == 0 || n <= limit {
 		return true
 	}
 	j.begun.Add(^uint64(0))
-	j.halted.Store(true)
-	j.stop(StateFinished, fmt.Sprintf("all %d iterations are done", limit))
+	if j.active.Add(-1) == 0 {
+		j.complete()
+	}
 	return false
+}
+
+// complete ends the job if it has had all its iterations, the last one just now.
+func (j *Job) complete() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	limit := j.plan.Load().cfg.MaxIterations
+	if limit == 0 || j.begun.Load() < limit || j.active.Load() > 0 || j.status.State != StateRunning {
+		return
+	}
+	j.halted.Store(true)
+	j.end(StateFinished, fmt.Sprintf("all %d iterations are done", limit))
 }
 
 // sleep waits for d, or until something about the schedule changes.
 func (vu *VU) sleep(d time.Duration) {
+	if d > MaxDuration { // for ever: no timer, so that a synctest bubble sees that nothing will happen
+		<-vu.wake
+		return
+	}
 	if vu.timer == nil {
 		vu.timer = time.NewTimer(d)
 	} else {
@@ -272,20 +316,31 @@ const failureLogEvery = 10 * time.Second
 // logFailure logs the first failed iteration of a class, and then one each ten
 // seconds with the number of those between.
 func (j *Job) logFailure(task string, class ErrorClass, err error) {
-	j.failures.mu.Lock()
-	defer j.failures.mu.Unlock()
-	f := &j.failures.classes[classNumber(class)]
-	now := time.Now()
-	if now.Sub(f.last) < failureLogEvery {
-		f.skipped++
+	skipped, ok := j.failures.pass(class)
+	if !ok {
 		return
 	}
-	attrs := []any{"task", task, "class", class, "error", errorText(err), "not_logged", f.skipped}
+	attrs := []any{"task", task, "class", class, "error", errorText(err), "not_logged", skipped}
 	if p := panicOf(err); p != nil {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	j.log.Warn("iteration failed", attrs...)
+}
+
+// pass tells whether a failure of a class is to be logged now, and how many were not
+// since the last one.
+func (l *failureLog) pass(class ErrorClass) (skipped uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	f := &l.classes[classNumber(class)]
+	now := time.Now()
+	if now.Sub(f.last) < failureLogEvery {
+		f.skipped++
+		return 0, false
+	}
+	skipped = f.skipped
 	f.last, f.skipped = now, 0
+	return skipped, true
 }
 
 // panicError is what a task panicked with, and where.

@@ -124,13 +124,41 @@ func (s *schedule) due(n uint64) (time.Duration, bool) {
 	return s.origin + due, ok
 }
 
+// close ends s at the time now: claims fail from then on, and those due later are
+// void. It returns how many slots had been claimed.
+func (s *schedule) close(now time.Duration) uint64 {
+	s.until.Store(int64(now))
+	return s.next.Swap(replaced)
+}
+
+// maxBacklog bounds the ranges of a backlog, which grows by one with each change of
+// the rate while a job cannot keep up.
+const maxBacklog = 64
+
+// mergeOldest makes one range of the two oldest, over and over, until there are few
+// enough. The slots of the two are then due evenly between the first and the last.
+func mergeOldest(backlog []slots) []slots {
+	for len(backlog) > maxBacklog {
+		a, b := backlog[0], backlog[1]
+		from, _ := a.pacer.Due(a.first)
+		to, _ := b.pacer.Due(b.last - 1)
+		from, to = a.origin+from, b.origin+to
+		n := a.last - a.first + b.last - b.first
+		backlog = backlog[1:]
+		backlog[0] = slots{
+			pacer:  Rate{Count: n, Per: max(1, to-from)}.Pacer(0),
+			origin: from, last: n,
+		}
+	}
+	return backlog
+}
+
 // replace closes s at the time now and returns the schedule that goes on from
 // there with another pacer. What was due and unclaimed is taken over. If smooth, the
 // fraction of the way to the next iteration that has passed is kept, so that
 // changing a constant rate often neither adds nor loses iterations.
 func (s *schedule) replace(p Pacer, now time.Duration, smooth bool) *schedule {
-	s.until.Store(int64(now))
-	claimed := s.next.Swap(replaced)
+	claimed := s.close(now)
 	next := newSchedule(p, now)
 	next.inherit(s, now)
 	for _, b := range s.backlog {
@@ -148,6 +176,7 @@ func (s *schedule) replace(p Pacer, now time.Duration, smooth bool) *schedule {
 	if first < over {
 		next.backlog = append(next.backlog, slots{pacer: s.pacer, origin: s.origin, first: first, last: over})
 	}
+	next.backlog = mergeOldest(next.backlog)
 	for _, b := range next.backlog {
 		next.behind += b.last - b.first
 	}

@@ -28,23 +28,27 @@ func (c *JobConfig) open() bool {
 	return !c.Rate.IsZero() || slices.ContainsFunc(c.Stages, func(s Stage) bool { return !s.Rate.IsZero() })
 }
 
-// Pacer returns the schedule of a config of the open model, from its stages or from
-// its rate with its ramp; nil for the closed model, which has none.
-func (c *JobConfig) Pacer() Pacer {
+// Pacer returns the schedule of a valid config of the open model, from its stages or
+// from its rate with its ramp; nil for the closed model, which has none.
+func (c *JobConfig) Pacer() Pacer { return c.pacer(c.RampUp, c.Duration > 0) }
+
+// pacer is the schedule with another ramp; endless, the rate of the last stage goes
+// on for ever.
+func (c *JobConfig) pacer(ramp time.Duration, endless bool) Pacer {
 	switch {
 	case !c.open():
 		return nil
 	case len(c.Stages) > 0:
-		return newLegs(c.Rate, c.Stages, c.Duration > 0)
+		return newLegs(c.Rate, c.Stages, endless)
 	}
-	return c.Rate.Pacer(c.RampUp)
+	return c.Rate.Pacer(ramp)
 }
 
 // stagesLength is how long the stages take together.
 func (c *JobConfig) stagesLength() time.Duration {
 	var sum time.Duration
 	for _, s := range c.Stages {
-		sum += s.Duration
+		sum = min(sum+s.Duration, MaxDuration+1) // which cannot overflow
 	}
 	return sum
 }
@@ -73,7 +77,7 @@ func (c *JobConfig) checkStages(f *faults) {
 		case open && s.Workers > 0:
 			f.add("stages", "stage %d has workers, but the job has a rate: the number of VUs then follows from max_workers", i+1)
 		default:
-			sum += s.Duration
+			sum = min(sum+s.Duration, MaxDuration+1)
 		}
 	}
 	if sum > MaxDuration {
@@ -128,7 +132,7 @@ type leg struct {
 }
 
 // legs is the schedule of a rate with ramp, or of stages. The number of iterations
-// due by the start of each leg is worked out once, exactly but for 2^-32 of one.
+// due by the start of each leg is worked out once, to 2^-32 of one.
 // From there, constant legs are whole-number arithmetic, and linear ones the
 // solution of a quadratic equation.
 type legs []leg
@@ -139,17 +143,17 @@ const maxCount = 1 << 62
 // newLegs joins stages, from a starting rate. Without end, the last rate goes on for
 // ever.
 func newLegs(rate Rate, stages []Stage, endless bool) legs {
+	if n := len(stages); endless && n > 0 {
+		stages = append(slices.Clip(stages), Stage{Duration: math.MaxInt64, Rate: stages[n-1].Rate, Step: true})
+	}
 	var ls legs
 	var at time.Duration
 	count := new(big.Rat)
-	for i, s := range stages {
+	for _, s := range stages {
 		length := min(s.Duration, math.MaxInt64-at)
 		l := leg{at: at, length: length, from: rate, to: s.Rate}
 		if s.Step {
 			l.from = s.Rate
-		}
-		if endless && i == len(stages)-1 {
-			l.length = math.MaxInt64 - at
 		}
 		if l.from.Count > 0 || l.to.Count > 0 {
 			whole := new(big.Int).Quo(count.Num(), count.Denom())
@@ -164,16 +168,23 @@ func newLegs(rate Rate, stages []Stage, endless bool) legs {
 		}
 		mean := new(big.Rat).Add(perNano(l.from), perNano(l.to))
 		mean.Mul(mean, big.NewRat(int64(length), 2))
-		count.Add(count, mean)
+		count = cutFraction(count.Add(count, mean))
 		at += length
 		rate = s.Rate
 	}
 	return ls
 }
 
+// cutFraction rounds down to 2^-64, which keeps the numbers short over many legs.
+func cutFraction(r *big.Rat) *big.Rat {
+	whole := new(big.Int).Lsh(r.Num(), 64)
+	whole.Quo(whole, r.Denom())
+	return new(big.Rat).SetFrac(whole, new(big.Int).Lsh(big.NewInt(1), 64))
+}
+
 // perNano is a rate in iterations per nanosecond.
 func perNano(r Rate) *big.Rat {
-	if r.Count == 0 {
+	if r.Count == 0 || r.Per <= 0 {
 		return new(big.Rat)
 	}
 	n := new(big.Rat).SetInt(new(big.Int).SetUint64(r.Count))

@@ -1,11 +1,7 @@
 package loadgen_test
 
 import (
-	"context"
-	"runtime"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,27 +94,4 @@ func TestWorkThatWasNotAskedForIsNotDropped(t *testing.T) {
 		assert.Zero(t, snap.Dropped)
 		assert.True(t, snap.Valid, snap.Invalid)
 	})
-}
-
-// A VU that was free, and began late all the same: the schedule was not kept. Only a
-// real clock can show it, here with tasks that hold the process's only CPU.
-func TestScheduleLagMakesARunInvalid(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	var hog atomic.Bool
-	hog.Store(true)
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			for hog.Load() { // burns CPU
-			}
-		})
-	}
-	cfg := config(nothing())
-	cfg.Rate, cfg.MaxIterations, cfg.Workers = loadgen.PerSecond(200), 300, 4
-	snap, err := loadgen.Run(context.Background(), cfg)
-	hog.Store(false)
-	wg.Wait()
-	require.NoError(t, err)
-	requireInvalid(t, snap, "schedule lag")
-	assert.Greater(t, snap.Lag.P99(), 10*time.Millisecond)
 }

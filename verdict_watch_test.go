@@ -49,6 +49,25 @@ func TestVerdictOnTheProcess(t *testing.T) {
 	}
 }
 
+func TestVerdictOnScheduleLag(t *testing.T) {
+	w := selfWatch{use: func() processUse { return processUse{} }}
+	s := &Snapshot{}
+	for range 98 {
+		s.Lag.Record(time.Millisecond)
+	}
+	s.Lag.Record(time.Second)
+	assert.Empty(t, w.verdict(s), "too few to tell")
+	for range 900 {
+		s.Lag.Record(time.Millisecond)
+	}
+	assert.Empty(t, w.verdict(s), "one in a thousand")
+	for range 20 {
+		s.Lag.Record(50 * time.Millisecond)
+	}
+	require.Len(t, w.verdict(s), 1)
+	assert.Contains(t, w.verdict(s)[0], "schedule lag: 1 % of the iterations that had a VU waiting began 50ms late or more")
+}
+
 // What the kernel says of this process is what it does.
 func TestUseOfProcess(t *testing.T) {
 	before := useOfProcess()

@@ -35,6 +35,8 @@ type VU struct {
 	slot      slot // the claimed due time, in the open model
 	timer     *time.Timer
 	wake      chan struct{} // something about the schedule changed
+	due       time.Duration // of the current iteration
+	gone      bool          // it has left the job
 	lag       time.Duration // how late the iteration began, if the VU waited for it; else negative
 	late      bool          // it began late for want of a free VU
 	freeSince time.Duration // when its last iteration ended, since the job's start
@@ -118,21 +120,25 @@ func (vu *VU) Check(ok bool, format string, args ...any) error {
 	return &Error{Class: ClassCheck, Err: fmt.Errorf(format, args...)}
 }
 
-// iterate runs one iteration that was due at a time since the job's start.
+// iterate runs one iteration that was due at a time since the job's start. The job
+// counts the VU as active already.
 func (vu *VU) iterate(due time.Duration) {
-	j := vu.job
+	vu.due = due
 	vu.task = vu.plan.pick(vu.rand)
 	vu.stat = vu.task.stat
 	vu.requestFailed = false
-	j.active.Add(1)
-	err := vu.run()
+	vu.conclude(vu.run())
+}
+
+// conclude counts an iteration that has ended with an error or without.
+func (vu *VU) conclude(err error) {
+	j := vu.job
 	vu.client.rest() // may measure
 	class, aborts, interrupted := vu.judge(err)
-	j.active.Add(-1)
 	now := time.Now()
 	at := now.Sub(j.rec.start)
 	vu.freeSince = at
-	rec := record{at: at, took: at - due, task: vu.stat, kind: kindIteration, lag: vu.lag, late: vu.late}
+	rec := record{at: at, took: at - vu.due, task: vu.stat, kind: kindIteration, lag: vu.lag, late: vu.late}
 	switch {
 	case err == nil:
 	case interrupted:
@@ -141,7 +147,7 @@ func (vu *VU) iterate(due time.Duration) {
 		rec.failed = true
 		if !vu.requestFailed {
 			rec.class = classNumber(class)
-			j.rec.note(vu.task.stat, class, err, now)
+			j.rec.note(vu.stat, class, err, now)
 		}
 		j.logFailure(vu.task.name, class, err)
 	}
@@ -151,6 +157,9 @@ func (vu *VU) iterate(due time.Duration) {
 	}
 	vu.task = nil
 	vu.iteration++
+	if limit := vu.plan.cfg.MaxIterations; j.active.Add(-1) == 0 && limit > 0 && j.begun.Load() >= limit {
+		j.complete()
+	}
 }
 
 // judge looks into an iteration's error. The error is the user's, and so may be a
@@ -204,6 +213,15 @@ func (vu *VU) measured(m *measurement) {
 		j.rec.record(vu.stripe, rec, nil)
 		return
 	}
+	vu.observed(m, rec)
+}
+
+// observed is measured for a job with observers. It is on its own because a sample
+// takes room on the stack, which every VU would have.
+//
+//go:noinline
+func (vu *VU) observed(m *measurement, rec record) {
+	j := vu.job
 	s := Sample{
 		Job: j.name, VU: vu.id, Method: m.method, URL: m.url, Hop: m.hop, Follows: m.follows,
 		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),

@@ -261,6 +261,7 @@ func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
 // response does not have, or what an expression cannot do with it, is a failed
 // check: it is the response that is not as expected.
 func (s *boundStep) settle(sc *scratch) error {
+	sc.load()
 	r := &sc.state.response
 	sc.env["status"] = r.status
 	sc.env["duration"] = r.service

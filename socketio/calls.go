@@ -45,7 +45,7 @@ func (s *Server) event(c *socket.Socket, e socket.Event) {
 		body = form.Body
 	}
 	result, err := s.call(c, e.Name, body)
-	var answer any = result
+	answer := result
 	switch {
 	case form != nil:
 		answer = form.answer(result, err)

@@ -138,12 +138,13 @@ func (k *kit) start(name string, change ...func(*loadgen.JobConfig)) *loadgen.Jo
 	return j
 }
 
-// client returns a connected client.
+// client returns a connected client, which hears of everything from now on.
 func (k *kit) client() *testclient.Client {
 	k.t.Helper()
 	c := testclient.New(4, k.dial)
 	k.t.Cleanup(c.Close)
 	require.NoError(k.t, c.Connect(k.t.Context(), "websocket"))
+	synctest.Wait() // it knows that it is connected a moment before it is in its rooms
 	return c
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -314,14 +315,47 @@ func TestClose(t *testing.T) {
 	})
 }
 
-// The first interval's clients get everything, though one of them is stuck.
+// A thousand clients hear of each second.
+func TestThousandClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		var listening sync.WaitGroup
+		for i := range 1000 {
+			c := testclient.New(3+i/10%2, k.dial)
+			defer c.Close()
+			transport := "websocket"
+			if i%10 == 0 {
+				transport = "polling"
+			}
+			require.NoError(t, c.Connect(t.Context(), transport))
+			listening.Go(func() {
+				for second := range 2 {
+					text, err := c.Event(t.Context(), "stats")
+					if !assert.NoError(t, err) {
+						return
+					}
+					var s struct{ Interval, Total numbers }
+					assert.NoError(t, json.Unmarshal(text, &s))
+					assert.Equal(t, 10*uint64(second+1), s.Total.Requests)
+				}
+			})
+		}
+		assert.Equal(t, 1000, k.live.Sessions())
+		<-time.After(20 * time.Millisecond) // so that no iteration meets the second
+		k.start("shop")
+		listening.Wait()
+		assert.Equal(t, 1000, k.live.Sessions())
+	})
+}
+
+// A client that reads gets everything, though another one is stuck.
 func TestStuckClientHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKit(t)
 		stuck, good := k.client(), k.client()
 		j := k.start("shop")
 		began := time.Now()
-		for i := range socketio.MaxQueue {
+		for i := range socketio.MaxQueue * 2 / 3 {
 			require.NoError(t, j.Update(func(c *loadgen.JobConfig) { c.Workers = 1 + i%2 }))
 			if i%100 == 0 {
 				synctest.Wait()
@@ -357,7 +391,7 @@ func TestOrigins(t *testing.T) {
 		require.NoError(t, err)
 		ws, wsErr := c.Dial(t.Context())
 		if ws != nil {
-			ws.CloseNow()
+			_ = ws.CloseNow()
 		}
 		assert.Equal(t, res.StatusCode == http.StatusOK, wsErr == nil, "both transports agree")
 		return res.StatusCode

@@ -26,8 +26,15 @@ func main() {
 }
 
 func run(host string, port int, target string, wait time.Duration) error {
+	stopped := make(chan struct{}, 1)
 	watcher, err := gosfclient.Watch(host, port, false, func(job, change string) {
 		fmt.Println("told of", job+":", change)
+		if job == "gosf" && change == gosfclient.Stopped {
+			select {
+			case stopped <- struct{}{}:
+			default:
+			}
+		}
 	})
 	if err != nil {
 		return err
@@ -55,5 +62,12 @@ func run(host string, port int, target string, wait time.Duration) error {
 		fmt.Printf("%s: scenario %s, %v workers, running: %t\n", name, j.Scenario, j.All["workers"], j.Running)
 	}
 	<-time.After(wait)
-	return client.Stop("gosf")
+	if err := client.Stop("gosf"); err != nil {
+		return err
+	}
+	select {
+	case <-stopped:
+	case <-watcher.Lost():
+	}
+	return nil
 }

@@ -1,4 +1,3 @@
-// Package rss tells how much memory the process has resident, for tests of size.
 package rss
 
 import (

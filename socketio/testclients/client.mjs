@@ -52,8 +52,5 @@ socket.on("service_state", (state) => {
 socket.on("disconnect", (reason) => say("disconnect", { reason }));
 socket.on("connect_error", (error) => say("connect_error", { message: String(error) }));
 
-process.stdin.on("end", () => {
-  socket.close();
-  process.exit(0);
-});
+process.stdin.on("end", () => socket.close()); // after which nothing keeps the process
 process.stdin.resume();

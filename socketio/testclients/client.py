@@ -5,6 +5,7 @@
 
 import json
 import sys
+import threading
 
 import socketio
 
@@ -13,8 +14,12 @@ client = socketio.Client(reconnection_delay=0.1, reconnection_delay_max=0.5)
 seen = {"revision": 0, "connects": 0}
 
 
+one_at_a_time = threading.Lock()
+
+
 def say(what, **more):
-    print(json.dumps({"what": what, **more}, ensure_ascii=False, separators=(",", ":")), flush=True)
+    with one_at_a_time:
+        print(json.dumps({"what": what, **more}, ensure_ascii=False, separators=(",", ":")), flush=True)
 
 
 @client.event

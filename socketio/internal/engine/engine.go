@@ -138,7 +138,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		preflight(w, r)
 		return
 	}
-	if no := s.route(w, r); no != nil {
+	if no := s.route(w, r); no != nil { //nolint:contextcheck // a session is longer than its first request
 		refuse(w, *no)
 	}
 }

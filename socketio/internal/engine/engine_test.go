@@ -29,7 +29,7 @@ func TestHandshake(t *testing.T) {
 			} else {
 				ws, err := c.Dial(t.Context())
 				require.NoError(t, err)
-				defer ws.CloseNow()
+				defer func() { _ = ws.CloseNow() }()
 				_, text, err := ws.Read(t.Context())
 				require.NoError(t, err)
 				packet = string(text)
@@ -174,7 +174,7 @@ func TestMalformedPacketsEndTheSession(t *testing.T) {
 			for err == nil {
 				_, _, err = ws.Read(t.Context())
 			}
-			ws.CloseNow()
+			_ = ws.CloseNow()
 		}
 		c := k.client(version)
 		ws, err := c.Dial(t.Context())
@@ -183,7 +183,7 @@ func TestMalformedPacketsEndTheSession(t *testing.T) {
 		for err == nil {
 			_, _, err = ws.Read(t.Context())
 		}
-		ws.CloseNow()
+		_ = ws.CloseNow()
 		c, _ = k.open(version)
 		c.Header.Set("Content-Type", "application/octet-stream")
 		assert.ErrorContains(t, c.Post(t.Context(), "4x"), "binary")
@@ -205,7 +205,7 @@ func TestPayloadLimit(t *testing.T) {
 		c = k.client(version)
 		ws, err := c.Dial(t.Context())
 		require.NoError(t, err)
-		defer ws.CloseNow()
+		defer func() { _ = ws.CloseNow() }()
 		require.NoError(t, ws.Write(t.Context(), websocket.MessageText, []byte("4"+strings.Repeat("x", 1001))))
 		for err == nil {
 			_, _, err = ws.Read(t.Context())

@@ -16,10 +16,11 @@ func (s *Session) servePoll(w http.ResponseWriter, r *http.Request) {
 		refuse(w, badRequest("two polls at once"))
 		return
 	}
-	defer s.leave(&s.polling)
 	for {
 		frames, changed := s.takeForPoll()
 		if len(frames) > 0 {
+			// The client's next poll may be here before the answer is known to be out.
+			s.leave(&s.polling)
 			s.respond(w, codecOf(s.version).encode(frames))
 			return
 		}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,7 +13,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/internal/memnet"
 	"github.com/opbeans/loadgen/socketio/internal/engine"
+	"github.com/opbeans/loadgen/socketio/internal/testclient"
 )
 
 // A client that is gone without a word: nothing but time shows it.
@@ -22,7 +25,7 @@ func TestOrphanEndsAtThePingTimeout(t *testing.T) {
 		k.open(version)
 		ws, err := k.client(version).Dial(t.Context())
 		require.NoError(t, err)
-		defer ws.CloseNow()
+		defer func() { _ = ws.CloseNow() }()
 		pass(t.Context(), 45*time.Second-time.Millisecond)
 		assert.Equal(t, 2, k.srv.Sessions())
 		pass(t.Context(), time.Millisecond)
@@ -103,6 +106,41 @@ func TestOrder(t *testing.T) {
 	})
 }
 
+// lateWriter is slow to find out that an answer is out.
+type lateWriter struct {
+	http.ResponseWriter
+	release <-chan struct{}
+}
+
+func (w lateWriter) FlushError() error {
+	err := http.NewResponseController(w.ResponseWriter).Flush()
+	<-w.release
+	return err
+}
+
+// A fast client polls again before the server is done with its last poll.
+func TestNextPollIsEarly(t *testing.T) {
+	bubble(t, func(t *testing.T, version int) {
+		k := newKit(t)
+		release := make(chan struct{})
+		dial, stop := memnet.Serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			k.srv.ServeHTTP(lateWriter{w, release}, r)
+		}))
+		defer stop()
+		defer close(release)
+		first, second := testclient.New(version, dial), testclient.New(version, dial)
+		defer first.Close()
+		defer second.Close()
+		_, err := first.Poll(t.Context())
+		require.NoError(t, err)
+		second.SID = first.SID // over another connection, for this one is still busy
+		require.NoError(t, k.sessions[0].Send(engine.NewFrame("next"), false))
+		packets, err := second.Poll(t.Context())
+		require.NoError(t, err)
+		assert.Equal(t, []string{"4next"}, packets)
+	})
+}
+
 // While the upgrade goes on, there are messages at every point of it.
 func TestNothingIsLostOrDoubledAcrossAnUpgrade(t *testing.T) {
 	bubble(t, func(t *testing.T, version int) {
@@ -153,7 +191,7 @@ func TestNothingIsLostOrDoubledAcrossAnUpgrade(t *testing.T) {
 			assert.Equal(t, "4"+numbered(i), p)
 		}
 		assert.Len(t, got, sent)
-		ws.CloseNow()
+		_ = ws.CloseNow()
 		assert.Equal(t, []string{"transport close"}, k.closed())
 	})
 }
@@ -180,7 +218,7 @@ func TestAbandonedUpgrade(t *testing.T) {
 			}
 			require.False(t, errors.Is(err, context.DeadlineExceeded), "%q: the server gives up", script)
 			cancel()
-			ws.CloseNow()
+			_ = ws.CloseNow()
 			synctest.Wait()
 			require.NoError(t, s.Send(engine.NewFrame("still here"), false))
 			packets, err := c.Poll(t.Context())
@@ -239,7 +277,7 @@ func TestStuckWebSocket(t *testing.T) {
 		k := newKit(t, func(k *kit) { k.cfg.MaxQueueBytes = 1 << 22 })
 		ws, err := k.client(version).Dial(t.Context())
 		require.NoError(t, err)
-		defer ws.CloseNow()
+		defer func() { _ = ws.CloseNow() }()
 		synctest.Wait()
 		big := engine.NewFrame(strings.Repeat("x", 1<<16))
 		began := time.Now()
@@ -270,6 +308,7 @@ func TestClose(t *testing.T) {
 		bye := make(chan error, 1)
 		go func() {
 			packet, err := upgraded.Next(t.Context())
+			assert.NoError(t, err)
 			assert.Equal(t, "4last words", packet)
 			_, err = upgraded.Next(t.Context())
 			bye <- err
@@ -295,7 +334,7 @@ func TestCloseWithAStuckClient(t *testing.T) {
 		k := newKit(t)
 		ws, err := k.client(version).Dial(t.Context())
 		require.NoError(t, err)
-		defer ws.CloseNow()
+		defer func() { _ = ws.CloseNow() }()
 		synctest.Wait()
 		for range 10 {
 			require.NoError(t, k.sessions[0].Send(engine.NewFrame(strings.Repeat("x", 1<<16)), false))

@@ -90,7 +90,7 @@ func visit(ctx context.Context, c *testclient.Client, n int) {
 		if err != nil {
 			return
 		}
-		defer ws.CloseNow()
+		defer func() { _ = ws.CloseNow() }()
 		_ = ws.Write(ctx, websocket.MessageText, []byte("4hello"))
 		_, _, _ = ws.Read(ctx)
 		if n%2 == 0 {

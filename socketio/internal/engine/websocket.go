@@ -45,11 +45,11 @@ func (s *Session) serveUpgrade(w http.ResponseWriter, r *http.Request) {
 		s.endUpgrade(false)
 		return
 	}
-	if !s.endUpgrade(s.probe(conn)) {
+	if !s.endUpgrade(s.probe(conn)) { //nolint:contextcheck // it is part of the session, not of the hijacked request
 		_ = conn.CloseNow()
 		return
 	}
-	s.run(conn)
+	s.run(conn) //nolint:contextcheck // likewise
 }
 
 // probe tries a WebSocket out, and tells whether the client has switched to it:

@@ -59,11 +59,17 @@ func (c *Client) Address(transport string, query ...string) string {
 	return c.URL + "/socket.io/?" + q.Encode()
 }
 
-// Do sends a request and returns its answer, the body read.
-func (c *Client) Do(ctx context.Context, method, address, body string) (*http.Response, string, error) {
+// Answer is what came before the body of an answer.
+type Answer struct {
+	StatusCode int
+	Header     http.Header
+}
+
+// Do sends a request and returns its answer, and the body of that.
+func (c *Client) Do(ctx context.Context, method, address, body string) (Answer, string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
-		return nil, "", err
+		return Answer{}, "", err
 	}
 	req.Header = c.Header.Clone()
 	if method == http.MethodPost && req.Header.Get("Content-Type") == "" {
@@ -71,11 +77,11 @@ func (c *Client) Do(ctx context.Context, method, address, body string) (*http.Re
 	}
 	res, err := c.HTTP.Do(req)
 	if err != nil {
-		return nil, "", err
+		return Answer{}, "", err
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
-	return res, string(text), err
+	return Answer{res.StatusCode, res.Header}, string(text), err
 }
 
 // Poll returns the packets of one poll; the first of a session is the handshake,
@@ -117,7 +123,7 @@ func (c *Client) Post(ctx context.Context, packets ...string) error {
 
 // Dial opens a WebSocket, for a new session or to upgrade the one that there is.
 func (c *Client) Dial(ctx context.Context) (*websocket.Conn, error) {
-	conn, res, err := websocket.Dial(ctx, c.Address("websocket"), &websocket.DialOptions{HTTPClient: c.HTTP, HTTPHeader: c.Header})
+	conn, res, err := websocket.Dial(ctx, c.Address("websocket"), &websocket.DialOptions{HTTPClient: c.HTTP, HTTPHeader: c.Header}) //nolint:bodyclose // Dial closes it
 	if err != nil {
 		if res != nil {
 			err = fmt.Errorf("status %d: %w", res.StatusCode, err)
