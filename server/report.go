@@ -67,7 +67,7 @@ func (a *app) logProgress(last map[string]*loadgen.Snapshot) {
 			"failed_iterations", now.FailedIterations,
 			"p50", show(d.Response.P50()),
 			"p99", show(d.Response.P99()),
-			"valid", now.Valid,
+			"valid", valid(now),
 		)
 		last[now.Job] = now
 		running[now.Job] = true
@@ -77,6 +77,14 @@ func (a *app) logProgress(last map[string]*loadgen.Snapshot) {
 			delete(last, name)
 		}
 	}
+}
+
+// valid tells whether the numbers can be trusted, or why not.
+func valid(s *loadgen.Snapshot) string {
+	if s.Valid {
+		return "true"
+	}
+	return "false: " + strings.Join(s.Invalid, "; ")
 }
 
 // summarize says what became of every job that ran: as text for people, or as a

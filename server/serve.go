@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/opbeans/loadgen/httpapi"
 	"github.com/opbeans/loadgen/metrics"
 	"github.com/opbeans/loadgen/scenarios"
+	"github.com/opbeans/loadgen/socketio"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -116,8 +118,10 @@ func (a *app) service(ctx context.Context) error {
 		return usageErrorf("cannot write the address: %w", err)
 	}
 	failed := make(chan error, 1)
-	stop := a.listenAndServe(ctx, ln, a.handler(), failed)
+	handler, closeLive := a.handler()
+	stop := a.listenAndServe(ctx, ln, handler, failed)
 	defer stop()
+	defer closeLive() // before the server, which waits for polls
 	a.log.Info("listening", "addr", ln.Addr().String(), "version", version())
 
 	every := a.progress
@@ -153,25 +157,41 @@ func (a *app) shutdown(ctx context.Context) {
 	}
 }
 
-// handler is what the service answers: the API, and a page that tells where it is.
-func (a *app) handler() http.Handler {
-	opts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log)}
+// handler is what the service answers: the API, live events, metrics, and a page that
+// tells where they are. Paths go to the API as they came: http.ServeMux would answer
+// an unclean one with a redirect.
+func (a *app) handler() (h http.Handler, closeLive func()) {
+	apiOpts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log)}
+	liveOpts := []socketio.Option{socketio.WithLogger(a.log)}
 	if len(a.origins) > 0 {
-		opts = append(opts, httpapi.WithOrigins(a.origins...))
+		apiOpts = append(apiOpts, httpapi.WithOrigins(a.origins...))
+		liveOpts = append(liveOpts, socketio.WithOrigins(a.origins...))
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/", httpapi.New(a.manager, opts...))
-	mux.Handle("GET /metrics", a.metrics())
-	mux.HandleFunc("GET /{$}", index)
-	return mux
+	api := httpapi.New(a.manager, apiOpts...)
+	live := socketio.New(a.manager, append(liveOpts, socketio.WithCalls(api.Call))...)
+	exporter := a.metrics(live)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/socket.io/"):
+			live.ServeHTTP(w, r)
+		case reads && r.URL.Path == "/metrics":
+			exporter.ServeHTTP(w, r)
+		case reads && r.URL.Path == "/":
+			index(w, r)
+		default:
+			api.ServeHTTP(w, r)
+		}
+	}), live.Close
 }
 
 // metrics is what Prometheus scrapes.
-func (a *app) metrics() http.Handler {
-	if a.datagrams == nil {
-		return metrics.New(a.manager)
+func (a *app) metrics(live *socketio.Server) http.Handler {
+	opts := []metrics.Option{metrics.WithSocketIO(live.Sessions)}
+	if a.datagrams != nil {
+		opts = append(opts, metrics.WithStatsD(a.datagrams.Sent, a.datagrams.Dropped))
 	}
-	return metrics.New(a.manager, metrics.WithStatsD(a.datagrams.Sent, a.datagrams.Dropped))
+	return metrics.New(a.manager, opts...)
 }
 
 func index(w http.ResponseWriter, _ *http.Request) {
@@ -185,6 +205,7 @@ func index(w http.ResponseWriter, _ *http.Request) {
 <li><a href="/api/list">/api/list</a>: the jobs and their settings
 <li><a href="/api/stats">/api/stats</a>: their statistics so far
 <li><a href="/api/scenarios">/api/scenarios</a>: the scenarios that a job can run
+<li>/socket.io/: live events over Socket.IO
 <li><a href="/metrics">/metrics</a>: the statistics for Prometheus
 <li>POST /api/start, POST /api/update, POST /api/stop: steer a job
 </ul>

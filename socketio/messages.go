@@ -46,6 +46,8 @@ type StatsMessage struct {
 	Workers  int           `json:"workers"` // asked for
 	VUs      int           `json:"vus"`     // that exist
 	Active   int           `json:"active"`  // of those, in an iteration
+	Valid    bool          `json:"valid"`   // false when the generator was the limit
+	Invalid  []string      `json:"invalid,omitempty"`
 	Interval Numbers       `json:"interval"`
 	Total    Numbers       `json:"total"` // since the start
 }
@@ -92,6 +94,7 @@ func statsMessage(now, before *loadgen.Snapshot) StatsMessage {
 		Job: now.Job, State: now.State, Revision: now.Revision,
 		Time: now.Time.UTC(), Started: now.Started.UTC(),
 		Workers: now.Workers, VUs: now.VUs, Active: now.Active,
+		Valid: now.Valid, Invalid: now.Invalid,
 		Interval: numbers(interval), Total: numbers(now),
 	}
 }
