@@ -8,10 +8,10 @@ FUZZTIME         ?= 60s
 BENCHCOUNT       ?= 10
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run test lint fmt bench fuzz build cross clean
+.PHONY: help run test lint fmt bench bench-peers size clients fuzz build cross clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## start the server with the demo: a small shop and a job that drives it
 	@$(abspath $(BIN)) -demo
@@ -27,6 +27,17 @@ fmt: $(GOLANGCI) ## format the code
 
 bench: ## run the micro-benchmarks, for benchstat (BENCHCOUNT=10)
 	go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./...
+
+bench-peers: ## compare what a request costs with other load tools, which it installs
+	bench/install.sh
+	go run ./bench/peers
+
+size: ## measure memory and reaction times of jobs with 10,000 virtual users
+	go test -v -run '^TestSize|InLittleMemory' .
+
+clients: ## drive the server with the real Socket.IO clients; needs Node.js and Python 3
+	socketio/testclients/setup.sh
+	go test -race -tags clients ./socketio/testclients
 
 fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
 	@set -e; for pkg in $$(go list ./...); do \

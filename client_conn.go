@@ -125,7 +125,7 @@ func (x *exchange) dial(until time.Time) (*conn, error) {
 func (c *client) dial(ctx context.Context, t *target, o origin, name string, until time.Time) (net.Conn, *tls.Conn, error) {
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	defer context.AfterFunc(c.life, cancel)()
+	defer context.AfterFunc(c.life, cancel)() //nolint:contextcheck // ends with either of the two
 	raw, err := t.env.dial(ctx, "tcp", o.addr)
 	if err != nil {
 		return nil, nil, c.dialError(ctx, ClassDial, err)

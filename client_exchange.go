@@ -123,7 +123,7 @@ func (x *exchange) send(ctx context.Context) error {
 		}
 	}
 	if c.speaksH2(x.site) {
-		return x.sendH2()
+		return x.sendH2() //nolint:contextcheck // it has x.ctx
 	}
 	cn := c.take(x.site.origin)
 	if cn != nil && !idempotent(x.method) && now.Sub(cn.since) > staleAfter && !wire.Alive(cn.raw) {
@@ -138,7 +138,7 @@ func (x *exchange) send(ctx context.Context) error {
 				return err
 			}
 			if cn == nil {
-				return x.sendH2()
+				return x.sendH2() //nolint:contextcheck // it has x.ctx
 			}
 			now = time.Now()
 		}

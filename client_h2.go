@@ -161,7 +161,7 @@ func (x *exchange) sendH2() error {
 	if err != nil {
 		return err
 	}
-	resp, err := h.transport.RoundTrip(req)
+	resp, err := h.transport.RoundTrip(req) //nolint:bodyclose // h2Body closes it
 	if start := ready.Load(); start != nil {
 		x.m.start = *start
 	}

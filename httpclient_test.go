@@ -143,7 +143,7 @@ func TestHTTPClientUploads(t *testing.T) {
 		})
 	}
 	rig.measurements()
-	_, err := rig.HTTPClient().Post(rig.BaseURL(), "text/x", io.MultiReader(bytes.NewReader(large), iotest.ErrReader(io.ErrNoProgress))) //nolint:noctx,bodyclose // fails
+	_, err := rig.HTTPClient().Post(rig.BaseURL(), "text/x", io.MultiReader(bytes.NewReader(large), iotest.ErrReader(io.ErrNoProgress))) //nolint:noctx // fails
 	require.ErrorIs(t, err, io.ErrNoProgress)
 	assert.Equal(t, ClassTask, ClassOf(err))
 }
@@ -158,13 +158,13 @@ func TestHTTPClientFails(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, ClassReset, rig.only().Class)
 
-	_, err = rig.HTTPClient().Get(s.url()) //nolint:noctx,bodyclose // fails
+	_, err = rig.HTTPClient().Get(s.url()) //nolint:noctx // fails
 	classIs(t, err, ClassReset, "")
 	assert.Equal(t, ClassReset, rig.only().Class)
 
-	_, err = rig.HTTPClient().Get("/relative") //nolint:noctx,bodyclose // fails
+	_, err = rig.HTTPClient().Get("/relative") //nolint:noctx // fails
 	classIs(t, err, ClassProtocol, "must be absolute")
-	_, err = rig.HTTPClient().Get("ftp://x/") //nolint:noctx,bodyclose // fails
+	_, err = rig.HTTPClient().Get("ftp://x/") //nolint:noctx // fails
 	classIs(t, err, ClassProtocol, "")
 	assert.Empty(t, rig.measurements())
 }
