@@ -125,10 +125,10 @@ func (c *JobConfig) Reload() { c.reload = true }
 // NoGrace as a JobConfig's Grace interrupts running iterations at once.
 const NoGrace time.Duration = -1
 
-// StandardVariables returns the names of the variables that every scenario may
-// use without declaring them to have a default, or that a job may set whether or
-// not its scenario declares them. Names in one row mean the same: a value for
-// either counts for both.
+// StandardVariables returns the names that a job may set in Variables whether or not
+// its scenario declares them, because clients of the API always send them. Names in
+// one row mean the same variable: a value for one is the value of both. The first
+// two rows are what the job's BaseURL and ServiceName say, in every scenario.
 func StandardVariables() [][]string {
 	return [][]string{
 		{"SERVER_URL", "OPBEANS_BASE_URL"},

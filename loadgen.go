@@ -381,7 +381,8 @@ func (m *Manager) Missed() uint64 { return m.watch.missed.Load() }
 // Run runs one job to its end and returns its statistics: for tests and small
 // programs. When ctx is done the job is stopped, with its grace time, and the
 // error is that of ctx; if the job failed, the error says why. The snapshot is
-// valid also then, unless the job could not start.
+// valid also then, unless the job could not start. Without a Duration, Stages or
+// MaxIterations in cfg it runs until ctx is done.
 func Run(ctx context.Context, cfg JobConfig, opts ...Option) (*Snapshot, error) {
 	if cfg.Name == "" {
 		cfg.Name = "run"

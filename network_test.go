@@ -201,6 +201,7 @@ func TestObserversSeeEveryRequest(t *testing.T) {
 			Start: began, Service: 20 * time.Millisecond, Header: 20 * time.Millisecond,
 			Sent: first.Sent, Received: first.Received,
 		}, first)
+		assert.Equal(t, "http://target.test/a%20b?c=d", first.URL.String())
 		assert.Positive(t, first.Sent)
 		assert.Positive(t, first.Received)
 		require.NoError(t, j.Wait(t.Context()))

@@ -33,6 +33,15 @@ type SampleURL struct {
 	Query  string // without the question mark
 }
 
+// String is the whole address.
+func (u SampleURL) String() string {
+	s := u.Scheme + "://" + u.Host + u.Path
+	if u.Query != "" {
+		s += "?" + u.Query
+	}
+	return s
+}
+
 // Observer is told of every measured request, in batches soon after the fact, on
 // a goroutine of its own. An Observer that falls behind misses samples and slows
 // nothing down; [Manager.Missed] counts what was missed. A panic in it is logged.
