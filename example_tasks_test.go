@@ -24,7 +24,7 @@ func once(task loadgen.TaskFunc, opts ...loadgen.Option) *loadgen.Snapshot {
 		Scenario: loadgen.NewScenario("example").Task("task", 1, task), BaseURL: target.URL, MaxIterations: 1,
 	}, opts...)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return snap
 }
