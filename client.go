@@ -3,11 +3,8 @@ package loadgen
 import (
 	"context"
 	"iter"
-	"net"
 	"net/http"
 	"net/http/cookiejar"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -84,25 +81,20 @@ type client struct {
 	vu      *VU
 	target  *target   // that of the newest request
 	last    *exchange // that of the newest send, whose reply may still be read
-	idle    []*conn   // least recently used first
+	idle    idleConns
 	sites   []*site   // of absolute URLs, newest last
 	streams []*stream // bodies that the user of HTTPClient has not closed
 	jar     *cookiejar.Jar
 	std     *http.Client
 	h2      *h2
+	tickets *tickets
+	shares  bool // connections are those of the job
 
-	ended atomic.Bool // interrupt or close was called
-	life  context.Context
-	end   context.CancelFunc // ends life
-
-	mu   sync.Mutex
-	open map[net.Conn]struct{} // all connections, for interrupt
+	links // the connections of this VU, and those that it uses
 }
 
 func newClient(vu *VU) *client {
-	c := &client{vu: vu}
-	c.life, c.end = context.WithCancel(context.Background())
-	return c
+	return &client{vu: vu, links: links{job: vu.ctx}}
 }
 
 // send sends a request, follows redirects, and reads the response to its end. Each
@@ -173,28 +165,58 @@ func (c *client) begin() *exchange {
 }
 
 // retarget makes t the target. Connections to the base of the one before are closed
-// unless they serve the new one as well.
+// unless they serve the new one as well, as are those that are made in another way now.
 func (c *client) retarget(t *target) {
 	c.rest()
 	old := c.target
-	c.target = t
-	if old == nil || old.site.origin == t.site.origin {
+	c.target, c.sites = t, nil
+	c.share(t.shared)
+	if c.shares {
+		c.quitH2()
+		c.h2 = c.vu.job.shared.retarget(t, c.vu.plan.revision)
 		return
 	}
-	kept := c.idle[:0]
+	if old == nil {
+		return
+	}
+	for _, cn := range c.idle.sift(func(cn *conn) bool { return !t.abandons(old, cn.origin) }) {
+		c.drop(cn)
+	}
+	if c.h2 != nil && c.h2.abandoned(old, t) {
+		c.quitH2()
+	}
+}
+
+// share makes the VU use the connections of the job, or its own.
+func (c *client) share(shared bool) {
+	if shared == c.shares {
+		return
+	}
+	c.shares = shared
+	if !shared {
+		c.quitH2()
+		c.vu.job.shared.leave()
+		return
+	}
+	c.disconnect()
+	c.vu.job.shared.join(c.vu.ctx)
+}
+
+// disconnect closes the VU's own connections.
+func (c *client) disconnect() {
 	for _, cn := range c.idle {
-		if cn.origin == old.site.origin {
-			c.drop(cn)
-			continue
-		}
-		kept = append(kept, cn)
+		c.drop(cn)
 	}
-	clear(c.idle[len(kept):])
-	c.idle = kept
-	if c.h2 != nil && (old.http != t.http || c.h2.has(old.site.origin)) {
+	c.idle = nil
+	c.quitH2()
+}
+
+// quitH2 makes the VU do without the HTTP/2 client that it has used so far.
+func (c *client) quitH2() {
+	if c.h2 != nil && !c.h2.shared {
 		c.h2.close()
-		c.h2 = nil
 	}
+	c.h2 = nil
 }
 
 // rest ends an iteration: responses that the task has left unread are closed, and
@@ -217,23 +239,12 @@ func (c *client) shed() {
 
 // interrupt ends the request in progress, if there is one, with an error that wraps
 // [ErrInterrupted], and makes every later one fail so. Any goroutine may call it.
-func (c *client) interrupt() {
-	c.ended.Store(true)
-	c.end()
-	c.mu.Lock()
-	open := c.open
-	c.open = nil
-	c.mu.Unlock()
-	for nc := range open {
-		_ = nc.Close()
-	}
-}
+func (c *client) interrupt() { c.links.interrupt() }
 
 // close closes all connections. The client must not be used after it.
 func (c *client) close() {
 	c.interrupt()
-	if c.h2 != nil {
-		c.h2.close()
-	}
-	c.idle, c.streams, c.last = nil, nil, nil
+	c.share(false)
+	c.disconnect()
+	c.streams, c.last = nil, nil
 }

@@ -19,65 +19,46 @@ type conn struct {
 	wire.Conn
 	raw    net.Conn // under TLS, if there is any
 	origin origin
+	target *target   // that it is known to serve
 	since  time.Time // idle since
 }
 
 // take returns an idle connection to an origin, or nil.
 func (c *client) take(o origin) *conn {
-	for i := len(c.idle) - 1; i >= 0; i-- {
-		if cn := c.idle[i]; cn.origin == o {
-			last := len(c.idle) - 1
-			copy(c.idle[i:], c.idle[i+1:])
-			c.idle[last] = nil
-			c.idle = c.idle[:last]
-			return cn
-		}
+	if !c.shares {
+		return c.idle.take(o)
 	}
-	return nil
+	cn := c.vu.job.shared.take(o)
+	if cn != nil && !c.adopt(cn.raw) {
+		return nil // closed with the client, which the next step notices
+	}
+	return cn
 }
 
 // park keeps a connection for later requests.
 func (c *client) park(cn *conn, now time.Time) {
-	if cn.origin.http != c.target.http {
-		c.drop(cn)
+	cn.since = now
+	if c.shares {
+		c.forget(cn.raw)
+		c.vu.job.shared.put(cn)
 		return
 	}
-	cn.since = now
-	if len(c.idle) == maxIdle {
-		c.drop(c.idle[0])
-		copy(c.idle, c.idle[1:])
-		c.idle = c.idle[:maxIdle-1]
+	if cn.target != c.target {
+		if !c.target.serves(cn.origin) {
+			c.drop(cn)
+			return
+		}
+		cn.target = c.target
 	}
-	c.idle = append(c.idle, cn)
+	if surplus := c.idle.put(cn, maxIdle); surplus != nil {
+		c.drop(surplus)
+	}
 }
 
 // drop closes a connection, without waiting for anything.
 func (c *client) drop(cn *conn) {
 	_ = cn.raw.Close()
 	c.forget(cn.raw)
-}
-
-// adopt makes an open connection known to interrupt. It returns false, and closes
-// it, if the client has ended.
-func (c *client) adopt(nc net.Conn) bool {
-	c.mu.Lock()
-	if c.ended.Load() {
-		c.mu.Unlock()
-		_ = nc.Close()
-		return false
-	}
-	defer c.mu.Unlock()
-	if c.open == nil {
-		c.open = make(map[net.Conn]struct{}, 1)
-	}
-	c.open[nc] = struct{}{}
-	return true
-}
-
-func (c *client) forget(nc net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.open, nc)
 }
 
 // connect opens a connection for a request that began at a time. It returns nil if
@@ -87,6 +68,12 @@ func (c *client) forget(nc net.Conn) {
 // more a TLS handshake, needs a far deeper stack than requests do, and a VU's stack
 // would keep the size that it once had. Over many VUs that is most of their memory.
 func (x *exchange) connect(began time.Time) (cn *conn, err error) {
+	if x.c.shares {
+		// What others have brought about meanwhile will do.
+		if x.c.h2 = x.c.vu.job.shared.http2(x.t); x.c.speaksH2(x.site) {
+			return nil, nil //nolint:nilnil // as documented
+		}
+	}
 	until := began.Add(x.t.connectTimeout)
 	if x.total.Before(until) {
 		until = x.total
@@ -103,16 +90,18 @@ func (x *exchange) connect(began time.Time) (cn *conn, err error) {
 }
 
 func (x *exchange) dial(until time.Time) (*conn, error) {
-	raw, secure, err := x.c.dial(x.ctx, x.t, x.site.origin, x.site.name, until)
+	raw, secure, err := x.c.dial(x.ctx, x.t, x.site.origin, x.site.name, until, x.c.resumes(x.t, x.site.https))
 	if err != nil {
 		return nil, err
 	}
-	cn := &conn{raw: raw, origin: x.site.origin}
+	cn := &conn{raw: raw, origin: x.site.origin, target: x.t}
 	if secure == nil {
-		cn.Init(raw, false)
+		_, exact := raw.(*tls.Conn) // of a proxy
+		cn.Init(raw, exact)
 		return cn, nil
 	}
 	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+		x.c.forget(raw)
 		x.c.useH2(x.t).stash(x.site.origin, secure)
 		return nil, nil //nolint:nilnil // as documented
 	}
@@ -121,55 +110,99 @@ func (x *exchange) dial(until time.Time) (*conn, error) {
 }
 
 // dial opens a connection and secures it if the origin is one of https. It may be
-// called from any goroutine, and ends with the client.
-func (c *client) dial(ctx context.Context, t *target, o origin, name string, until time.Time) (net.Conn, *tls.Conn, error) {
+// called from any goroutine, and ends with the owner of the links.
+func (l *links) dial( //nolint:contextcheck // what ends the job's context interrupts as well
+	ctx context.Context, t *target, o origin, name string, until time.Time, sessions tls.ClientSessionCache,
+) (net.Conn, *tls.Conn, error) {
+	if ctx == l.job {
+		ctx = context.Background() // 10,000 at a time need not be kept account of; interrupt ends them
+	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	defer context.AfterFunc(c.life, cancel)() //nolint:contextcheck // ends with either of the two
-	raw, err := t.env.dial(ctx, "tcp", o.addr)
+	call := &cancellation{cancel}
+	if !l.adopt(call) {
+		return nil, nil, interrupted()
+	}
+	defer l.forget(call)
+	raw, err := t.route.dial(ctx, o)
 	if err != nil {
-		return nil, nil, c.dialError(ctx, ClassDial, err)
+		return nil, nil, l.dialError(ctx, ClassDial, err)
 	}
 	if o.https || o.http == "2" {
-		raw = &tracked{Conn: raw, c: c} // HTTP/2 closes by itself
+		raw = &tracked{Conn: raw} // HTTP/2 closes by itself
 	}
-	if !c.adopt(raw) {
+	if !l.adopt(raw) {
 		return nil, nil, interrupted()
 	}
 	if !o.https {
 		return raw, nil, nil
 	}
-	config := t.tls
+	config := t.tls.Clone()
 	if config.ServerName == "" {
-		config = config.Clone()
 		config.ServerName = name
 	}
+	config.ClientSessionCache = sessions
 	secure := tls.Client(raw, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
-		c.forget(raw)
-		return nil, nil, c.dialError(ctx, ClassTLS, err)
+		l.forget(raw)
+		return nil, nil, l.dialError(ctx, ClassTLS, err)
 	}
 	if p := secure.ConnectionState().NegotiatedProtocol; o.http == "2" && p != "h2" {
 		_ = raw.Close()
-		c.forget(raw)
+		l.forget(raw)
 		return nil, nil, &Error{Class: ClassProtocol, Err: fmt.Errorf("%s does not speak HTTP/2", o.addr)}
 	}
 	return raw, secure, nil
 }
 
 // dialError gives the error of a connection that did not come about its class.
-func (c *client) dialError(ctx context.Context, class ErrorClass, err error) error {
+func (l *links) dialError(ctx context.Context, class ErrorClass, err error) error {
+	var known *Error
 	switch {
-	case c.over():
+	case l.over():
 		return interrupted()
 	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Canceled
 	case isTimeout(err) || ctx.Err() != nil:
 		return &Error{Class: ClassTimeout, Err: fmt.Errorf("connecting took too long: %w", err)}
+	case errors.As(err, &known):
+		return known
 	}
 	return &Error{Class: class, Err: err}
 }
 
-// over tells whether the job has ended the VU the hard way.
-func (c *client) over() bool { return c.ended.Load() || c.vu.ctx.Err() != nil }
+// maxTickets is how many servers a VU remembers a TLS session with.
+const maxTickets = maxIdle
+
+// tickets are the TLS sessions that new connections can resume.
+type tickets struct {
+	trust string // how certificates were verified
+	cache tls.ClientSessionCache
+}
+
+// resumes returns the TLS sessions of the VU, or of the job if connections are shared.
+// A session is not resumed where certificates are verified in another way.
+func (c *client) resumes(t *target, https bool) tls.ClientSessionCache {
+	if !https {
+		return nil
+	}
+	at := &c.tickets
+	if c.shares {
+		p := &c.vu.job.shared
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		at = &p.tickets
+	}
+	return t.resumes(at)
+}
+
+func (t *target) resumes(at **tickets) tls.ClientSessionCache {
+	if cache := t.tls.ClientSessionCache; cache != nil {
+		return cache // of the Manager's own configuration
+	}
+	if *at == nil || (*at).trust != t.route.trust {
+		*at = &tickets{trust: t.route.trust, cache: tls.NewLRUClientSessionCache(maxTickets)}
+	}
+	return (*at).cache
+}

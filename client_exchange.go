@@ -3,9 +3,11 @@ package loadgen
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"io"
 	"net/http"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/opbeans/loadgen/internal/wire"
@@ -58,13 +60,23 @@ type exchange struct {
 	reply   reply
 
 	// The response, if it is one of HTTP/2.
+	via    *h2
 	h2     http.Header
 	h2Body io.ReadCloser
 	cancel context.CancelCauseFunc
 }
 
+// buffers are what requests under way need, shared by all jobs of a Manager.
+type buffers struct {
+	exchanges sync.Pool // of *exchange
+	drain     wire.Buffers
+	strings   interned
+}
+
+func newBuffers() *buffers { return &buffers{strings: interned{seed: maphash.MakeSeed()}} }
+
 func (c *client) newExchange(t *target) *exchange {
-	x, _ := t.pool.Get().(*exchange)
+	x, _ := t.env.buffers.exchanges.Get().(*exchange)
 	if x == nil {
 		x = &exchange{}
 	}
@@ -85,7 +97,7 @@ func (x *exchange) release() {
 	x.in.Reset(nil, 0, nil)
 	x.c, x.t, x.ctx, x.site, x.at, x.rest, x.body, x.source = nil, nil, nil, nil, nil, nil, nil, nil
 	x.h2, x.m, x.reply = nil, measurement{}, reply{}
-	t.pool.Put(x)
+	t.env.buffers.exchanges.Put(x)
 }
 
 // exchange does the hop that was rendered: sends it and reads the response to its
@@ -123,7 +135,7 @@ func (x *exchange) send(ctx context.Context) error {
 		}
 	}
 	if c.speaksH2(x.site) {
-		return x.sendH2() //nolint:contextcheck // it has x.ctx
+		return x.sendH2(ctx)
 	}
 	cn := c.take(x.site.origin)
 	if cn != nil && !idempotent(x.method) && now.Sub(cn.since) > staleAfter && !wire.Alive(cn.raw) {
@@ -138,7 +150,7 @@ func (x *exchange) send(ctx context.Context) error {
 				return err
 			}
 			if cn == nil {
-				return x.sendH2() //nolint:contextcheck // it has x.ctx
+				return x.sendH2(ctx)
 			}
 			now = time.Now()
 		}
@@ -180,7 +192,7 @@ func idempotent(method string) bool {
 func (x *exchange) roundTrip(now time.Time) error {
 	cn := x.conn
 	cn.In, cn.Out = 0, 0
-	x.in.Reset(&cn.Conn, x.t.maxBody, x.t.drain)
+	x.in.Reset(&cn.Conn, x.t.maxBody, &x.t.env.buffers.drain)
 	x.m.start, x.m.header = now, now
 	answered, err := x.write(now)
 	if err != nil {
@@ -327,7 +339,9 @@ func (x *exchange) leave() {
 		_ = x.h2Body.Close()
 		x.cancel(nil)
 		x.cancel, x.h2Body = nil, nil
-		x.m.sent, x.m.received = x.c.h2.traffic()
+		x.m.sent, x.m.received = x.via.traffic()
+		x.via.exit()
+		x.via = nil
 	}
 	if x.conn == nil {
 		return

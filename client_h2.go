@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,77 +22,106 @@ import (
 // errH2 marks what a server of HTTP/2 should not have done.
 var errH2 = errors.New("bad HTTP/2")
 
-// h2 speaks HTTP/2 for one VU, through net/http.
+// h2 speaks HTTP/2 through net/http: for one VU, or for all of a job if they share
+// connections. It is safe for concurrent use.
 type h2 struct {
-	c         *client
+	links
 	transport *http.Transport
+	shared    bool
+	first     *target                // that it was made for
 	target    atomic.Pointer[target] // for connections that the transport opens
+	sessions  tls.ClientSessionCache
 
-	origins            []origin // that have negotiated HTTP/2
-	sent, received     atomic.Int64
-	sentAt, receivedAt int64 // where the newest measurement began
+	sent, received atomic.Int64 // bytes that no measurement has counted yet
 
-	mu    sync.Mutex
-	ready map[string]net.Conn // negotiated, not yet taken by the transport; by address
+	state   sync.Mutex
+	origins []origin            // that have negotiated HTTP/2
+	ready   map[string]net.Conn // negotiated, not yet taken by the transport; by address
+	flying  int                 // requests under way
+	retired bool
 }
 
 // speaksH2 tells whether requests to a site go over HTTP/2.
 func (c *client) speaksH2(s *site) bool {
-	return (s.http == "2" && !s.https) || (c.h2 != nil && c.h2.has(s.origin))
+	if s.http == "2" && (!s.https || c.shares) {
+		return true
+	}
+	return c.h2 != nil && c.h2.has(s.origin)
 }
 
 func (h *h2) has(o origin) bool {
-	for i := range h.origins {
-		if h.origins[i] == o {
-			return true
-		}
-	}
-	return false
+	h.state.Lock()
+	defer h.state.Unlock()
+	return slices.Contains(h.origins, o)
 }
 
-// useH2 returns the VU's HTTP/2 client.
+// useH2 returns the VU's HTTP/2 client, which may be that of the job.
 func (c *client) useH2(t *target) *h2 {
+	if c.h2 == nil && c.shares {
+		c.h2 = c.vu.job.shared.useHTTP2(t)
+	}
 	if c.h2 == nil {
-		h := &h2{c: c, ready: map[string]net.Conn{}}
-		protocols := new(http.Protocols)
-		protocols.SetHTTP2(true)
-		if t.http == "2" {
-			protocols.SetUnencryptedHTTP2(true)
-		} else {
-			protocols.SetHTTP1(true) // a server may change its mind
-		}
-		h.transport = &http.Transport{
-			Protocols:              protocols,
-			DialContext:            h.dial,
-			DialTLSContext:         h.dialTLS,
-			DisableCompression:     true,
-			ExpectContinueTimeout:  continueWait,
-			MaxResponseHeaderBytes: wire.MaxHead,
-			MaxIdleConns:           maxIdle,
-		}
-		c.h2 = h
+		c.h2 = newH2(c.vu.ctx, t, c.resumes(t, true))
 	}
 	c.h2.target.Store(t)
 	return c.h2
 }
 
-// stash leaves a connection that has negotiated HTTP/2 to the transport.
-func (h *h2) stash(o origin, nc net.Conn) {
-	if !h.has(o) {
-		h.origins = append(h.origins, o)
-		if len(h.origins) > maxSites {
-			h.origins = h.origins[1:]
-		}
+func newH2(job context.Context, t *target, sessions tls.ClientSessionCache) *h2 {
+	h := &h2{links: links{job: job}, first: t, sessions: sessions, ready: map[string]net.Conn{}}
+	h.target.Store(t)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP2(true)
+	if t.http == "2" {
+		protocols.SetUnencryptedHTTP2(true)
+	} else {
+		protocols.SetHTTP1(true) // a server may change its mind
+	}
+	h.transport = &http.Transport{
+		Protocols:              protocols,
+		DialContext:            h.dialPlain,
+		DialTLSContext:         h.dialTLS,
+		DisableCompression:     true,
+		DisableKeepAlives:      t.close,
+		ExpectContinueTimeout:  continueWait,
+		MaxResponseHeaderBytes: wire.MaxHead,
+		MaxIdleConns:           maxIdle,
+	}
+	return h
+}
+
+// suits tells whether connections that were opened for another target can be used for t.
+func (h *h2) suits(t *target) bool { return h.first.alike(t) }
+
+// abandoned tells whether h is of no use any more when t takes the place of a target.
+func (h *h2) abandoned(old, t *target) bool {
+	return !h.suits(t) || (old.site.origin != t.site.origin && (t.http == "2" || h.has(old.site.origin)))
+}
+
+// stash leaves a connection that has negotiated HTTP/2 to the transport, unless that
+// has one.
+func (h *h2) stash(o origin, nc *tls.Conn) {
+	raw := nc.NetConn()
+	if !h.adopt(raw) {
+		return
 	}
 	h.counts(nc)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.state.Lock()
+	defer h.state.Unlock()
+	if h.ready[o.addr] != nil || slices.Contains(h.origins, o) {
+		_ = raw.Close()
+		return
+	}
+	h.origins = append(h.origins, o)
+	if len(h.origins) > maxSites {
+		h.origins = h.origins[1:]
+	}
 	h.ready[o.addr] = nc
 }
 
-func (h *h2) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+func (h *h2) dialPlain(ctx context.Context, _, addr string) (net.Conn, error) {
 	t := h.target.Load()
-	raw, _, err := h.c.dial(ctx, t, origin{http: t.http, addr: addr}, "", time.Now().Add(t.connectTimeout))
+	raw, _, err := h.dial(ctx, t, t.origin(false, addr), "", time.Now().Add(t.connectTimeout), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -100,10 +130,10 @@ func (h *h2) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 }
 
 func (h *h2) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
-	h.mu.Lock()
+	h.state.Lock()
 	nc := h.ready[addr]
 	delete(h.ready, addr)
-	h.mu.Unlock()
+	h.state.Unlock()
 	if nc != nil {
 		return nc, nil
 	}
@@ -112,7 +142,7 @@ func (h *h2) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, secure, err := h.c.dial(ctx, t, origin{https: true, http: t.http, addr: addr}, host, time.Now().Add(t.connectTimeout))
+	_, secure, err := h.dial(ctx, t, t.origin(true, addr), host, time.Now().Add(t.connectTimeout), h.sessions)
 	if err != nil {
 		return nil, err
 	}
@@ -120,34 +150,66 @@ func (h *h2) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 	return secure, nil
 }
 
+// enter counts a request, unless h has retired.
+func (h *h2) enter() bool {
+	h.state.Lock()
+	defer h.state.Unlock()
+	if h.retired {
+		return false
+	}
+	h.flying++
+	return true
+}
+
+// exit is the end of a request.
+func (h *h2) exit() {
+	h.state.Lock()
+	h.flying--
+	last := h.retired && h.flying == 0
+	h.state.Unlock()
+	if last {
+		h.close()
+	}
+}
+
+// retire closes h when the requests that are under way are done.
+func (h *h2) retire() {
+	h.state.Lock()
+	h.retired = true
+	last := h.flying == 0
+	h.state.Unlock()
+	if last {
+		h.close()
+	}
+}
+
 // close ends all connections.
 func (h *h2) close() {
-	h.mu.Lock()
-	for _, nc := range h.ready {
-		_ = nc.(*tls.Conn).NetConn().Close()
-	}
-	clear(h.ready)
-	h.mu.Unlock()
+	h.interrupt()
 	h.transport.CloseIdleConnections()
 }
 
 // traffic is how many bytes have gone over the connections, both ways, since it was
 // last asked for. What belongs to the connection counts for whichever request is
 // measured next, so that the sums are right.
-func (h *h2) traffic() (sent, received int64) {
-	s, r := h.sent.Load(), h.received.Load()
-	sent, received = s-h.sentAt, r-h.receivedAt
-	h.sentAt, h.receivedAt = s, r
-	return sent, received
-}
+func (h *h2) traffic() (sent, received int64) { return h.sent.Swap(0), h.received.Swap(0) }
 
 // sendH2 is send over HTTP/2.
-func (x *exchange) sendH2() error {
+func (x *exchange) sendH2(ctx context.Context) error {
 	h := x.c.useH2(x.t)
-	ctx, cancel := context.WithCancelCause(x.ctx)
+	for !h.enter() {
+		x.c.h2 = nil // an update has retired it
+		h = x.c.useH2(x.t)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
 	ctx, cancelTotal := context.WithDeadline(ctx, x.total)
-	x.cancel = func(err error) { cancel(err); cancelTotal() }
-	x.h2, x.h2Body = http.Header{}, http.NoBody
+	call := &cancellation{cancelTotal}
+	owner := x.c // x may be another's by the time of a late call
+	x.cancel = func(err error) { owner.forget(call); cancel(err); cancelTotal() }
+	x.via, x.h2, x.h2Body = h, http.Header{}, http.NoBody
+	if !x.c.adopt(call) {
+		return interrupted()
+	}
 	if limit := x.t.headerTimeout; limit > 0 {
 		defer time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) }).Stop()
 	}
@@ -161,7 +223,7 @@ func (x *exchange) sendH2() error {
 	if err != nil {
 		return err
 	}
-	resp, err := h.transport.RoundTrip(req) //nolint:bodyclose // h2Body closes it
+	resp, err := h.transport.RoundTrip(req) //nolint:bodyclose // leave closes it //nolint:bodyclose // h2Body closes it
 	if start := ready.Load(); start != nil {
 		x.m.start = *start
 	}
@@ -250,7 +312,6 @@ func (b *h2Body) Close() error { return b.body.Close() }
 // tracked is a connection that HTTP/2 may take over, and then closes by itself.
 type tracked struct {
 	net.Conn
-	c *client
 	h atomic.Pointer[h2] // to count for
 }
 
@@ -272,9 +333,11 @@ func (t *tracked) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close closes the connection, and makes the client forget it.
+// Close closes the connection, and makes HTTP/2 forget it.
 func (t *tracked) Close() error {
-	t.c.forget(t)
+	if h := t.h.Load(); h != nil {
+		h.forget(t)
+	}
 	return t.Conn.Close()
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +23,8 @@ type clientRig struct {
 	env     *environment
 	cfg     JobConfig
 	samples []Sample
+
+	revision uint64
 }
 
 func newRig(t testing.TB, cfg JobConfig, opts ...Option) *clientRig {
@@ -45,9 +48,10 @@ func (r *clientRig) aim(cfg JobConfig) {
 	r.cfg = cfg.withDefaults()
 	base, err := parseBaseURL(cfg.BaseURL)
 	require.NoError(r.t, err)
-	target, err := newTarget(&r.cfg, base, r.env)
-	require.NoError(r.t, err)
-	r.plan = &plan{cfg: r.cfg, base: base, target: target}
+	target, f := newTarget(&r.cfg, base, r.env)
+	require.NoError(r.t, f.err())
+	r.revision++
+	r.plan = &plan{revision: r.revision, cfg: r.cfg, base: base, target: target}
 }
 
 // drain returns what was measured since the call before.
@@ -215,4 +219,11 @@ func classIs(t testing.TB, err error, class ErrorClass, text string) {
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, class, e.Class, "%v", err)
 	assert.Contains(t, err.Error(), text)
+}
+
+func mustParse(t testing.TB, s string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(s)
+	require.NoError(t, err)
+	return u
 }

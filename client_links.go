@@ -2,64 +2,65 @@ package loadgen
 
 import (
 	"context"
-	"net"
+	"io"
 	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-// links are the open connections of an owner: of a VU, or of what the VUs of a job
-// share. All its methods are safe for concurrent use.
+// links are what an owner, a VU or an HTTP/2 client, has open: connections, and what
+// waits for one. All its methods are safe for concurrent use.
 type links struct {
 	job   context.Context // the hard context of the job
 	ended atomic.Bool
-	life  context.Context // ends with the owner
-	end   context.CancelFunc
 
 	mu   sync.Mutex
-	open []net.Conn
+	open []io.Closer
 }
 
-func (l *links) begin(job context.Context) {
-	l.job = job
-	l.life, l.end = context.WithCancel(context.Background())
+// cancellation is closed like a connection, and ends what is under way.
+type cancellation struct{ cancel context.CancelFunc }
+
+// Close implements [io.Closer].
+func (c *cancellation) Close() error {
+	c.cancel()
+	return nil
 }
 
 // over tells whether the owner, or its job the hard way, has ended.
 func (l *links) over() bool { return l.ended.Load() || l.job.Err() != nil }
 
-// adopt makes an open connection the owner's. It returns false, and closes it, if the
-// owner has ended.
-func (l *links) adopt(nc net.Conn) bool {
+// adopt makes something open the owner's. It returns false, and closes it, if the owner
+// has ended.
+func (l *links) adopt(c io.Closer) bool {
 	l.mu.Lock()
 	if l.ended.Load() {
 		l.mu.Unlock()
-		_ = nc.Close()
+		_ = c.Close()
 		return false
 	}
 	defer l.mu.Unlock()
-	l.open = append(l.open, nc)
+	l.open = append(l.open, c)
 	return true
 }
 
-func (l *links) forget(nc net.Conn) {
+func (l *links) forget(c io.Closer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if i := slices.Index(l.open, nc); i >= 0 {
+	if i := slices.Index(l.open, c); i >= 0 {
 		l.open = slices.Delete(l.open, i, i+1)
 	}
 }
 
-// interrupt closes all connections, and those that are still to come.
+// interrupt closes everything, and what is still to come.
 func (l *links) interrupt() {
 	l.ended.Store(true)
-	l.end()
 	l.mu.Lock()
 	open := l.open
 	l.open = nil
 	l.mu.Unlock()
-	for _, nc := range open {
-		_ = nc.Close()
+	for _, c := range open {
+		_ = c.Close()
 	}
 }
 

@@ -63,6 +63,9 @@ func (x *exchange) render(r *call) (err error) {
 	}
 	x.at, x.body, x.interim, x.closing = x.site, r.body, false, x.t.close
 	x.out = append(append(x.out[:0], x.method...), ' ')
+	if f := x.site.forward; f != nil {
+		x.out = append(x.out, f.before...)
+	}
 	x.pathFrom = len(x.out)
 	if x.out, err = x.appendPath(x.out); err != nil {
 		return x.unsendable(err.Error())
@@ -72,6 +75,9 @@ func (x *exchange) render(r *call) (err error) {
 		x.out = append(x.out, x.t.tail...)
 	} else if err = x.appendFields(r); err != nil {
 		return x.unsendable(err.Error())
+	}
+	if f := x.site.forward; f != nil {
+		x.out = append(x.out, f.auth...)
 	}
 	switch {
 	case x.source != nil && x.sourceLen < 0:

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/opbeans/loadgen/internal/wire"
@@ -37,16 +36,14 @@ type target struct {
 	tail     []byte // of a request without anything of its own: from the version on
 
 	http           string // as in JobConfig.HTTP
+	route          *route
 	tls            *tls.Config
 	connectTimeout time.Duration
 	headerTimeout  time.Duration
 	timeout        time.Duration
 	maxBody        int64
-	close          bool // the job's own header ends each connection
-
-	pool    *sync.Pool // of *exchange
-	drain   *wire.Buffers
-	strings *interned
+	close          bool // each connection ends with its first response
+	shared         bool // connections are those of the job, not of a VU
 }
 
 // targetField is a header field of every request, ready to be sent.
@@ -60,15 +57,17 @@ type origin struct {
 	https bool
 	http  string // as in JobConfig.HTTP
 	addr  string // host and port
+	reach string // how to get there: empty, unless the job says something about it
 }
 
 // site is where requests can go.
 type site struct {
 	origin
-	key       string // scheme and authority as they were written
-	authority string // as in a Host header: without a default port
-	name      string // the host alone, without brackets
-	auth      string // value of Authorization for user and password in the URL
+	key       string      // scheme and authority as they were written
+	authority string      // as in a Host header: without a default port
+	name      string      // the host alone, without brackets
+	auth      string      // value of Authorization for user and password in the URL
+	forward   *forwarding // nil unless a proxy forwards requests
 }
 
 func (s *site) scheme() string {
@@ -78,27 +77,21 @@ func (s *site) scheme() string {
 	return "http"
 }
 
-// newTarget prepares what requests to a base URL have in common.
-func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, error) {
-	site, err := newSite(base, cfg.HTTP)
-	if err != nil {
-		return nil, err
-	}
+// newTarget prepares what requests to a base URL have in common. cfg is valid; what it
+// says may still be at fault here.
+func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, faults) {
+	route, f := newRoute(cfg, env)
 	t := &target{
 		env:            env,
-		site:           site,
+		route:          route,
+		tls:            route.tls.Clone(),
+		shared:         cfg.Reuse == reuseShared,
 		basePath:       base.EscapedPath(),
 		http:           cfg.HTTP,
 		connectTimeout: cfg.ConnectTimeout,
 		headerTimeout:  cfg.HeaderTimeout,
 		timeout:        cfg.Timeout,
 		maxBody:        cfg.MaxBody,
-		pool:           &sync.Pool{},
-		drain:          &wire.Buffers{},
-		strings:        newInterned(),
-	}
-	if t.tls = env.tls.Clone(); t.tls == nil {
-		t.tls = &tls.Config{}
 	}
 	switch cfg.HTTP {
 	case "":
@@ -108,11 +101,52 @@ func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, error)
 	case "2":
 		t.tls.NextProtos = []string{"h2"}
 	}
-	return t, t.renderCommon(cfg.Headers)
+	var err error
+	if t.site, err = t.newSite(base); err != nil {
+		f.add("url", "%v", err) // a host that is no name, for instance
+		return nil, f
+	}
+	if err = t.renderCommon(cfg.Headers, cfg.Reuse == reuseNone); err != nil {
+		f.add("headers", "%v", err)
+	}
+	return t, f
+}
+
+// newSite is where a URL leads, and how.
+func (t *target) newSite(u *url.URL) (*site, error) {
+	s, err := newSite(u, t.http)
+	if err != nil {
+		return nil, err
+	}
+	s.reach = t.route.reach(s.https, s.addr)
+	if t.route.forwards(s.origin) {
+		s.forward = t.route.proxy.forwarding(s)
+	}
+	return s, nil
+}
+
+// origin is that of an address, as a site has it.
+func (t *target) origin(https bool, addr string) origin {
+	return origin{https: https, http: t.http, addr: addr, reach: t.route.reach(https, addr)}
+}
+
+// serves tells whether a connection that was opened for another target serves this one
+// as well.
+func (t *target) serves(o origin) bool { return o == t.origin(o.https, o.addr) }
+
+// alike tells whether connections to any origin are made in the same way for both.
+func (t *target) alike(o *target) bool {
+	return t.http == o.http && t.close == o.close && t.route.same(o.route)
+}
+
+// abandons tells whether connections to an origin are of no use any more when t takes
+// the place of a target.
+func (t *target) abandons(old *target, o origin) bool {
+	return !t.serves(o) || (o == old.site.origin && o != t.site.origin)
 }
 
 // renderCommon makes the header of a request that adds nothing to it.
-func (t *target) renderCommon(headers map[string]string) error {
+func (t *target) renderCommon(headers map[string]string, once bool) error {
 	values := map[string]string{
 		"Host":            t.site.authority,
 		"User-Agent":      defaultUserAgent,
@@ -133,6 +167,12 @@ func (t *target) renderCommon(headers map[string]string) error {
 			names = append(names, canonical)
 		}
 		values[canonical] = headers[name]
+	}
+	if once {
+		if _, ok := values["Connection"]; !ok {
+			names = append(names, "Connection")
+		}
+		values["Connection"] = "close"
 	}
 	t.tail = append(t.tail, versionLine...)
 	for _, name := range names {
@@ -169,7 +209,7 @@ func newSite(u *url.URL, version string) (*site, error) {
 		}
 		host = ascii
 	}
-	if !httpguts.ValidHostHeader(host) {
+	if !validHost(host) {
 		return nil, fmt.Errorf("host %q is not valid", host)
 	}
 	port, standard := u.Port(), "80"
@@ -202,13 +242,15 @@ func isASCII(s string) bool {
 	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
 }
 
+func validHost(s string) bool { return s != "" && isASCII(s) && httpguts.ValidHostHeader(s) }
+
 // maxSites is how many hosts of absolute URLs a VU remembers.
 const maxSites = 8
 
 // site returns the site of an absolute URL, given as scheme and authority.
 func (c *client) site(key []byte) (*site, error) {
 	for _, s := range c.sites {
-		if s.key == string(key) && s.http == c.target.http {
+		if s.key == string(key) {
 			return s, nil
 		}
 	}
@@ -216,7 +258,7 @@ func (c *client) site(key []byte) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := newSite(u, c.target.http)
+	s, err := c.target.newSite(u)
 	if err != nil {
 		return nil, err
 	}

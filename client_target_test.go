@@ -102,8 +102,8 @@ func TestTargetsThatCannotBe(t *testing.T) {
 	for _, base := range []string{"http://ü-", "http://-ü"} {
 		u, err := url.Parse(base)
 		require.NoError(t, err)
-		_, err = newTarget(&JobConfig{}, u, env)
-		assert.Error(t, err, base)
+		_, f := newTarget(&JobConfig{}, u, env)
+		assert.Error(t, f.err(), base)
 	}
 }
 

@@ -29,8 +29,8 @@ func (x *exchange) sampleURL() SampleURL {
 	return SampleURL{
 		Scheme: x.at.scheme(),
 		Host:   x.at.authority,
-		Path:   x.t.strings.get(path),
-		Query:  x.t.strings.get(query),
+		Path:   x.t.env.buffers.strings.get(path),
+		Query:  x.t.env.buffers.strings.get(query),
 	}
 }
 
@@ -41,8 +41,6 @@ type interned struct {
 	seed  maphash.Seed
 	slots [1024]atomic.Pointer[string]
 }
-
-func newInterned() *interned { return &interned{seed: maphash.MakeSeed()} }
 
 func (t *interned) get(b []byte) string {
 	if len(b) == 0 {

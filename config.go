@@ -19,6 +19,7 @@ const (
 	DefaultConnectTimeout = 10 * time.Second
 	DefaultTimeout        = 300 * time.Second
 	DefaultMaxBody        = 64 << 20
+	DefaultDNSTTL         = time.Minute
 )
 
 // Limits of what [JobConfig.Validate] accepts; beyond them a value is taken for
@@ -115,6 +116,39 @@ type JobConfig struct {
 	// prior knowledge over plain http.
 	HTTP string
 
+	// Reuse says who uses a connection again: "vu" (or empty) for the VU that has
+	// opened it; "shared" for all VUs of the job, which then have as many
+	// connections as there are requests at a time, and of HTTP/2 about one; "none"
+	// for nobody, so that each request has a connection of its own.
+	Reuse string
+	// Proxy is the URL of a proxy for all requests: http, https, socks5 (names are
+	// looked up here) or socks5h (there), with user and password if it asks for
+	// them. Empty: none; the environment is not asked. Over http and https it
+	// forwards requests of plain HTTP/1.1, and is asked for a tunnel (CONNECT) for
+	// others.
+	Proxy string
+	// ConnectTo leads connections elsewhere: from the host and port of a URL
+	// ("shop.test:443") to another host and port, or to a Unix socket
+	// ("unix:/run/shop.sock", if the Manager allows it: see [WithUnixSockets]).
+	// Header, TLS name and statistics are those of the URL. Such connections do not
+	// take the Proxy.
+	ConnectTo map[string]string
+	// LocalAddr is the IP address of this machine that connections begin at. Empty:
+	// what the system picks. Not with [WithDialContext].
+	LocalAddr string
+	// DNSTTL is how long the addresses of a name are remembered, by all jobs of the
+	// Manager; default DefaultDNSTTL, NoDNSCache to look it up for each connection.
+	// Connections go to the addresses of a name in turn; where one is refused, the
+	// next is tried. Ignored with [WithDialContext], whose dialer gets the name.
+	DNSTTL time.Duration
+	// Insecure accepts any certificate of a server, or of a proxy.
+	Insecure bool
+	// CACerts are the certificates, in PEM form, of the authorities that are trusted
+	// instead of the system's or of those of [WithTLSConfig]. Certificates of the
+	// client have private keys, which have no place in a JobConfig: WithTLSConfig
+	// takes them.
+	CACerts string
+
 	reload bool // set by Reload
 }
 
@@ -124,6 +158,9 @@ func (c *JobConfig) Reload() { c.reload = true }
 
 // NoGrace as a JobConfig's Grace interrupts running iterations at once.
 const NoGrace time.Duration = -1
+
+// NoDNSCache as a JobConfig's DNSTTL looks a name up for each connection.
+const NoDNSCache time.Duration = -1
 
 // StandardVariables returns the names that a job may set in Variables whether or not
 // its scenario declares them, because clients of the API always send them. Names in
@@ -225,6 +262,7 @@ func (c *JobConfig) checkHow(f *faults) {
 	if !slices.Contains([]string{"", "1.1", "2"}, c.HTTP) {
 		f.add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
 	}
+	c.checkNetwork(f)
 }
 
 // withDefaults returns c with every zero field that has a default filled in, and
@@ -248,6 +286,7 @@ func (c JobConfig) withDefaults() JobConfig {
 	or(&c.Grace, DefaultGrace)
 	or(&c.ConnectTimeout, DefaultConnectTimeout)
 	or(&c.Timeout, DefaultTimeout)
+	or(&c.DNSTTL, DefaultDNSTTL)
 	if c.MaxBody == 0 {
 		c.MaxBody = DefaultMaxBody
 	}
@@ -262,6 +301,7 @@ func (c JobConfig) clone() JobConfig {
 	c.Variables = maps.Clone(c.Variables)
 	c.Weights = maps.Clone(c.Weights)
 	c.Headers = maps.Clone(c.Headers)
+	c.ConnectTo = maps.Clone(c.ConnectTo)
 	c.Stages = slices.Clone(c.Stages)
 	return c
 }

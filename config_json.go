@@ -39,21 +39,28 @@ func configFields() []configField {
 		maxIterationsField(),
 		variablesField(),
 		weightsField(),
-		headersField(),
+		textsField("headers", func(c *JobConfig) *map[string]string { return &c.Headers }),
 		seedField(),
-		graceField(),
+		negatableField("grace", NoGrace, func(c *JobConfig) *time.Duration { return &c.Grace }),
 		secondsField("connect_timeout", false, func(c *JobConfig) *time.Duration { return &c.ConnectTimeout }),
 		secondsField("header_timeout", false, func(c *JobConfig) *time.Duration { return &c.HeaderTimeout }),
 		secondsField("timeout", false, func(c *JobConfig) *time.Duration { return &c.Timeout }),
 		countField("max_body", false, func(c *JobConfig) *int64 { return &c.MaxBody }),
 		textField("http", false, func(c *JobConfig) *string { return &c.HTTP }),
+		textField("reuse", false, func(c *JobConfig) *string { return &c.Reuse }),
+		textField("proxy", false, func(c *JobConfig) *string { return &c.Proxy }),
+		textsField("connect_to", func(c *JobConfig) *map[string]string { return &c.ConnectTo }),
+		textField("local_addr", false, func(c *JobConfig) *string { return &c.LocalAddr }),
+		negatableField("dns_ttl", NoDNSCache, func(c *JobConfig) *time.Duration { return &c.DNSTTL }),
+		flagField("insecure", func(c *JobConfig) *bool { return &c.Insecure }),
+		textField("ca_certs", false, func(c *JobConfig) *string { return &c.CACerts }),
 	}
 }
 
 // MarshalJSON gives the wire form, which [JobConfig.UnmarshalJSON] reads back to
 // the same config: durations are numbers of seconds, exact to the nanosecond; rate
 // is text such as "100/s"; seed is text, because many readers of JSON would round
-// the number. A grace of 0 stands for [NoGrace]. Other zero values are left out,
+// the number. A grace of 0 stands for [NoGrace], a dns_ttl of 0 for [NoDNSCache]. Other zero values are left out,
 // except for workers, delay and duration. A Scenario is represented by its name.
 func (c JobConfig) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer
@@ -78,8 +85,8 @@ func (c JobConfig) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the wire form. Numbers may also come as text ("3"), and
 // durations also as Go durations ("1m30s"). Keys that are not there, or null, leave
-// their field as it is; stages replace those before; variables, weights and headers are added to those that c
-// has, and null removes one.
+// their field as it is; stages replace those before; variables, weights, headers and connect_to are added to
+// those that c has, and null removes one.
 //
 // The error is a [*ValidationError] that lists every key that is unknown or has a
 // value of the wrong kind; c is unchanged then. Whether the values make sense is
@@ -219,23 +226,38 @@ func secondsField(name string, always bool, at func(*JobConfig) *time.Duration) 
 	}
 }
 
-// graceField writes NoGrace as 0, which is what a reader takes 0 seconds for; the
-// zero Grace, which stands for the default, is left out.
-func graceField() configField {
-	field := secondsField("grace", false, func(c *JobConfig) *time.Duration { return &c.Grace })
+// negatableField writes the value that stands for none as 0, which is what a reader
+// takes 0 seconds for; the zero value, which stands for the default, is left out.
+func negatableField(name string, none time.Duration, at func(*JobConfig) *time.Duration) configField {
+	field := secondsField(name, false, at)
 	write, read := field.write, field.read
 	field.write = func(c *JobConfig) any {
-		if c.Grace == NoGrace {
+		if *at(c) == none {
 			return 0
 		}
 		return write(c)
 	}
 	field.read = func(c *JobConfig, raw json.RawMessage, f *faults) {
-		if read(c, raw, f); c.Grace == 0 {
-			c.Grace = NoGrace
+		if read(c, raw, f); *at(c) == 0 {
+			*at(c) = none
 		}
 	}
 	return field
+}
+
+func flagField(name string, at func(*JobConfig) *bool) configField {
+	return configField{
+		name:  name,
+		write: func(c *JobConfig) any { return leaveOut(*at(c), false) },
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			switch text := scalar(raw); text {
+			case "true", "false":
+				*at(c) = text == "true"
+			default:
+				f.add(name, "must be true or false, not %s", abbreviate(string(raw)))
+			}
+		},
+	}
 }
 
 func variablesField() configField {
@@ -261,8 +283,8 @@ func weightsField() configField {
 		})
 }
 
-func headersField() configField {
-	return mapField("headers", func(c *JobConfig) *map[string]string { return &c.Headers },
+func textsField(name string, at func(*JobConfig) *map[string]string) configField {
+	return mapField(name, at,
 		func(raw json.RawMessage) (text string, err error) {
 			if json.Unmarshal(raw, &text) != nil {
 				return "", errors.New("must be text")

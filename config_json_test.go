@@ -21,6 +21,8 @@ func wholeConfig() loadgen.JobConfig {
 		Variables: map[string]string{"A": "x", "B": ""}, Weights: map[string]float64{"root": 2.5},
 		Headers: map[string]string{"X-A": "b"}, Seed: math.MaxUint64, Grace: loadgen.NoGrace,
 		ConnectTimeout: time.Nanosecond, HeaderTimeout: time.Second, Timeout: time.Minute, MaxBody: math.MaxInt64, HTTP: "1.1",
+		Reuse: "shared", Proxy: "http://user:pass@proxy:3128", ConnectTo: map[string]string{"localhost:8000": "unix:/run/shop.sock"},
+		LocalAddr: "127.0.0.2", DNSTTL: loadgen.NoDNSCache, Insecure: true, CACerts: "PEM",
 	}
 }
 
@@ -31,7 +33,9 @@ func TestJobConfigJSON(t *testing.T) {
 	assert.Equal(t, `{"job":"python","scenario":"dyno","url":"http://localhost:8000/base","service_name":"opbeans-python",`+
 		`"workers":3,"max_workers":50,"delay":0.6,"rate":"100/m","ramp_up":1.5,"duration":31536000,"max_iterations":18446744073709551615,`+
 		`"variables":{"A":"x","B":""},"weights":{"root":2.5},"headers":{"X-A":"b"},"seed":"18446744073709551615","grace":0,`+
-		`"connect_timeout":0.000000001,"header_timeout":1,"timeout":60,"max_body":9223372036854775807,"http":"1.1"}`, string(text))
+		`"connect_timeout":0.000000001,"header_timeout":1,"timeout":60,"max_body":9223372036854775807,"http":"1.1",`+
+		`"reuse":"shared","proxy":"http://user:pass@proxy:3128","connect_to":{"localhost:8000":"unix:/run/shop.sock"},`+
+		`"local_addr":"127.0.0.2","dns_ttl":0,"insecure":true,"ca_certs":"PEM"}`, string(text))
 	var back loadgen.JobConfig
 	require.NoError(t, json.Unmarshal(text, &back))
 	assert.Equal(t, cfg, back)
@@ -64,6 +68,8 @@ func TestJobConfigJSONIsLenientAboutNumbers(t *testing.T) {
 		`{"rate":"0"}`:                              {},
 		`{"seed":18446744073709551615}`:             {Seed: math.MaxUint64},
 		`{"grace":"0"}`:                             {Grace: loadgen.NoGrace},
+		`{"dns_ttl":"0","insecure":"true"}`:         {DNSTTL: loadgen.NoDNSCache, Insecure: true},
+		`{"dns_ttl":"1m","insecure":false}`:         {DNSTTL: time.Minute},
 		`{"variables":{"A":1.50,"B":true,"C":"x"}}`: {Variables: map[string]string{"A": "1.50", "B": "true", "C": "x"}},
 		`{"weights":{"a":"2.5"}}`:                   {Weights: map[string]float64{"a": 2.5}},
 		` { "job" : "x" , "url" : null } `:          {Name: "x"},
@@ -104,6 +110,10 @@ func TestJobConfigJSONFaults(t *testing.T) {
 		`{"weights":{"a":"NaN"}}`:           "weights.a",
 		`{"headers":{"X":1}}`:               "headers.X",
 		`{"http":2}`:                        "http",
+		`{"insecure":1}`:                    "insecure",
+		`{"insecure":"yes"}`:                "insecure",
+		`{"connect_to":{"a:1":5}}`:          "connect_to.a:1",
+		`{"dns_ttl":"soon"}`:                "dns_ttl",
 	} {
 		cfg := wholeConfig()
 		err := json.Unmarshal([]byte(text), &cfg)
@@ -175,6 +185,9 @@ func normalize(c *loadgen.JobConfig) {
 	}
 	if len(c.Headers) == 0 {
 		c.Headers = nil
+	}
+	if len(c.ConnectTo) == 0 {
+		c.ConnectTo = nil
 	}
 }
 

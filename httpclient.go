@@ -175,7 +175,8 @@ func (s *stream) Close() error {
 		return nil
 	}
 	if x.h2 != nil {
-		defer time.AfterFunc(closeWait, func() { x.cancel(errors.New("closed")) }).Stop()
+		cancel := x.cancel
+		defer time.AfterFunc(closeWait, func() { cancel(errors.New("closed")) }).Stop()
 	} else if !x.in.Buffered() {
 		now := time.Now()
 		if until := now.Add(closeWait); until.Before(x.total) {

@@ -95,6 +95,7 @@ type Job struct {
 	vus      []*VU  // by number; nil where one has left
 	spawned  uint64 // VUs made so far
 
+	shared   connPool      // the connections of VUs that share them
 	live     atomic.Int64  // VUs that exist; written under mu
 	dropped  atomic.Uint64 // iterations that were due and never began
 	failures failureLog

@@ -55,12 +55,16 @@ import (
 
 // environment is what the options of New set up, shared by all jobs.
 type environment struct {
-	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
-	tls       *tls.Config
-	logger    *slog.Logger
-	lookupEnv func(string) (string, bool)
-	catalogue *Catalogue
-	observers []Observer
+	dial     func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
+	tls      *tls.Config
+	resolver resolver
+	buffers  *buffers
+
+	unixSocket func(path string) bool // nil: none
+	logger     *slog.Logger
+	lookupEnv  func(string) (string, bool)
+	catalogue  *Catalogue
+	observers  []Observer
 }
 
 // Option configures a Manager. The order of options does not matter, except that
@@ -133,7 +137,7 @@ type Manager struct {
 // New returns a Manager without jobs.
 func New(opts ...Option) *Manager {
 	env := &environment{
-		dial:      (&net.Dialer{}).DialContext,
+		buffers:   newBuffers(),
 		logger:    slog.New(slog.DiscardHandler),
 		lookupEnv: func(string) (string, bool) { return "", false },
 		catalogue: NewCatalogue(),
@@ -255,9 +259,9 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 	if p.base, err = url.Parse(cfg.BaseURL); err != nil {
 		return nil, nil, err // cannot be: check has parsed it
 	}
-	if p.target, err = newTarget(&p.cfg, p.base, m.env); err != nil {
-		f.add("url", "%v", err) // a host that is no name, for instance
-		return nil, nil, f.err()
+	p.target, f = newTarget(&p.cfg, p.base, m.env)
+	if err := f.err(); err != nil {
+		return nil, nil, err
 	}
 	return scenario, p, nil
 }

@@ -187,7 +187,7 @@ func TestUpdateTakesEverything(t *testing.T) {
 			"APP_LATENCY_LOWER_BOUND": "3", "APP_LATENCY_UPPER_BOUND": "4",
 		},
 		Weights: map[string]float64{"root": 4.5}, Headers: map[string]string{"X-A": "b"},
-		Grace: cfg.Grace, ConnectTimeout: cfg.ConnectTimeout, Timeout: cfg.Timeout, MaxBody: cfg.MaxBody,
+		Grace: cfg.Grace, ConnectTimeout: cfg.ConnectTimeout, Timeout: cfg.Timeout, MaxBody: cfg.MaxBody, DNSTTL: cfg.DNSTTL,
 	}, cfg)
 	assert.EqualValues(t, 2, s.job("python").Status().Revision, "one update, one revision")
 	assert.Equal(t, loadgen.StateRunning, s.job("python").State())

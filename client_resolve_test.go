@@ -1,0 +1,293 @@
+package loadgen
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/dns/dnsmessage"
+
+	"github.com/opbeans/loadgen/internal/memnet"
+)
+
+// dnsServer answers questions for A and AAAA records.
+type dnsServer struct {
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	mu    sync.Mutex
+	names map[string][]string // with a dot at the end
+	asked map[string]int      // for A records, by name
+}
+
+func (s *dnsServer) answer(query []byte) ([]byte, error) {
+	var m dnsmessage.Message
+	if err := m.Unpack(query); err != nil || len(m.Questions) != 1 {
+		return nil, errors.New("not a question")
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := m.Questions[0]
+	name := q.Name.String()
+	if q.Type == dnsmessage.TypeA {
+		s.asked[name]++
+	}
+	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
+	if _, ok := s.names[name]; !ok {
+		m.RCode = dnsmessage.RCodeNameError
+	}
+	for _, text := range s.names[name] {
+		a := netip.MustParseAddr(text)
+		h := dnsmessage.ResourceHeader{Name: q.Name, Class: q.Class, TTL: 1}
+		switch {
+		case a.Is4() && q.Type == dnsmessage.TypeA:
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AResource{A: a.As4()}})
+		case a.Is6() && q.Type == dnsmessage.TypeAAAA:
+			m.Answers = append(m.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AAAAResource{AAAA: a.As16()}})
+		}
+	}
+	return m.Pack()
+}
+
+func (s *dnsServer) resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return s.dial(ctx, network, "")
+	}}
+}
+
+func (s *dnsServer) times(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked[name]
+}
+
+func (s *dnsServer) set(name string, addrs ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names[name] = addrs
+}
+
+// serveDNS answers over UDP.
+func serveDNS(t testing.TB, names map[string][]string) *dnsServer {
+	t.Helper()
+	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var d net.Dialer
+	s := &dnsServer{names: names, asked: map[string]int{}, dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, "udp", pc.LocalAddr().String())
+	}}
+	var wg sync.WaitGroup
+	t.Cleanup(func() { _ = pc.Close(); wg.Wait() })
+	wg.Go(func() {
+		b := make([]byte, 4096)
+		for {
+			n, from, err := pc.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			if answer, err := s.answer(b[:n]); err == nil {
+				_, _ = pc.WriteTo(answer, from)
+			}
+		}
+	})
+	return s
+}
+
+// resolving runs f in virtual time, with a server of DNS on a network in memory.
+func resolving(t *testing.T, f func(t *testing.T, s *dnsServer, r *resolver)) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memnet.New()
+		l, err := network.Listen("dns:53")
+		require.NoError(t, err)
+		s := &dnsServer{names: map[string][]string{}, asked: map[string]int{}, dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return network.DialContext(ctx, "tcp", "dns:53")
+		}}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				wg.Go(func() { s.serveTCP(c) })
+			}
+		})
+		f(t, s, &resolver{r: s.resolver()})
+		_ = l.Close()
+		wg.Wait()
+	})
+}
+
+func (s *dnsServer) serveTCP(c net.Conn) {
+	defer func() { _ = c.Close() }()
+	for {
+		var size uint16
+		if binary.Read(c, binary.BigEndian, &size) != nil {
+			return
+		}
+		b := make([]byte, size)
+		if _, err := io.ReadFull(c, b); err != nil {
+			return
+		}
+		time.Sleep(time.Second) // virtual
+		answer, err := s.answer(b)
+		if err != nil {
+			return
+		}
+		_, _ = c.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(answer))), answer...))
+	}
+}
+
+func addrs(list ...string) (out []netip.Addr) {
+	for _, s := range list {
+		out = append(out, netip.MustParseAddr(s))
+	}
+	return out
+}
+
+func TestNamesAreRememberedForTheirTime(t *testing.T) {
+	resolving(t, func(t *testing.T, s *dnsServer, r *resolver) {
+		s.set("shop.test.", "10.0.0.1")
+		ask := func(ttl time.Duration) []netip.Addr {
+			got, err := r.addresses(t.Context(), "shop.test", ttl)
+			require.NoError(t, err)
+			return got
+		}
+		assert.Equal(t, addrs("10.0.0.1"), ask(time.Minute))
+		s.set("shop.test.", "10.0.0.2")
+		time.Sleep(time.Minute - time.Nanosecond)
+		assert.Equal(t, addrs("10.0.0.1"), ask(time.Minute))
+		time.Sleep(time.Nanosecond)
+		assert.Equal(t, addrs("10.0.0.1"), ask(time.Hour), "a job may be content with older answers")
+		assert.Equal(t, addrs("10.0.0.2"), ask(time.Minute))
+		s.set("shop.test.", "10.0.0.3")
+		assert.Equal(t, addrs("10.0.0.3"), ask(NoDNSCache))
+		assert.Equal(t, 3, s.times("shop.test."))
+	})
+}
+
+func TestManyWhoAskCauseOneQuestion(t *testing.T) {
+	resolving(t, func(t *testing.T, s *dnsServer, r *resolver) {
+		s.set("shop.test.", "10.0.0.1", "10.0.0.2", "fd00::1")
+		var wg sync.WaitGroup
+		var mu sync.Mutex
+		first := map[string]int{}
+		for range 1000 {
+			wg.Go(func() {
+				got, err := r.addresses(context.Background(), "shop.test", time.Minute)
+				if assert.NoError(t, err) && assert.Len(t, got, 3) {
+					mu.Lock()
+					defer mu.Unlock()
+					first[got[0].String()]++
+				}
+			})
+		}
+		wg.Wait()
+		assert.Equal(t, 1, s.times("shop.test."))
+		if len(first) != 1 { // 1: the system prefers IPv6, of which there is one
+			assert.Equal(t, map[string]int{"10.0.0.1": 500, "10.0.0.2": 500}, first)
+		}
+	})
+}
+
+func TestWhoGivesUpSpoilsNothingForOthers(t *testing.T) {
+	resolving(t, func(t *testing.T, s *dnsServer, r *resolver) {
+		s.set("shop.test.", "10.0.0.1")
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			_, err := r.addresses(ctx, "shop.test", time.Minute)
+			assert.Error(t, err)
+		})
+		synctest.Wait()
+		got, err := r.addresses(t.Context(), "shop.test", time.Minute)
+		require.NoError(t, err)
+		assert.Equal(t, addrs("10.0.0.1"), got)
+		wg.Wait()
+	})
+}
+
+func TestFailedLookups(t *testing.T) {
+	resolving(t, func(t *testing.T, s *dnsServer, r *resolver) {
+		_, err := r.addresses(t.Context(), "nobody.test", time.Hour)
+		require.Error(t, err)
+		s.set("nobody.test.", "10.0.0.1")
+		_, err = r.addresses(t.Context(), "nobody.test", time.Hour)
+		require.NoError(t, err, "a failure is not remembered")
+		for range 2 * maxHosts {
+			s.set("x.test.", "10.0.0.1")
+			_, _ = r.lookup(time.Now().String(), 0)
+			time.Sleep(time.Nanosecond)
+		}
+		assert.LessOrEqual(t, len(r.hosts), maxHosts, "memory is bounded")
+	})
+}
+
+func TestRotation(t *testing.T) {
+	all := addrs("10.0.0.1", "fd00::1", "10.0.0.2", "10.0.0.3")
+	assert.Equal(t, addrs("10.0.0.1", "10.0.0.2", "10.0.0.3", "fd00::1"), rotate(all, 0))
+	assert.Equal(t, addrs("10.0.0.2", "10.0.0.3", "10.0.0.1", "fd00::1"), rotate(all, 1))
+	assert.Equal(t, addrs("10.0.0.2", "10.0.0.3", "10.0.0.1", "fd00::1"), rotate(all, 4))
+	assert.Equal(t, addrs("fd00::1", "10.0.0.1"), rotate(addrs("fd00::1", "10.0.0.1"), 1))
+}
+
+// TestConnectionsGoToAllAddressesOfAName: on real sockets, with 127.0.0.1 and others.
+func TestConnectionsGoToAllAddressesOfAName(t *testing.T) {
+	first, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, _ := net.SplitHostPort(first.Addr().String())
+	second, err := net.Listen("tcp", "127.0.0.2:"+port)
+	if err != nil {
+		t.Log("this system has no 127.0.0.2:", err)
+		_ = first.Close()
+		return
+	}
+	for _, l := range []net.Listener{first, second} {
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, r.Context().Value(http.LocalAddrContextKey).(net.Addr).String()+" "+r.Host)
+		}))
+		_ = srv.Listener.Close()
+		srv.Listener = l
+		srv.Start()
+		defer srv.Close()
+	}
+	// Nobody listens at the third.
+	dns := serveDNS(t, map[string][]string{"shop.test.": {"127.0.0.1", "127.0.0.2", "127.0.0.3"}})
+	rig := newRig(t, JobConfig{BaseURL: "http://shop.test:" + port, Reuse: "none"}, WithResolver(dns.resolver()))
+	got := map[string]int{}
+	for range 9 {
+		body := string(rig.mustDo(Request{URL: "/"}).Body)
+		addr, host, _ := strings.Cut(body, " ")
+		assert.Equal(t, "shop.test:"+port, host)
+		got[strings.TrimSuffix(addr, ":"+port)]++
+	}
+	assert.Equal(t, 9, got["127.0.0.1"]+got["127.0.0.2"])
+	assert.Positive(t, got["127.0.0.1"])
+	assert.Positive(t, got["127.0.0.2"])
+	assert.Equal(t, 1, dns.times("shop.test."), "the name is looked up once")
+	assert.Zero(t, rig.totals().FailedRequests, "who does not answer is passed over")
+
+	rig.aim(JobConfig{BaseURL: "http://shop.test:" + port, Reuse: "none", DNSTTL: NoDNSCache})
+	for range 3 {
+		rig.mustDo(Request{URL: "/"})
+	}
+	assert.Equal(t, 4, dns.times("shop.test."))
+
+	dns.set("gone.test.", "127.0.0.3")
+	_, err = rig.do(Request{URL: "http://gone.test:" + port})
+	classIs(t, err, ClassDial, "refused")
+	_, err = rig.do(Request{URL: "http://nobody.test:" + port})
+	classIs(t, err, ClassDial, "no such host")
+}

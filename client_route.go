@@ -1,0 +1,248 @@
+package loadgen
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// What JobConfig.Reuse can be.
+const (
+	reuseVU     = "vu"
+	reuseShared = "shared"
+	reuseNone   = "none"
+)
+
+// unixPrefix marks the path of a Unix socket where an address is expected.
+const unixPrefix = "unix:"
+
+// route is the way from a job to its targets. It does not change.
+type route struct {
+	env   *environment
+	local netip.Addr // invalid: as the system picks
+	ttl   time.Duration
+	to    map[string]string
+	proxy *proxyServer
+	tls   *tls.Config // of no protocol yet
+
+	through string // what all connections have in common; "" by default
+	trust   string // what those that are encrypted have in common besides
+}
+
+// newRoute reads what a config says about the way. The config is valid.
+func newRoute(cfg *JobConfig, env *environment) (r *route, f faults) {
+	r = &route{env: env, ttl: cfg.DNSTTL, to: make(map[string]string, len(cfg.ConnectTo)), trust: cfg.CACerts}
+	r.tls = newTLSConfig(cfg, env)
+	if cfg.Insecure {
+		r.trust = "insecure"
+	}
+	if cfg.LocalAddr != "" {
+		r.local, _ = netip.ParseAddr(cfg.LocalAddr)
+		r.through = r.local.String()
+		if env.dial != nil {
+			f.add("local_addr", "cannot be set, because a dialer of its own makes the connections")
+		}
+	}
+	for from, to := range cfg.ConnectTo {
+		r.to[strings.ToLower(from)] = to
+		if socket, ok := strings.CutPrefix(to, unixPrefix); ok && (env.unixSocket == nil || !env.unixSocket(socket)) {
+			f.add("connect_to."+from, "leads to a Unix socket that jobs are not allowed to use")
+		}
+	}
+	if cfg.Proxy != "" {
+		r.proxy, _ = parseProxy(cfg.Proxy)
+		r.through += " " + cfg.Proxy
+	}
+	return r, f
+}
+
+// reach describes how connections to an address are made. Those to the same address
+// whose descriptions differ cannot stand in for one another.
+func (r *route) reach(https bool, addr string) string {
+	through := r.through
+	if to, ok := r.to[addr]; ok {
+		through = r.local.String() + " " + to
+	}
+	if https || (r.proxy != nil && r.proxy.https) {
+		through += r.trust
+	}
+	return through
+}
+
+// same tells whether two routes lead everywhere in the same way.
+func (r *route) same(o *route) bool {
+	return r == o || (r.through == o.through && r.trust == o.trust && maps.Equal(r.to, o.to))
+}
+
+// forwards tells whether a proxy is given requests to an address, instead of a tunnel.
+func (r *route) forwards(o origin) bool {
+	_, direct := r.to[o.addr]
+	return r.proxy != nil && !r.proxy.socks && !direct && !o.https && o.http != "2"
+}
+
+// dial opens a connection that leads to an origin, or to the proxy that forwards to
+// it. An error may be an [*Error].
+func (r *route) dial(ctx context.Context, o origin) (net.Conn, error) {
+	if to, ok := r.to[o.addr]; ok {
+		return r.direct(ctx, to)
+	}
+	if r.proxy != nil {
+		return r.proxy.dial(ctx, r, o)
+	}
+	return r.direct(ctx, o.addr)
+}
+
+// direct opens a connection to an address, past any proxy.
+func (r *route) direct(ctx context.Context, addr string) (net.Conn, error) {
+	network := "tcp"
+	if socket, ok := strings.CutPrefix(addr, unixPrefix); ok {
+		network, addr = "unix", socket
+	}
+	if r.env.dial != nil {
+		return r.env.dial(ctx, network, addr)
+	}
+	if network == "unix" {
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := r.resolve(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	if r.local.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0))
+	}
+	return dialAny(ctx, &d, addrs, port)
+}
+
+// resolve returns the addresses of a host, those first that are to be tried first.
+func (r *route) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
+	addrs, err := r.env.resolver.addresses(ctx, host, r.ttl)
+	if err != nil || !r.local.IsValid() {
+		return addrs, err
+	}
+	var fit []netip.Addr
+	for _, a := range addrs {
+		if a.Is4() == r.local.Is4() {
+			fit = append(fit, a)
+		}
+	}
+	if len(fit) == 0 {
+		return nil, fmt.Errorf("%s has no address that can be reached from %s", host, r.local)
+	}
+	return fit, nil
+}
+
+// dialAny tries addresses in turn, each with its share of the time that is left.
+func dialAny(ctx context.Context, d *net.Dialer, addrs []netip.Addr, port string) (net.Conn, error) {
+	var first error
+	for i, a := range addrs {
+		share, cancel := ctx, context.CancelFunc(func() {})
+		if until, ok := ctx.Deadline(); ok && i < len(addrs)-1 {
+			share, cancel = context.WithTimeout(ctx, time.Until(until)/time.Duration(len(addrs)-i))
+		}
+		nc, err := d.DialContext(share, "tcp", net.JoinHostPort(a.String(), port))
+		cancel()
+		if err == nil {
+			return nc, nil
+		}
+		if first == nil {
+			first = err
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, first
+}
+
+// newTLSConfig is that of the Manager, with what a job changes about it.
+func newTLSConfig(cfg *JobConfig, env *environment) *tls.Config {
+	c := env.tls.Clone()
+	if c == nil {
+		c = &tls.Config{}
+	}
+	if cfg.Insecure {
+		c.InsecureSkipVerify = true //nolint:gosec // asked for
+	}
+	if cfg.CACerts != "" {
+		c.RootCAs = x509.NewCertPool()
+		c.RootCAs.AppendCertsFromPEM([]byte(cfg.CACerts))
+	}
+	return c
+}
+
+// checkNetwork looks at how targets are reached.
+func (c *JobConfig) checkNetwork(f *faults) {
+	switch c.Reuse {
+	case "", reuseVU, reuseShared, reuseNone:
+	default:
+		f.add("reuse", "must be %q (or empty), %q or %q, not %q", reuseVU, reuseShared, reuseNone, c.Reuse)
+	}
+	if c.Proxy != "" {
+		if _, err := parseProxy(c.Proxy); err != nil {
+			f.add("proxy", "%v", err)
+		}
+	}
+	for _, from := range sortedKeys(c.ConnectTo) {
+		if err := checkHostPort(from); err != nil {
+			f.add("connect_to."+from, "must be for a host and port such as shop:80: %v", err)
+		} else if err := checkConnectTo(c.ConnectTo[from]); err != nil {
+			f.add("connect_to."+from, "%v", err)
+		}
+	}
+	if c.LocalAddr != "" {
+		if a, err := netip.ParseAddr(c.LocalAddr); err != nil || a.Is4In6() {
+			f.add("local_addr", "must be an IP address of this machine, not %q", c.LocalAddr)
+		}
+	}
+	if d := c.DNSTTL; d != NoDNSCache && (d < 0 || d > MaxDuration) {
+		f.add("dns_ttl", "must be from 0 to %s, not %s", MaxDuration, d)
+	}
+	switch {
+	case c.CACerts == "":
+	case strings.Contains(c.CACerts, "PRIVATE KEY"):
+		f.add("ca_certs", "must hold no private key: configurations are shown")
+	case !x509.NewCertPool().AppendCertsFromPEM([]byte(c.CACerts)):
+		f.add("ca_certs", "must hold at least one certificate, in PEM form")
+	}
+}
+
+func checkConnectTo(to string) error {
+	if socket, ok := strings.CutPrefix(to, unixPrefix); ok {
+		if !path.IsAbs(socket) || path.Clean(socket) != socket || strings.Contains(socket, "\x00") {
+			return fmt.Errorf("must have an absolute path after unix:, such as unix:/run/shop.sock, not %q", socket)
+		}
+		return nil
+	}
+	if err := checkHostPort(to); err != nil {
+		return fmt.Errorf("must lead to a host and port, or to unix:/PATH: %w", err)
+	}
+	return nil
+}
+
+func checkHostPort(s string) error {
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return err
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("port %q is not from 1 to 65535", port)
+	}
+	if !validHost(host) {
+		return fmt.Errorf("host %q is not valid", host)
+	}
+	return nil
+}
