@@ -39,8 +39,8 @@ func TestArrows(t *testing.T) {
 	// What each package may need beside the library and what has no arrows of its own.
 	allowed := map[string][]string{
 		module:               nil,
-		module + "/httpapi":  {module},
-		module + "/socketio": {module},
+		module + "/httpapi":  {module, module + "/internal/origins"},
+		module + "/socketio": {module, module + "/internal/origins"},
 		module + "/statsd":   {module},
 
 		module + "/socketio/gosfclient": {}, // for programs elsewhere

@@ -35,6 +35,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/origins"
 )
 
 // Limits of what the API takes.
@@ -52,7 +53,7 @@ const DefaultTarget = "http://localhost:{port}"
 type API struct {
 	m       *loadgen.Manager
 	target  string
-	origins []origin
+	origins origins.List
 	log     *slog.Logger
 	router  *httprouter.Router
 
@@ -71,13 +72,8 @@ func WithTarget(template string) Option { return func(a *API) { a.target = templ
 // instance "http://example.com:9000". A port of * stands for any port or none, and
 // the origin * for any origin. Without this option these are localhost, 127.0.0.1
 // and [::1] on any port. Pages that come from the API's own address may always.
-func WithOrigins(origins ...string) Option {
-	return func(a *API) {
-		a.origins = nil
-		for _, o := range origins {
-			a.origins = append(a.origins, parseOrigin(o))
-		}
-	}
+func WithOrigins(patterns ...string) Option {
+	return func(a *API) { a.origins = origins.Parse(patterns...) }
 }
 
 // WithLogger logs errors that are the API's own fault. Default: none is logged.
@@ -85,11 +81,7 @@ func WithLogger(logger *slog.Logger) Option { return func(a *API) { a.log = logg
 
 // New returns the API of a Manager.
 func New(m *loadgen.Manager, opts ...Option) *API {
-	a := &API{m: m, target: DefaultTarget, log: slog.New(slog.DiscardHandler), held: map[string]*held{}}
-	WithOrigins(
-		"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*",
-		"https://localhost:*", "https://127.0.0.1:*", "https://[::1]:*",
-	)(a)
+	a := &API{m: m, target: DefaultTarget, origins: origins.Local(), log: slog.New(slog.DiscardHandler), held: map[string]*held{}}
 	for _, opt := range opts {
 		opt(a)
 	}

@@ -56,7 +56,7 @@ func (a *API) newRouter() *httprouter.Router {
 
 func (a *API) handler(rt route) httprouter.Handle {
 	return func(w http.ResponseWriter, r *http.Request, p httprouter.Params) {
-		if rt.changes && a.foreign(r) {
+		if rt.changes && a.origins.Foreign(r) {
 			a.refuse(w, &Error{
 				Status: http.StatusForbidden, Code: CodeOrigin,
 				Message: "pages of this site may not use the API; the service can be told to allow its origin",

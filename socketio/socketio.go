@@ -51,6 +51,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/origins"
 	"github.com/opbeans/loadgen/socketio/internal/engine"
 	"github.com/opbeans/loadgen/socketio/internal/socket"
 )
@@ -89,7 +90,7 @@ type Option func(*options)
 
 type options struct {
 	calls        Calls
-	origins      []origin
+	origins      origins.List
 	log          *slog.Logger
 	maxSessions  int
 	pingInterval time.Duration
@@ -103,8 +104,8 @@ func WithCalls(calls Calls) Option { return func(o *options) { o.calls = calls }
 // "http://example.com:9000". A port of * stands for any port or none, and the origin
 // * for any origin. Without this option these are localhost, 127.0.0.1 and [::1] on
 // any port. Pages that come from the server's own address may always.
-func WithOrigins(origins ...string) Option {
-	return func(o *options) { o.origins = parseOrigins(origins) }
+func WithOrigins(patterns ...string) Option {
+	return func(o *options) { o.origins = origins.Parse(patterns...) }
 }
 
 // WithLogger logs what is the server's own fault. Default: nothing is logged.
@@ -141,7 +142,7 @@ func New(m *loadgen.Manager, opts ...Option) *Server {
 	o := options{
 		log: slog.New(slog.DiscardHandler), maxSessions: DefaultMaxSessions,
 		pingInterval: DefaultPingInterval, pingTimeout: DefaultPingTimeout,
-		origins: parseOrigins(defaultOrigins()),
+		origins: origins.Local(),
 	}
 	for _, opt := range opts {
 		opt(&o)
@@ -149,7 +150,7 @@ func New(m *loadgen.Manager, opts ...Option) *Server {
 	s := &Server{m: m, calls: o.calls, log: o.log}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.socket = socket.New(engine.Config{
-		Allow:        o.allows,
+		Allow:        func(r *http.Request) bool { return !o.origins.Foreign(r) },
 		PingInterval: o.pingInterval, PingTimeout: o.pingTimeout, UpgradeTimeout: upgradeTimeout,
 		MaxPayload: MaxPayload, MaxSessions: o.maxSessions,
 		MaxQueue: MaxQueue, MaxQueueBytes: MaxQueueBytes,
