@@ -1,8 +1,9 @@
-// Command server is the load generator as a service: the HTTP API of httpapi over
-// one Manager, or, given OPBEANS_URLS without WS, a fixed set of jobs without it.
+// Command server is the load generator as a program: a service with the HTTP API
+// of httpapi over one Manager, or, given OPBEANS_URLS without WS, a fixed set of
+// jobs without it; and commands for people at a terminal and in pipelines.
 //
 // It is wiring and nothing else: flags, environment, logging, signals, listening
-// and exit codes. Run it with -h for its settings.
+// and exit codes. Run it with -h for its commands.
 package main
 
 import (
@@ -12,29 +13,37 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
+	"sync/atomic"
 	"syscall"
 )
 
 // Exit codes.
 const (
-	exitFailed  = 1   // a job failed, or standalone settings cannot be
-	exitUsage   = 2   // a flag, a port, a folder: nothing was started
+	exitFailed  = 1   // a job or a threshold failed, or standalone settings cannot be
+	exitUsage   = 2   // a flag, a port, a file: nothing was started
+	exitInvalid = 3   // the generator, not the target, was the limit
 	exitSignal  = 128 // plus the signal's number: a second signal cut the end short
-	defaultName = "serve"
 )
 
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 2)
+	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	sys := &system{
+		getenv: os.Getenv, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr,
+		hard: &hardStop{signal: make(chan os.Signal, 1)},
+	}
 	go func() {
 		cancel(fmt.Errorf("received %s", <-signals))
-		second := <-signals
-		fmt.Fprintf(os.Stderr, "loadgen: received %s again, exiting at once\n", second)
-		os.Exit(signalCode(second))
+		last := <-signals
+		if sys.hard.expected.Load() {
+			sys.hard.signal <- last
+			last = <-signals
+		}
+		fmt.Fprintf(os.Stderr, "loadgen: received %s again, exiting at once\n", last)
+		os.Exit(signalCode(last))
 	}()
-	err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	err := run(ctx, sys, os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "loadgen: %v\n", err)
 	}
@@ -49,39 +58,26 @@ func signalCode(s os.Signal) int {
 	return exitFailed
 }
 
-// system is what a command sees of the world around it.
+// system is what a command sees of the world around it. The first signal ends the
+// command's context.
 type system struct {
 	getenv         func(string) string
+	stdin          io.Reader
 	stdout, stderr io.Writer
+	hard           *hardStop
 }
 
-// command is a first argument of the command line, and what it does.
-type command struct {
-	name, summary string
-	run           func(ctx context.Context, sys *system, args []string) error
+// hardStop is the second signal. It ends the program at once, unless the command
+// expects it because it has something to save first; then the third does.
+type hardStop struct {
+	expected atomic.Bool
+	signal   chan os.Signal
 }
 
-func commands() []command {
-	return []command{
-		{defaultName, "run the service (the default)", serve},
-	}
-}
-
-// run runs the command that args name until it is done or ctx is. It takes no
-// signals and never exits, so that tests can call it.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
-	name := defaultName
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		name, args = args[0], args[1:]
-	}
-	var known []string
-	for _, c := range commands() {
-		if c.name == name {
-			return c.run(ctx, &system{getenv: getenv, stdout: stdout, stderr: stderr}, args)
-		}
-		known = append(known, c.name)
-	}
-	return usageErrorf("there is no command %q, only: %s", name, strings.Join(known, ", "))
+// expect returns the channel that the second signal comes on from now on.
+func (h *hardStop) expect() <-chan os.Signal {
+	h.expected.Store(true)
+	return h.signal
 }
 
 // exitError is an error with an exit code of its own.

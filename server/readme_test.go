@@ -61,7 +61,7 @@ func TestREADMESettings(t *testing.T) {
 	var s settings
 	var b strings.Builder
 	b.WriteString("\n| flag | environment | default | |\n|---|---|---|---|\n")
-	for _, r := range table(s.flags()) {
+	for _, r := range table(s.flags(), envName) {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", code(r.flag), code(r.env), code(r.def), r.usage)
 	}
 	for _, v := range containerVariables() {

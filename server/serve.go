@@ -33,14 +33,8 @@ type app struct {
 	wg        sync.WaitGroup   // goroutines of this run
 }
 
-// serve is the command that runs the service, or standalone jobs.
-func serve(ctx context.Context, sys *system, args []string) error {
-	a := &app{system: sys}
-	if err := a.load(sys, args); errors.Is(err, errHelp) {
-		return nil
-	} else if err != nil {
-		return err
-	}
+// serve runs the service, or standalone jobs.
+func (a *app) serve(ctx context.Context) error {
 	a.log = slog.New(a.logHandler())
 	folders, closeFolders, err := a.folders()
 	if err != nil {
@@ -51,7 +45,7 @@ func serve(ctx context.Context, sys *system, args []string) error {
 		loadgen.WithLogger(a.log),
 		loadgen.WithScenarios(folders...),
 		loadgen.WithEnv(func(name string) (string, bool) {
-			value := sys.getenv(name)
+			value := a.getenv(name)
 			return value, value != ""
 		}),
 	}
@@ -74,7 +68,7 @@ func serve(ctx context.Context, sys *system, args []string) error {
 		return err
 	}
 	defer stopProfiles()
-	if isStandalone(sys.getenv) {
+	if isStandalone(a.getenv) {
 		return a.standalone(ctx)
 	}
 	return a.service(ctx)

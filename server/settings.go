@@ -1,15 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/url"
-	"runtime/debug"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/opbeans/loadgen/statsd"
@@ -41,8 +39,7 @@ func (s *settings) flags() *flag.FlagSet {
 	s.statsdNames = choice{string(statsd.NamesMolotov), []string{
 		string(statsd.NamesMolotov), string(statsd.NamesMolotovIP), string(statsd.NamesLoadgen),
 	}}
-	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+	fs := newFlags()
 	fs.StringVar(&s.addr, "addr", "127.0.0.1:8999", "`HOST:PORT` that the HTTP API listens on; port 0 takes a free one")
 	fs.StringVar(&s.addrFile, "addr-file", "", "`FILE` to write the address to, once listening")
 	fs.StringVar(&s.scenarios, "scenarios", "", "`DIR` of more scenario files; read at each start of a job, links cannot leave it")
@@ -83,22 +80,39 @@ func envName(flagName string) string {
 	return "LOADGEN_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
-// errHelp says that help or the version was printed and there is nothing to run.
-var errHelp = errors.New("printed")
+// serveCommand is the service, with its flags and environment.
+func serveCommand() *command {
+	a := &app{}
+	fs := a.flags()
+	var more strings.Builder
+	more.WriteString("Other environment variables:\n")
+	for _, v := range containerVariables() {
+		fmt.Fprintf(&more, "  %-12s  %s\n", v[0], v[1])
+	}
+	return &command{
+		name: "serve", summary: "run the service with the HTTP API (the default)",
+		example: "loadgen serve -demo",
+		flags:   fs, env: envName, more: more.String(),
+		brief: []string{
+			"addr", "demo", "log-format", "log-level", "origins", "progress", "scenarios", "statsd", "stop-timeout", "target", "version",
+		},
+		run: func(ctx context.Context, sys *system, _ []string) error {
+			if a.version {
+				return versionCommand().run(ctx, sys, nil)
+			}
+			if err := a.load(fs, sys.getenv); err != nil {
+				return err
+			}
+			a.system = sys
+			return a.serve(ctx)
+		},
+	}
+}
 
-// load reads the settings: a flag wins over its environment variable, which wins
-// over the default. An empty variable counts as not set.
-func (s *settings) load(sys *system, args []string) error {
-	fs := s.flags()
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		printHelp(sys.stdout, fs)
-		return errHelp
-	} else if err != nil {
-		return usageErrorf("%w (see -h)", err)
-	}
-	if fs.NArg() > 0 {
-		return usageErrorf("unexpected argument %q (see -h)", fs.Arg(0))
-	}
+// load adds what the environment says to the flags that were read: a flag wins over
+// its environment variable, which wins over the default. An empty variable counts as
+// not set.
+func (s *settings) load(fs *flag.FlagSet, getenv func(string) string) error {
 	given := map[string]bool{}
 	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	var err error
@@ -107,7 +121,7 @@ func (s *settings) load(sys *system, args []string) error {
 		if env == "" || given[f.Name] || err != nil {
 			return
 		}
-		value := sys.getenv(env)
+		value := getenv(env)
 		if value == "" {
 			return
 		}
@@ -122,70 +136,8 @@ func (s *settings) load(sys *system, args []string) error {
 		return usageErrorf("-progress must not be negative, as %s is", s.progress)
 	case s.stopTimeout < 0:
 		return usageErrorf("-stop-timeout must not be negative, as %s is", s.stopTimeout)
-	case s.version:
-		_, _ = fmt.Fprintln(sys.stdout, "loadgen", version())
-		return errHelp
 	}
 	return nil
-}
-
-// setting is one row of the table that -h prints.
-type setting struct{ flag, env, def, usage string }
-
-func table(fs *flag.FlagSet) []setting {
-	var rows []setting
-	fs.VisitAll(func(f *flag.Flag) {
-		arg, usage := flag.UnquoteUsage(f)
-		name := "-" + f.Name
-		if arg != "" {
-			name += " " + arg
-		}
-		def := f.DefValue
-		if def == "false" || def == "0s" {
-			def = ""
-		}
-		rows = append(rows, setting{name, envName(f.Name), def, usage})
-	})
-	return rows
-}
-
-func printHelp(w io.Writer, fs *flag.FlagSet) {
-	var b strings.Builder
-	b.WriteString("loadgen generates HTTP load, steered by an HTTP API.\n\nUsage: loadgen [COMMAND] [FLAGS]\n\nCommands:\n")
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, c := range commands() {
-		fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
-	}
-	fmt.Fprintf(tw, "\nFlags, and the environment variables that stand in for them:\n")
-	for _, r := range table(fs) {
-		fmt.Fprintf(tw, "  %s\t%s\t%s", r.flag, r.env, r.usage)
-		if r.def != "" {
-			fmt.Fprintf(tw, " (default %s)", r.def)
-		}
-		fmt.Fprintln(tw)
-	}
-	fmt.Fprintf(tw, "\nOther environment variables:\n")
-	for _, v := range containerVariables() {
-		fmt.Fprintf(tw, "  %s\t%s\n", v[0], v[1])
-	}
-	_ = tw.Flush()
-	_, _ = io.WriteString(w, b.String())
-}
-
-// version is the module version that the binary was built from, with the commit
-// where the build knows it.
-func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v += " " + s.Value
-		}
-	}
-	return v + " " + info.GoVersion
 }
 
 // target is the template of base URLs.

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"flag"
-	"io"
 	"log/slog"
 	"os"
 	"testing"
@@ -61,10 +60,14 @@ func TestSettings(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var got settings
-			err := got.load(&system{getenv: environ(tt.env), stdout: io.Discard, stderr: io.Discard}, tt.args)
+			fs := got.flags()
+			_, err := parse(fs, tt.args)
+			if err == nil {
+				err = got.load(fs, environ(tt.env))
+				assert.Equal(t, tt.err != "", exitCode(err) == exitUsage)
+			}
 			if tt.err != "" {
 				require.ErrorContains(t, err, tt.err)
-				assert.Equal(t, exitUsage, exitCode(err))
 				return
 			}
 			require.NoError(t, err)
