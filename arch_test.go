@@ -44,6 +44,7 @@ func TestArrows(t *testing.T) {
 		module + "/statsd":   {module},
 
 		module + "/socketio/gosfclient": {}, // for programs elsewhere
+		module + "/access":              {}, // for any handler
 		module + "/metrics":             {module},
 		module + "/dashboard":           {module},
 		module + "/scenarios":           {},

@@ -49,14 +49,14 @@ func (a *app) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 		return nil, fmt.Errorf("the demo's job: %w", err)
 	}
 	if a.logFormat.value == "text" {
-		writeDemo(a.stdout, api, ln.Addr())
+		writeDemo(a.stdout, a.localhost(api), ln.Addr())
 	}
 	return stop, nil
 }
 
 // writeDemo tells a newcomer what runs, what to open and what to type.
-func writeDemo(w io.Writer, api, shop net.Addr) {
-	text := strings.NewReplacer("{api}", localhost(api), "{port}", port(shop), "{job}", demoJob).Replace(`
+func writeDemo(w io.Writer, api string, shop net.Addr) {
+	text := strings.NewReplacer("{api}", api, "{port}", port(shop), "{job}", demoJob).Replace(`
 A small shop listens on http://localhost:{port}, and the job "{job}" drives it.
 
 Open      {api}/
@@ -74,12 +74,16 @@ Ctrl-C ends it with a summary.
 }
 
 // localhost is the URL of an address on this machine.
-func localhost(addr net.Addr) string {
+func (a *app) localhost(addr net.Addr) string {
+	scheme := "http://"
+	if a.tlsCert != "" {
+		scheme = "https://"
+	}
 	host, port, err := net.SplitHostPort(addr.String())
 	if ip := net.ParseIP(host); err != nil || ip.IsLoopback() || ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + net.JoinHostPort(host, port)
 }
 
 func port(addr net.Addr) string {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/http/pprof"
 )
@@ -17,7 +16,7 @@ func (a *app) startProfiles(ctx context.Context) (stop func(), err error) {
 	if err != nil {
 		return nil, usageErrorf("cannot serve profiles: %w", err)
 	}
-	if addr, ok := ln.Addr().(*net.TCPAddr); !ok || !addr.IP.IsLoopback() {
+	if !isLoopback(ln.Addr()) {
 		_ = ln.Close()
 		return nil, usageErrorf("-pprof must be a loopback address, for instance 127.0.0.1:6060, not %s", a.pprof)
 	}
@@ -28,5 +27,10 @@ func (a *app) startProfiles(ctx context.Context) (stop func(), err error) {
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	a.log.Info("profiles", "url", "http://"+ln.Addr().String()+"/debug/pprof/")
-	return a.listenAndServe(ctx, ln, mux, make(chan error)), nil
+	gate, err := a.gate(mux)
+	if err != nil {
+		_ = ln.Close()
+		return nil, usageErrorf("-token: %w", err) // cannot be: load has tried it
+	}
+	return a.listenAndServe(ctx, ln, gate, make(chan error)), nil
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +36,9 @@ func TestMain(m *testing.M) {
 //	interrupt NAME        send it SIGINT
 //	end NAME CODE         wait for its end with that exit code; see stdout, stderr
 //	fails CODE ARGS...    run loadgen to its end with that exit code; see stdout, stderr
-//	http METHOD URL [BODY]   print the status and the answer
+//	http [-H 'NAME: VALUE']... METHOD URL [BODY]   print the status and the answer; CA
+//	                      names a file with the certificate of an https URL
+//	certificate NAME      write NAME.crt and NAME.key, a new certificate for localhost
 //	target NAME [hang]    serve 200 for everything; $NAME is its URL
 //	served NAME N         check how many requests a target has seen
 //	reached NAME N        wait until a target has seen that many requests
@@ -52,10 +56,13 @@ func TestScripts(t *testing.T) {
 			"end":       cmdEnd,
 			"fails":     cmdFails,
 			"http":      cmdHTTP,
-			"target":    cmdTarget,
-			"served":    cmdServed,
-			"reached":   cmdReached,
-			"taken":     cmdTaken,
+
+			"certificate": cmdCertificate,
+
+			"target":  cmdTarget,
+			"served":  cmdServed,
+			"reached": cmdReached,
+			"taken":   cmdTaken,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Values[processes{}] = map[string]*process{}
@@ -162,7 +169,13 @@ func checkCode(ts *testscript.TestScript, want string, code int, p *process) {
 }
 
 func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
-	need(ts, args, 2, "http METHOD URL [BODY]")
+	header := http.Header{}
+	for len(args) > 1 && args[0] == "-H" {
+		name, value, _ := strings.Cut(args[1], ": ")
+		header.Set(name, value)
+		args = args[2:]
+	}
+	need(ts, args, 2, "http [-H 'NAME: VALUE']... METHOD URL [BODY]")
 	body := strings.Join(args[2:], " ")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -171,7 +184,19 @@ func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := http.DefaultClient.Do(req)
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	req.Host = header.Get("Host") // else the URL's
+	client := http.DefaultClient
+	if ca := ts.Getenv("CA"); ca != "" {
+		roots := x509.NewCertPool()
+		roots.AppendCertsFromPEM([]byte(ts.ReadFile(ca)))
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, ForceAttemptHTTP2: true}
+		defer transport.CloseIdleConnections()
+		client = &http.Client{Transport: transport}
+	}
+	resp, err := client.Do(req)
 	ts.Check(err)
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)

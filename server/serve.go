@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/access"
 	"github.com/opbeans/loadgen/httpapi"
 	"github.com/opbeans/loadgen/metrics"
 	"github.com/opbeans/loadgen/scenarios"
@@ -107,16 +108,27 @@ func (a *app) service(ctx context.Context) error {
 	if err != nil {
 		return usageErrorf("cannot listen: %w; -addr takes another address", err)
 	}
+	if err := a.checkExposure(ln.Addr()); err != nil {
+		_ = ln.Close()
+		return &exitError{exitUsage, err}
+	}
+	if ln, err = a.secure(ln); err != nil {
+		return err
+	}
 	if err := a.writeAddr(ln.Addr()); err != nil {
 		_ = ln.Close()
 		return usageErrorf("cannot write the address: %w", err)
 	}
 	failed := make(chan error, 1)
 	handler, closeLive := a.handler()
+	if handler, err = a.gate(handler, access.WithLogger(a.log)); err != nil {
+		return usageErrorf("-token: %w", err) // cannot be: load has tried it
+	}
 	stop := a.listenAndServe(ctx, ln, handler, failed)
 	defer stop()
 	defer closeLive() // before the server, which waits for polls
-	a.log.Info("listening", "addr", ln.Addr().String(), "version", version())
+	a.log.Info("listening", "addr", ln.Addr().String(), "tls", a.tlsCert != "", "version", version())
+	a.warnAccess(ln.Addr())
 
 	every := a.progress
 	if a.demo {
@@ -207,6 +219,16 @@ func index(w http.ResponseWriter, _ *http.Request) {
 `)
 }
 
+// What a client may take of the server, so that none can hold it. A body has its own
+// limit, httpapi.MaxBody.
+const (
+	headerTimeout = 10 * time.Second // for the whole header, however it comes
+	readTimeout   = 30 * time.Second // for header and body
+	writeTimeout  = 60 * time.Second // for an answer to be taken
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 64 << 10
+)
+
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	var lc net.ListenConfig
 	return lc.Listen(ctx, "tcp", addr)
@@ -230,11 +252,11 @@ func (a *app) writeAddr(addr net.Addr) error {
 func (a *app) listenAndServe(ctx context.Context, ln net.Listener, h http.Handler, failed chan<- error) (stop func()) {
 	srv := &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      60 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	done := make(chan struct{})

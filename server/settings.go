@@ -15,12 +15,19 @@ import (
 
 // settings is what flags and environment say.
 type settings struct {
-	addr        string
-	addrFile    string
-	scenarios   string
-	target      target
-	origins     origins
-	demo        bool
+	addr      string
+	addrFile  string
+	scenarios string
+	target    target
+	origins   origins
+	demo      bool
+
+	token          string
+	insecureNoAuth bool
+	allowHosts     hosts
+	tlsCert        string
+	tlsKey         string
+
 	progress    time.Duration
 	stopTimeout time.Duration
 	logFormat   choice
@@ -45,6 +52,11 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.StringVar(&s.scenarios, "scenarios", "", "`DIR` of more scenario files; read at each start of a job, links cannot leave it")
 	fs.Var(&s.target, "target", "base `URL` of jobs that are started by port")
 	fs.Var(&s.origins, "origins", "`LIST` of origins, comma-separated, whose pages may call the API; without it, localhost on any port")
+	fs.StringVar(&s.token, "token", "", "`TOKEN` that clients must have, as a bearer header or by the login form; better set by the environment, which ps does not show")
+	fs.BoolVar(&s.insecureNoAuth, "insecure-no-auth", false, "listen without a token on an address that is not loopback: whoever reaches it can send load")
+	fs.Var(&s.allowHosts, "allow-host", "`NAME` that the server goes by, beside localhost, IP addresses and the machine's own name; repeatable, * is any")
+	fs.StringVar(&s.tlsCert, "tls-cert", "", "`FILE` of the certificate to serve HTTPS with, in PEM; read again when it changes")
+	fs.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of its key, in PEM")
 	fs.BoolVar(&s.demo, "demo", false, "also start a small shop, and a job that drives it")
 	fs.DurationVar(&s.progress, "progress", 0, "how often to log the progress of each job; 0 is 5s with -demo, 1m standalone, otherwise never")
 	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
@@ -137,7 +149,7 @@ func (s *settings) load(fs *flag.FlagSet, getenv func(string) string) error {
 	case s.stopTimeout < 0:
 		return usageErrorf("-stop-timeout must not be negative, as %s is", s.stopTimeout)
 	}
-	return nil
+	return s.checkAccess()
 }
 
 // target is the template of base URLs.

@@ -69,11 +69,19 @@ func (p pattern) matches(u *url.URL) bool {
 
 // Foreign tells whether a browser sent a request for a page of another site that is
 // not on the list. A browser sends simple requests without asking first, some of them
-// without the header Origin; these it marks as coming from another site.
+// without the header Origin; these it marks as coming from another site, or from
+// another origin of the same site.
 func (l List) Foreign(r *http.Request) bool {
 	from := r.Header.Get("Origin")
 	if from == "" {
-		return r.Header.Get("Sec-Fetch-Site") == "cross-site"
+		switch r.Header.Get("Sec-Fetch-Site") {
+		case "cross-site":
+			return true
+		case "same-site": // of another port or a sister domain: where from tells the referrer, if anything
+			from = origin(r.Header.Get("Referer"))
+		default:
+			return false
+		}
 	}
 	u, ok := parse(from)
 	own := ok && strings.EqualFold(u.Host, r.Host)
@@ -84,4 +92,13 @@ func (l List) Foreign(r *http.Request) bool {
 func parse(text string) (*url.URL, bool) {
 	u, err := url.Parse(strings.ToLower(text))
 	return u, err == nil && u.Scheme != "" && u.Host != "" && u.User == nil && u.Path == "" && u.RawQuery == "" && u.Fragment == ""
+}
+
+// origin is the origin of a URL, or "".
+func origin(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	return u.Scheme + "://" + u.Host
 }

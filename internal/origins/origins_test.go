@@ -3,6 +3,7 @@ package origins_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -60,6 +61,12 @@ func TestForeign(t *testing.T) {
 		want          bool
 	}{
 		{"", "", false},
+		{"Sec-Fetch-Site", "same-site", true},
+		{"Sec-Fetch-Site+Referer", "same-site http://shop.test:9000/page?x=1", false},
+		{"Sec-Fetch-Site+Referer", "same-site http://service.test:8000/page", false},
+		{"Sec-Fetch-Site+Referer", "same-site http://service.test:9999/", true},
+		{"Sec-Fetch-Site+Referer", "same-site ::", true},
+		{"Sec-Fetch-Site+Referer", "cross-site http://shop.test:9000/", true},
 		{"Origin", "http://shop.test:80", false},
 		{"Origin", "http://friend.test", false},
 		{"Origin", "http://SERVICE.test:8000", false},
@@ -71,8 +78,9 @@ func TestForeign(t *testing.T) {
 		{"Sec-Fetch-Site", "none", false},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "http://service.test:8000/", nil)
-		if test.header != "" {
-			r.Header.Set(test.header, test.value)
+		names, values := strings.Split(test.header, "+"), strings.Fields(test.value)
+		for i, value := range values {
+			r.Header.Set(names[i], value)
 		}
 		assert.Equal(t, test.want, origins.Parse("http://shop.test:*", "http://friend.test").Foreign(r), "%s: %s", test.header, test.value)
 	}

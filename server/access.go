@@ -1,0 +1,78 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/opbeans/loadgen/access"
+)
+
+// shortToken is the length below which a token could be guessed.
+const shortToken = 16
+
+// checkAccess refuses settings of access that contradict one another.
+func (s *settings) checkAccess() error {
+	if (s.tlsCert == "") != (s.tlsKey == "") {
+		return usageErrorf("-tls-cert and -tls-key go together: give both, or neither")
+	}
+	if _, err := s.gate(http.NotFoundHandler()); err != nil {
+		return usageErrorf("-token: %w", err)
+	}
+	return nil
+}
+
+// checkExposure refuses to let everybody on the network send traffic from here.
+func (s *settings) checkExposure(addr net.Addr) error {
+	if s.token != "" || s.insecureNoAuth || isLoopback(addr) {
+		return nil
+	}
+	return fmt.Errorf("%s can be reached from other machines, and whoever reaches it can send load from this one: "+
+		"set a token (-token, LOADGEN_TOKEN), or say -insecure-no-auth if the network keeps others out", addr)
+}
+
+func isLoopback(addr net.Addr) bool {
+	tcp, ok := addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// warnAccess tells of what is allowed and not wise.
+func (a *app) warnAccess(addr net.Addr) {
+	switch {
+	case a.token == "" && !isLoopback(addr):
+		a.log.Warn("anybody who reaches this address can send load from here, as -insecure-no-auth says", "addr", addr.String())
+	case a.token != "" && len(a.token) < shortToken:
+		a.log.Warn("the token is short enough to be guessed; openssl rand -hex 16 makes a good one")
+	}
+}
+
+// gate is what requests pass before anything else.
+func (s *settings) gate(h http.Handler, opts ...access.Option) (http.Handler, error) {
+	opts = append(opts, access.WithToken(s.token), access.WithHosts(s.allowHosts...), access.WithPublic("/healthz"))
+	if name, err := os.Hostname(); err == nil {
+		var own hosts
+		if own.Set(name) == nil { // what is no name of a host is not asked for either
+			opts = append(opts, access.WithHosts(own...))
+		}
+	}
+	return access.New(h, opts...)
+}
+
+// hosts is a list of names, comma-separated, to which each use of the flag adds.
+type hosts []string
+
+func (h *hosts) String() string { return strings.Join(*h, ",") }
+
+func (h *hosts) Set(s string) error {
+	for name := range strings.SplitSeq(s, ",") {
+		name = strings.TrimSpace(name)
+		if _, err := access.New(nil, access.WithHosts(name)); err != nil {
+			return errors.New("must be " + strings.TrimPrefix(err.Error(), fmt.Sprintf("%q must be ", name)))
+		}
+		*h = append(*h, name)
+	}
+	return nil
+}
