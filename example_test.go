@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -375,4 +376,30 @@ func ExampleJobConfig_Validate() {
 	err := cfg.Validate()
 	fmt.Println(strings.HasPrefix(err.Error(), "loadgen: invalid job: duration: "))
 	// Output: true
+}
+
+// Two processes keep their statistics in files; a third adds them up.
+func ExampleSnapshotRecord() {
+	snap, err := loadgen.Run(context.Background(), loadgen.JobConfig{
+		Scenario:      loadgen.NewScenario("idle").Task("nothing", 1, func(context.Context, *loadgen.VU) error { return nil }),
+		BaseURL:       "http://localhost:8000",
+		MaxIterations: 10,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := json.Marshal(loadgen.SnapshotRecord{Snapshot: *snap})
+	if err != nil {
+		log.Fatal(err)
+	}
+	var sum loadgen.Snapshot
+	for range 2 {
+		var record loadgen.SnapshotRecord
+		if err := json.Unmarshal(file, &record); err != nil {
+			log.Fatal(err)
+		}
+		sum.Merge(&record.Snapshot)
+	}
+	fmt.Println(sum.Iterations, sum.Response.Count(), sum.Response.Max() == snap.Response.Max())
+	// Output: 20 20 true
 }

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"encoding/json"
 	"math"
 	"math/bits"
 	"time"
@@ -34,6 +33,7 @@ type Histogram struct {
 	// pages are allocated when a value first falls into them: most
 	// distributions touch a few of them.
 	pages [histPages]*[histSub]uint64
+	form  histogramForm // of its JSON; other than readable in copies for a SnapshotRecord alone
 }
 
 // histIndex is the counter of v units: the position of the highest bit chooses
@@ -283,32 +283,4 @@ func (h *Histogram) Buckets() func(yield func(Bucket) bool) {
 type Bucket struct {
 	From, To time.Duration // From is counted, To is not
 	Count    uint64
-}
-
-// MarshalJSON gives count, min, mean, max and the usual percentiles, the times in
-// milliseconds, and the error bound of the percentiles. Without values the times
-// are null: unknown, not zero.
-func (h Histogram) MarshalJSON() ([]byte, error) {
-	ms := func(d time.Duration) *float64 {
-		if h.count == 0 {
-			return nil
-		}
-		v := math.Round(float64(d)/1e3) / 1e3
-		return &v
-	}
-	return json.Marshal(struct {
-		Count uint64   `json:"count"`
-		Min   *float64 `json:"min_ms"`
-		Mean  *float64 `json:"mean_ms"`
-		P50   *float64 `json:"p50_ms"`
-		P90   *float64 `json:"p90_ms"`
-		P95   *float64 `json:"p95_ms"`
-		P99   *float64 `json:"p99_ms"`
-		P999  *float64 `json:"p999_ms"`
-		Max   *float64 `json:"max_ms"`
-		Error float64  `json:"relative_error"`
-	}{
-		h.count, ms(h.Min()), ms(h.Mean()), ms(h.P50()), ms(h.P90()), ms(h.P95()),
-		ms(h.P99()), ms(h.P999()), ms(h.Max()), histError,
-	})
 }

@@ -287,7 +287,7 @@ func (r *recorder) fill(s *Snapshot) {
 	r.mu.Unlock()
 	s.Totals = newTotals()
 	for i := range s.Tasks {
-		s.Totals.add(&s.Tasks[i].Totals)
+		s.Totals.Merge(&s.Tasks[i].Totals)
 	}
 }
 

@@ -26,7 +26,7 @@ func requireConsistent(t *testing.T, s *Snapshot) {
 	sum := newTotals()
 	for i := range s.Tasks {
 		task := &s.Tasks[i].Totals
-		sum.add(task)
+		sum.Merge(task)
 		requireTotals(t, task)
 	}
 	requireTotals(t, &s.Totals)
@@ -196,7 +196,7 @@ func TestRecorderUnderConcurrentWriters(t *testing.T) {
 		d := s.Since(before)
 		requireConsistent(t, d)
 		requireFailuresAddUp(t, &d.Totals)
-		d.Totals.add(&before.Totals)
+		d.Totals.Merge(&before.Totals)
 		requireEqualTotals(t, &s.Totals, &d.Totals)
 		before = s
 	}
@@ -204,7 +204,7 @@ func TestRecorderUnderConcurrentWriters(t *testing.T) {
 
 	want := newTotals()
 	for i := range wants {
-		want.add(&wants[i])
+		want.Merge(&wants[i])
 	}
 	s := aSnapshot(r, time.Second)
 	requireConsistent(t, s)

@@ -198,30 +198,6 @@ func (t *Totals) since(prev *Totals) Totals {
 	return d
 }
 
-// add merges o into t.
-func (t *Totals) add(o *Totals) {
-	t.Iterations += o.Iterations
-	t.FailedIterations += o.FailedIterations
-	t.Interrupted += o.Interrupted
-	t.Requests += o.Requests
-	t.FailedRequests += o.FailedRequests
-	t.Sent += o.Sent
-	t.Received += o.Received
-	for code, n := range o.Status {
-		t.Status[code] += n
-	}
-	for class, e := range o.Errors {
-		sum := t.Errors[class]
-		sum.Count += e.Count
-		if sum.Sample == "" {
-			sum.Sample = e.Sample
-		}
-		t.Errors[class] = sum
-	}
-	t.Service.Merge(&o.Service)
-	t.Response.Merge(&o.Response)
-}
-
 // clone returns a copy that shares nothing with t.
 func (t *Totals) clone() Totals {
 	c := *t
