@@ -284,3 +284,33 @@ type Bucket struct {
 	From, To time.Duration // From is counted, To is not
 	Count    uint64
 }
+
+// Buckets of [Histogram.Distribution]: as many for each power of two.
+const bucketsPerOctave = 8
+
+// Distribution sums up the counters of a histogram in at most a few hundred buckets
+// that are fit for drawing: each is an eighth of the power of two below it wide, in
+// microseconds, so that bounds are the same for every histogram. Buckets that count
+// nothing are left out.
+func (h *Histogram) Distribution() []Bucket {
+	var all []Bucket
+	for b := range h.Buckets() {
+		from, to := coarse(b.From)
+		if n := len(all); n > 0 && all[n-1].From == from {
+			all[n-1].Count += b.Count
+			continue
+		}
+		all = append(all, Bucket{From: from, To: to, Count: b.Count})
+	}
+	return all
+}
+
+// coarse gives the bounds of the bucket of a Distribution that a duration is in.
+func coarse(d time.Duration) (from, to time.Duration) {
+	width := time.Microsecond
+	for d/width >= 2*bucketsPerOctave {
+		width *= 2
+	}
+	from = d / width * width
+	return from, from + width
+}

@@ -15,11 +15,15 @@
 //	GET    /api/stop?job=     [API.Stop]
 //	GET    /api/list          [API.List]
 //	GET    /api/scenarios     [API.Scenarios]
+//	GET    /api/catalogue     [API.Catalogue]
 //	GET    /api/splays        [API.Splays]
 //	GET    /api/stats         [API.Stats]
 //	GET    /api/jobs          [API.Jobs]
 //	GET    /api/jobs/{name}   [API.Job]
 //	DELETE /api/jobs/{name}   [API.Remove]
+//	GET    /api/jobs/{name}/history       [API.History]
+//	GET    /api/jobs/{name}/distribution  [API.Distribution]
+//	GET    /api/catalogue/{name}          [API.Scenario]
 //	GET    /healthz           {"status":"ok"}
 //
 // What is wrong with a request is told by an [Error]. Another transport, such as a
@@ -59,6 +63,9 @@ type API struct {
 
 	mu   sync.Mutex // serialises changes of jobs through this API
 	held map[string]*held
+
+	recording sync.Mutex
+	records   map[string]*record // by job; see Record
 }
 
 // Option configures an API.
@@ -81,7 +88,7 @@ func WithLogger(logger *slog.Logger) Option { return func(a *API) { a.log = logg
 
 // New returns the API of a Manager.
 func New(m *loadgen.Manager, opts ...Option) *API {
-	a := &API{m: m, target: DefaultTarget, origins: origins.Local(), log: slog.New(slog.DiscardHandler), held: map[string]*held{}}
+	a := &API{m: m, target: DefaultTarget, origins: origins.Local(), log: slog.New(slog.DiscardHandler), held: map[string]*held{}, records: map[string]*record{}}
 	for _, opt := range opts {
 		opt(a)
 	}

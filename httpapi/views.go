@@ -27,6 +27,8 @@ type Job struct {
 	Config   loadgen.JobConfig    `json:"config"`
 	History  []loadgen.Transition `json:"history"`
 	Snapshot *Snapshot            `json:"snapshot,omitempty"`
+	// Effective is left out while the scenario of a pending job cannot be read.
+	Effective *Effective `json:"effective,omitempty"`
 }
 
 // Jobs is what [API.Jobs] gives.
@@ -68,7 +70,7 @@ func (a *API) Job(name string) (Job, error) {
 		return Job{}, err
 	}
 	v := view(j)
-	v.Snapshot = snapshot(j)
+	v.Snapshot, v.Effective = snapshot(j), a.effective(j)
 	return v, nil
 }
 
@@ -110,11 +112,17 @@ const (
 	callJob       = "job"
 	callRemove    = "remove"
 	callHealth    = "health"
+
+	callCatalogue    = "catalogue"
+	callScenario     = "scenario"
+	callHistory      = "history"
+	callDistribution = "distribution"
 )
 
 // Call does one call by its name, for a transport other than HTTP: start and update
-// with the body of [API.Start]; stop, job and remove with {"job": NAME}; list,
-// scenarios, splays, stats, jobs and health without a body. The result can be
+// with the body of [API.Start]; stop, job, remove, history and distribution with
+// {"job": NAME}; scenario with the body of [API.Scenario]; list, scenarios, catalogue,
+// splays, stats, jobs and health without a body. The result can be
 // written as JSON. The error is an [*Error]; Call does not panic.
 func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (result any, err error) {
 	defer func() {
@@ -127,8 +135,12 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 		return done(a.Start(ctx, body))
 	case callUpdate:
 		return done(a.Update(ctx, body))
-	case callStop, callJob, callRemove:
+	case callStop, callJob, callRemove, callHistory, callDistribution:
 		return a.callJob(name, body)
+	case callScenario:
+		return given(a.Scenario(body))
+	case callCatalogue:
+		return a.Catalogue(), nil
 	case callList:
 		return a.List(), nil
 	case callScenarios:
@@ -147,25 +159,25 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 
 // callJob does the calls that need only the name of a job.
 func (a *API) callJob(name string, body json.RawMessage) (any, error) {
-	object, err := readObject(body)
+	job, err := jobNamed(body)
 	if err != nil {
 		return nil, err
-	}
-	invalid := &loadgen.ValidationError{}
-	job := readJob(object, invalid)
-	if err := unknownKey(object, nil); err != nil {
-		return nil, err
-	}
-	if len(invalid.Fields) > 0 {
-		return nil, toError(invalid)
 	}
 	switch name {
 	case callStop:
 		return done(a.Stop(job))
 	case callRemove:
 		return done(a.Remove(job))
+	case callHistory:
+		return given(a.History(job))
+	case callDistribution:
+		return given(a.Distribution(job))
 	}
-	v, err := a.Job(job)
+	return given(a.Job(job))
+}
+
+// given is the result of a call that has something to tell, or its error.
+func given[T any](v T, err error) (any, error) {
 	if err != nil {
 		return nil, err
 	}

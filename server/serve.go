@@ -120,7 +120,7 @@ func (a *app) service(ctx context.Context) error {
 		return usageErrorf("cannot write the address: %w", err)
 	}
 	failed := make(chan error, 1)
-	handler, closeLive := a.handler()
+	handler, closeLive := a.handler(ctx)
 	if handler, err = a.gate(handler, access.WithLogger(a.log)); err != nil {
 		return usageErrorf("-token: %w", err) // cannot be: load has tried it
 	}
@@ -166,7 +166,7 @@ func (a *app) shutdown(ctx context.Context) {
 // handler is what the service answers: the API, live events, metrics, and a page that
 // tells where they are. Paths go to the API as they came: http.ServeMux would answer
 // an unclean one with a redirect.
-func (a *app) handler() (h http.Handler, closeLive func()) {
+func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
 	apiOpts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log)}
 	liveOpts := []socketio.Option{socketio.WithLogger(a.log)}
 	if len(a.origins) > 0 {
@@ -175,6 +175,7 @@ func (a *app) handler() (h http.Handler, closeLive func()) {
 	}
 	api := httpapi.New(a.manager, apiOpts...)
 	live := socketio.New(a.manager, append(liveOpts, socketio.WithCalls(api.Call))...)
+	a.wg.Go(func() { api.Record(ctx) })
 	exporter := a.metrics(live)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead

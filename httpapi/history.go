@@ -1,0 +1,268 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/opbeans/loadgen"
+)
+
+// How much [API.Record] keeps of each job.
+const (
+	historyEvery  = time.Second
+	historyLen    = 600 // intervals: ten minutes
+	revisionsKept = 200
+)
+
+// History is what [API.History] gives: the last minutes of a run, for whoever comes
+// later. The intervals of a run that is younger add up to its totals.
+type History struct {
+	Job       string     `json:"job"`
+	Started   time.Time  `json:"started,omitzero"` // of the run; tells runs of a job apart
+	Intervals []Interval `json:"intervals"`        // oldest first
+	Revisions []Revision `json:"revisions"`        // oldest first
+}
+
+// Interval is what happened in a run within about a second.
+type Interval struct {
+	Time             time.Time         `json:"time"`    // its end
+	Seconds          float64           `json:"seconds"` // its length
+	Revision         uint64            `json:"revision"`
+	Workers          int               `json:"workers"` // asked for
+	VUs              int               `json:"vus"`     // that exist
+	Active           int               `json:"active"`  // of those, in an iteration
+	Iterations       uint64            `json:"iterations"`
+	FailedIterations uint64            `json:"failed_iterations"`
+	Interrupted      uint64            `json:"interrupted"`
+	Requests         uint64            `json:"requests"`
+	FailedRequests   uint64            `json:"failed_requests"`
+	Status           map[string]uint64 `json:"status"` // requests by "2xx" and so on
+	Service          Percentiles       `json:"service"`
+	Response         Percentiles       `json:"response"`
+}
+
+// Percentiles are times in milliseconds; nil if there were none.
+type Percentiles struct {
+	P50 *float64 `json:"p50_ms"`
+	P95 *float64 `json:"p95_ms"`
+	P99 *float64 `json:"p99_ms"`
+	Max *float64 `json:"max_ms"`
+}
+
+// Revision is one accepted change of a job's configuration.
+type Revision struct {
+	Revision uint64    `json:"revision"`
+	Time     time.Time `json:"time"`
+	Changes  []Change  `json:"changes"` // by field
+}
+
+// Change is one changed field of a configuration, as its JSON form names it:
+// "workers", or "variables.ERROR_WEIGHT".
+type Change struct {
+	Field string          `json:"field"`
+	From  json.RawMessage `json:"from"` // null if it had no value of its own
+	To    json.RawMessage `json:"to"`   // null if it has none any more
+}
+
+// record is what is kept of one run of a job.
+type record struct {
+	job       *loadgen.Job
+	before    *loadgen.Snapshot // that the next interval begins at
+	intervals []Interval
+	revisions []Revision
+	config    loadgen.JobConfig // at the last revision
+	revision  uint64
+}
+
+// Record keeps the last ten minutes of every job, second by second, and its last
+// changes, for [API.History], until ctx is done. Without it histories are empty.
+func (a *API) Record(ctx context.Context) {
+	events := a.m.Subscribe(ctx)
+	ticker := time.NewTicker(historyEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case e, ok := <-events:
+			if !ok {
+				return
+			}
+			a.recordEvent(e)
+		case <-ticker.C:
+			a.recordAll()
+		}
+	}
+}
+
+// recordEvent follows what happens to a job: a new run begins a new record, an end
+// completes it.
+func (a *API) recordEvent(e loadgen.Event) {
+	a.recording.Lock()
+	defer a.recording.Unlock()
+	r := a.recordOf(e.Job)
+	if r == nil {
+		return
+	}
+	switch e.Kind {
+	case loadgen.EventUpdated:
+		if e.Status.Revision > r.revision {
+			r.change(e)
+		}
+	case loadgen.EventEnded:
+		r.interval()
+	}
+}
+
+// recordAll takes the interval of every job that runs, and drops the records of jobs
+// that are gone.
+func (a *API) recordAll() {
+	a.recording.Lock()
+	defer a.recording.Unlock()
+	there := map[string]bool{}
+	for _, j := range a.m.List() {
+		there[j.Name()] = true
+		if r := a.recordOf(j.Name()); r != nil {
+			r.interval()
+		}
+	}
+	maps.DeleteFunc(a.records, func(name string, _ *record) bool { return !there[name] })
+}
+
+// recordOf returns the record of the present run of a job, or nil if there is none;
+// a.recording is locked.
+func (a *API) recordOf(name string) *record {
+	j, err := a.m.Get(name)
+	if err != nil {
+		delete(a.records, name)
+		return nil
+	}
+	r := a.records[name]
+	if r == nil || r.job != j {
+		r = &record{job: j, config: j.Config(), revision: j.Status().Revision}
+		a.records[name] = r
+	}
+	return r
+}
+
+// interval adds what has happened since the last one.
+func (r *record) interval() {
+	if r.before != nil && r.before.State.Ended() || r.job.State() == loadgen.StatePending {
+		return
+	}
+	now := r.job.Snapshot()
+	d := now.Since(r.before)
+	r.before = now
+	if d.Elapsed <= 0 && d.Iterations == 0 && d.Requests == 0 {
+		return
+	}
+	r.intervals = append(r.intervals, Interval{
+		Time: now.Time.UTC(), Seconds: d.Elapsed.Seconds(), Revision: now.Revision,
+		Workers: now.Workers, VUs: now.VUs, Active: now.Active,
+		Iterations: d.Iterations, FailedIterations: d.FailedIterations, Interrupted: d.Interrupted,
+		Requests: d.Requests, FailedRequests: d.FailedRequests, Status: statusClasses(d.Status),
+		Service: percentiles(&d.Service), Response: percentiles(&d.Response),
+	})
+	if len(r.intervals) >= 2*historyLen { // now and then, instead of each time
+		r.intervals = slices.Clone(r.intervals[len(r.intervals)-historyLen:])
+	}
+}
+
+// change notes a new revision.
+func (r *record) change(e loadgen.Event) {
+	changes := changesOf(&r.config, &e.Config)
+	r.config, r.revision = e.Config, e.Status.Revision
+	r.revisions = append(r.revisions, Revision{Revision: e.Status.Revision, Time: e.Time.UTC(), Changes: changes})
+	if len(r.revisions) > revisionsKept {
+		r.revisions = slices.Clone(r.revisions[1:])
+	}
+}
+
+// changesOf lists the fields that differ between two configurations. Those that are
+// objects differ by their entries.
+func changesOf(before, after *loadgen.JobConfig) []Change {
+	was, is := flat(before), flat(after)
+	fields := maps.Clone(was)
+	maps.Copy(fields, is)
+	changes := []Change{}
+	for _, field := range slices.Sorted(maps.Keys(fields)) {
+		if string(was[field]) != string(is[field]) {
+			changes = append(changes, Change{Field: field, From: orNull(was[field]), To: orNull(is[field])})
+		}
+	}
+	return changes
+}
+
+func orNull(raw json.RawMessage) json.RawMessage {
+	if raw == nil {
+		return json.RawMessage("null")
+	}
+	return raw
+}
+
+// flat is the JSON form of a configuration by field.
+func flat(cfg *loadgen.JobConfig) map[string]json.RawMessage {
+	all := map[string]json.RawMessage{}
+	text, err := json.Marshal(cfg)
+	if err != nil || json.Unmarshal(text, &all) != nil {
+		return all // cannot be
+	}
+	for field, raw := range maps.Clone(all) {
+		var inner map[string]json.RawMessage
+		if raw[0] != '{' || json.Unmarshal(raw, &inner) != nil {
+			continue
+		}
+		delete(all, field)
+		for name, value := range inner {
+			all[field+"."+name] = value
+		}
+	}
+	return all
+}
+
+// statusClasses counts requests by the class of their status: "2xx" for 200. A code
+// beyond those of HTTP is "other".
+func statusClasses(codes map[int]uint64) map[string]uint64 {
+	classes := map[string]uint64{}
+	for code, n := range codes {
+		class := "other"
+		if code >= 100 && code <= 599 {
+			class = string(rune('0'+code/100)) + "xx"
+		}
+		classes[class] += n
+	}
+	return classes
+}
+
+func percentiles(h *loadgen.Histogram) Percentiles {
+	if h.Count() == 0 {
+		return Percentiles{}
+	}
+	return Percentiles{P50: ms(h.P50()), P95: ms(h.P95()), P99: ms(h.P99()), Max: ms(h.Max())}
+}
+
+func ms(d time.Duration) *float64 {
+	x := float64(d) / float64(time.Millisecond)
+	return &x
+}
+
+// History gives the last minutes of a job's present or last run, if [API.Record]
+// keeps them. The error is an [*Error].
+func (a *API) History(name string) (History, error) {
+	j, err := a.get(name)
+	if err != nil {
+		return History{}, err
+	}
+	h := History{Job: j.Name(), Intervals: []Interval{}, Revisions: []Revision{}}
+	a.recording.Lock()
+	defer a.recording.Unlock()
+	r := a.records[j.Name()]
+	if r == nil || r.job != j || r.before == nil {
+		return h, nil
+	}
+	h.Started = r.before.Started.UTC()
+	h.Intervals = append(h.Intervals, r.intervals[max(0, len(r.intervals)-historyLen):]...)
+	h.Revisions = append(h.Revisions, r.revisions...)
+	return h, nil
+}
