@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/opbeans/loadgen"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
+	"github.com/opbeans/loadgen/internal/sio/socket"
 )
 
 // The events from clients.

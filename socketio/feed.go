@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
+	"github.com/opbeans/loadgen/internal/sio/socket"
 )
 
 // The rooms that sockets are in.

@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
-	"github.com/opbeans/loadgen/socketio/internal/engine"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
+	"github.com/opbeans/loadgen/internal/sio/engine"
+	"github.com/opbeans/loadgen/internal/sio/socket"
 )
 
 // BenchmarkStats is one second of statistics of one job, to clients over WebSockets

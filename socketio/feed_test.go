@@ -13,9 +13,9 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/memnet"
-	"github.com/opbeans/loadgen/socketio/internal/engine"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
+	"github.com/opbeans/loadgen/internal/sio/engine"
+	"github.com/opbeans/loadgen/internal/sio/socket"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 )
 
 // listener makes a feed's clients welcome.

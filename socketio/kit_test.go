@@ -19,8 +19,8 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/memnet"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 	"github.com/opbeans/loadgen/socketio"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")

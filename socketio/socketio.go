@@ -52,8 +52,8 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/origins"
-	"github.com/opbeans/loadgen/socketio/internal/engine"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
+	"github.com/opbeans/loadgen/internal/sio/engine"
+	"github.com/opbeans/loadgen/internal/sio/socket"
 )
 
 // Limits and times of a [Server].

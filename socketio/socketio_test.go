@@ -15,8 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 	"github.com/opbeans/loadgen/socketio"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
 )
 
 // TestMessages holds what clients are sent, to the byte, over a job's life.

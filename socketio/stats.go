@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/opbeans/loadgen"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
+	"github.com/opbeans/loadgen/internal/sio/socket"
 )
 
 // follow begins to watch the statistics of a job; if it has just started, from its

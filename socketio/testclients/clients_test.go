@@ -23,8 +23,8 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/httpapi"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 	"github.com/opbeans/loadgen/socketio"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 
-	"github.com/opbeans/loadgen/socketio/internal/engine"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
+	"github.com/opbeans/loadgen/internal/sio/engine"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 )
 
 // sessions is an engine's receiving side that sends everybody everything.

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/opbeans/loadgen/socketio/internal/engine"
+	"github.com/opbeans/loadgen/internal/sio/engine"
 )
 
 func TestHandshake(t *testing.T) {

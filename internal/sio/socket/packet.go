@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/opbeans/loadgen/socketio/internal/engine"
+	"github.com/opbeans/loadgen/internal/sio/engine"
 )
 
 // The types of Socket.IO packets: the first character of each.

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opbeans/loadgen/socketio/internal/engine"
+	"github.com/opbeans/loadgen/internal/sio/engine"
 )
 
 // Limits of one client.

@@ -15,9 +15,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/internal/memnet"
-	"github.com/opbeans/loadgen/socketio/internal/engine"
-	"github.com/opbeans/loadgen/socketio/internal/socket"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
+	"github.com/opbeans/loadgen/internal/sio/engine"
+	"github.com/opbeans/loadgen/internal/sio/socket"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 )
 
 // kit is a server on a network in memory.

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/opbeans/loadgen/socketio/internal/engine"
+	"github.com/opbeans/loadgen/internal/sio/engine"
 )
 
 // connectTimeout is how long a client has to connect to the namespace.

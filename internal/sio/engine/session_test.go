@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/internal/memnet"
-	"github.com/opbeans/loadgen/socketio/internal/engine"
-	"github.com/opbeans/loadgen/socketio/internal/testclient"
+	"github.com/opbeans/loadgen/internal/sio/engine"
+	"github.com/opbeans/loadgen/internal/sio/testclient"
 )
 
 // A client that is gone without a word: nothing but time shows it.
