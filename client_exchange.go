@@ -340,6 +340,9 @@ func (x *exchange) leave() {
 		x.cancel(nil)
 		x.cancel, x.h2Body = nil, nil
 		x.m.sent, x.m.received = x.via.traffic()
+		if x.observed() && x.m.status != 0 {
+			x.m.remote = x.via.remote(x.site.addr)
+		}
 		x.via.exit()
 		x.via = nil
 	}
@@ -347,6 +350,9 @@ func (x *exchange) leave() {
 		return
 	}
 	x.m.sent, x.m.received = x.conn.Out, x.conn.In
+	if x.observed() && !x.t.route.proxied(x.site.origin) {
+		x.m.remote = remoteAddr(x.conn.raw)
+	}
 	if x.closing || !x.in.Reusable() {
 		x.c.drop(x.conn)
 	} else {
@@ -355,13 +361,16 @@ func (x *exchange) leave() {
 	x.conn = nil
 }
 
+// observed tells whether anybody wants samples of the job.
+func (x *exchange) observed() bool { return x.c.vu.job.rec.sink != nil }
+
 // measure reports the hop to the VU, unless it was interrupted.
 func (x *exchange) measure(follows bool, err error) {
 	if isAborted(err) {
 		return
 	}
 	x.m.follows, x.m.err, x.m.class = follows, err, ClassOf(err)
-	if x.c.vu.job.rec.sink != nil {
+	if x.observed() {
 		x.m.url = x.sampleURL()
 	}
 	x.c.vu.measured(&x.m)

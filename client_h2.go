@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -35,9 +36,10 @@ type h2 struct {
 	sent, received atomic.Int64 // bytes that no measurement has counted yet
 
 	state   sync.Mutex
-	origins []origin            // that have negotiated HTTP/2
-	ready   map[string]net.Conn // negotiated, not yet taken by the transport; by address
-	flying  int                 // requests under way
+	origins []origin              // that have negotiated HTTP/2
+	ready   map[string]net.Conn   // negotiated, not yet taken by the transport; by address
+	remotes map[string]netip.Addr // of the latest connection to an address
+	flying  int                   // requests under way
 	retired bool
 }
 
@@ -68,7 +70,7 @@ func (c *client) useH2(t *target) *h2 {
 }
 
 func newH2(job context.Context, t *target, sessions tls.ClientSessionCache) *h2 {
-	h := &h2{links: links{job: job}, first: t, sessions: sessions, ready: map[string]net.Conn{}}
+	h := &h2{links: links{job: job}, first: t, sessions: sessions, ready: map[string]net.Conn{}, remotes: map[string]netip.Addr{}}
 	h.target.Store(t)
 	protocols := new(http.Protocols)
 	protocols.SetHTTP2(true)
@@ -117,15 +119,38 @@ func (h *h2) stash(o origin, nc *tls.Conn) {
 		h.origins = h.origins[1:]
 	}
 	h.ready[o.addr] = nc
+	h.leads(h.target.Load(), o, raw)
+}
+
+// leads takes note of where a connection to an origin leads; h.state is locked.
+func (h *h2) leads(t *target, o origin, raw net.Conn) {
+	if len(h.remotes) >= maxSites {
+		clear(h.remotes)
+	}
+	delete(h.remotes, o.addr)
+	if !t.route.proxied(o) {
+		h.remotes[o.addr] = remoteAddr(raw)
+	}
+}
+
+// remote is where requests to an address go, as far as that is known.
+func (h *h2) remote(addr string) netip.Addr {
+	h.state.Lock()
+	defer h.state.Unlock()
+	return h.remotes[addr]
 }
 
 func (h *h2) dialPlain(ctx context.Context, _, addr string) (net.Conn, error) {
 	t := h.target.Load()
-	raw, _, err := h.dial(ctx, t, t.origin(false, addr), "", time.Now().Add(t.connectTimeout), nil)
+	o := t.origin(false, addr)
+	raw, _, err := h.dial(ctx, t, o, "", time.Now().Add(t.connectTimeout), nil)
 	if err != nil {
 		return nil, err
 	}
 	h.counts(raw)
+	h.state.Lock()
+	h.leads(t, o, raw)
+	h.state.Unlock()
 	return raw, nil
 }
 
@@ -142,11 +167,15 @@ func (h *h2) dialTLS(ctx context.Context, _, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, secure, err := h.dial(ctx, t, t.origin(true, addr), host, time.Now().Add(t.connectTimeout), h.sessions)
+	o := t.origin(true, addr)
+	_, secure, err := h.dial(ctx, t, o, host, time.Now().Add(t.connectTimeout), h.sessions)
 	if err != nil {
 		return nil, err
 	}
 	h.counts(secure)
+	h.state.Lock()
+	h.leads(t, o, secure.NetConn())
+	h.state.Unlock()
 	return secure, nil
 }
 

@@ -82,10 +82,25 @@ func (r *route) same(o *route) bool {
 	return r == o || (r.through == o.through && r.trust == o.trust && maps.Equal(r.to, o.to))
 }
 
+// proxied tells whether connections to an address are those to a proxy.
+func (r *route) proxied(o origin) bool {
+	_, direct := r.to[o.addr]
+	return r.proxy != nil && !direct
+}
+
+// remoteAddr is the IP address at the other end of a connection, if it has one.
+func remoteAddr(nc net.Conn) netip.Addr {
+	tcp, ok := nc.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Addr{}
+	}
+	addr, _ := netip.AddrFromSlice(tcp.IP)
+	return addr.Unmap()
+}
+
 // forwards tells whether a proxy is given requests to an address, instead of a tunnel.
 func (r *route) forwards(o origin) bool {
-	_, direct := r.to[o.addr]
-	return r.proxy != nil && !r.proxy.socks && !direct && !o.https && o.http != "2"
+	return r.proxied(o) && !r.proxy.socks && !o.https && o.http != "2"
 }
 
 // dial opens a connection that leads to an origin, or to the proxy that forwards to

@@ -196,7 +196,7 @@ func TestObserversSeeEveryRequest(t *testing.T) {
 		first := seen[0]
 		mu.Unlock()
 		assert.Equal(t, loadgen.Sample{
-			Job: "job", Task: "get", Method: "GET", Status: 418, Class: loadgen.ClassCheck,
+			Job: "job", Scenario: "getting", Task: "get", Method: "GET", Status: 418, Class: loadgen.ClassCheck,
 			URL:   loadgen.SampleURL{Scheme: "http", Host: "target.test", Path: "/a%20b", Query: "c=d"},
 			Start: began, Service: 20 * time.Millisecond, Header: 20 * time.Millisecond,
 			Sent: first.Sent, Received: first.Received,

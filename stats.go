@@ -3,17 +3,22 @@ package loadgen
 import (
 	"encoding/json"
 	"maps"
+	"net/netip"
 	"time"
 )
 
 // Sample is one measured request, as an [Observer] sees it. Each hop of a
 // redirect is a request of its own.
 type Sample struct {
-	Job     string
-	Task    string // "" for a request outside of a task
-	VU      int
-	Method  string
-	URL     SampleURL
+	Job      string
+	Scenario string
+	Task     string // "" for a request outside of a task
+	VU       int
+	Method   string
+	URL      SampleURL
+	// Remote is the address that the request went to. It is the zero Addr if there
+	// was no connection, or one that does not tell: to a proxy or a Unix socket.
+	Remote  netip.Addr
 	Hop     int        // 0, or how many redirects led here
 	Follows bool       // whether a redirect was followed from here
 	Status  int        // 0 if there was no response

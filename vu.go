@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"runtime/debug"
 	"time"
 )
@@ -223,7 +224,7 @@ func (vu *VU) measured(m *measurement) {
 func (vu *VU) observed(m *measurement, rec record) {
 	j := vu.job
 	s := Sample{
-		Job: j.name, VU: vu.id, Method: m.method, URL: m.url, Hop: m.hop, Follows: m.follows,
+		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.method, URL: m.url, Remote: m.remote, Hop: m.hop, Follows: m.follows,
 		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),
 		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received,
 	}
@@ -237,7 +238,8 @@ func (vu *VU) observed(m *measurement, rec record) {
 // interrupted request is not measured.
 type measurement struct {
 	method   string
-	url      SampleURL // only filled in if the job is observed
+	url      SampleURL  // only filled in if the job is observed
+	remote   netip.Addr // likewise
 	hop      int
 	follows  bool
 	status   int

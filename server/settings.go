@@ -63,7 +63,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
 	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
 	fs.StringVar(&s.statsd, "statsd", "", "StatsD server to tell of every request, as udp://`HOST:PORT`")
-	fs.Var(&s.statsdNames, "statsd-names", "how StatsD buckets are named: `molotov`, molotov-ip, or loadgen, a tree of job and task")
+	fs.Var(&s.statsdNames, "statsd-names", "how StatsD buckets are named: `molotov`, molotov-ip, or loadgen, a tree of job, scenario and task")
 	fs.StringVar(&s.pprof, "pprof", "", "loopback `HOST:PORT` that serves profiles under /debug/pprof/; without it there are none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
 	return fs

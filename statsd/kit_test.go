@@ -120,7 +120,7 @@ func open(t *testing.T, w *wire, opts ...statsd.Option) *statsd.Observer {
 // sample is a request as the usual one, but for what change changes.
 func sample(change ...func(*loadgen.Sample)) loadgen.Sample {
 	s := loadgen.Sample{
-		Job: "python", Task: "products", Method: "GET",
+		Job: "python", Scenario: "dyno", Task: "products", Method: "GET",
 		URL:    loadgen.SampleURL{Scheme: "http", Host: "opbeans:8000", Path: "/api/products"},
 		Status: 200, Start: time.Now(), Header: 12900 * time.Microsecond, Service: 20 * time.Millisecond,
 	}

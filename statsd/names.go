@@ -25,11 +25,14 @@ const (
 	// paths split labels. Only what would break the line (colon, bar, at sign,
 	// control characters) is replaced by an underscore.
 	NamesMolotov Names = "molotov"
-	// NamesMolotovIP is that of older versions, with the IPv4 address of the
-	// URL's host, which makes four labels, in place of its name. A host without
-	// one keeps its name.
+	// NamesMolotovIP is that of older versions, with the IPv4 address that the
+	// request went to, which makes four labels, in place of the host's name; the
+	// suite's page walks just these. A host without one keeps its name. Dots in
+	// the name of this host and in paths are replaced by underscores, since they
+	// would split labels; beyond 8,000 different paths there is one more for all
+	// the others, "(other)".
 	NamesMolotovIP Names = "molotov-ip"
-	// NamesLoadgen is a tree of bounded size: loadgen.<hostname>.<job>.<task>.
+	// NamesLoadgen is a tree of bounded size: loadgen.<hostname>.<job>.<scenario>.<task>.
 	// Each is one label; in it, all but ASCII letters, digits, "-" and "_" is
 	// replaced by an underscore. Unexpected responses are counted under
 	// `.err_check` as well.
@@ -42,9 +45,40 @@ func (n Names) known() bool {
 
 // namer names buckets.
 type namer struct {
-	form Names
-	host string // this host
+	form  Names
+	host  string              // this host
+	paths map[string]struct{} // that have names of their own; nil: all have
 }
+
+// maxPaths is how many paths NamesMolotovIP tells apart: more than the scenarios of the
+// suite have, with their ids.
+const maxPaths = 8000
+
+func newNamer(form Names, host string) namer {
+	n := namer{form: form, host: host}
+	if form == NamesMolotovIP {
+		n.host = undotted(host)
+		n.paths = map[string]struct{}{}
+	}
+	return n
+}
+
+// path is the label of a path.
+func (n *namer) path(path string) string {
+	path = decodePath(path)
+	if n.paths == nil {
+		return path
+	}
+	if _, ok := n.paths[path]; !ok {
+		if len(n.paths) >= maxPaths {
+			return "(other)"
+		}
+		n.paths[path] = struct{}{}
+	}
+	return undotted(path)
+}
+
+func undotted(s string) string { return strings.ReplaceAll(s, ".", "_") }
 
 // key is what tells buckets apart: it holds what a name is made from, so that a known
 // bucket is found without making its name.
@@ -52,7 +86,7 @@ type key struct{ a, b, c string }
 
 func (n *namer) key(req *request) key {
 	if n.form == NamesLoadgen {
-		return key{req.job, req.task, ""}
+		return key{req.job, req.scenario, req.task}
 	}
 	return key{req.method, req.host, req.path}
 }
@@ -65,12 +99,12 @@ func (n *namer) bucket(req *request, addr string) string {
 		if task == "" {
 			task = "no_task"
 		}
-		return n.own(req.job) + "." + label(task)
+		return n.own(req.job) + "." + label(req.scenario) + "." + label(task)
 	}
 	if addr == "" {
 		addr = hostname(req.host)
 	}
-	return lineSafe("molotov." + n.host + "." + req.method + "." + addr + "." + decodePath(req.path))
+	return lineSafe("molotov." + n.host + "." + req.method + "." + addr + "." + n.path(req.path))
 }
 
 // own is where the tree of a job begins.

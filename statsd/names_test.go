@@ -52,18 +52,21 @@ func FuzzNames(f *testing.F) {
 	f.Add("box.local", "GET", "opbeans:80", "/a:b|c@d%0A", "a.b", "c/d")
 	f.Add("", "", "", "", "", "")
 	f.Fuzz(func(t *testing.T, host, method, authority, path, job, task string) {
-		req := &request{job: job, task: task, method: method, host: authority, path: path}
-		for _, form := range []Names{NamesMolotov, NamesLoadgen} {
-			n := namer{form: form, host: host}
-			name := n.bucket(req, "")
+		req := &request{job: job, scenario: path, task: task, method: method, host: authority, path: path}
+		for _, form := range []Names{NamesMolotov, NamesMolotovIP, NamesLoadgen} {
+			n := newNamer(form, host)
+			name := n.bucket(req, "10.0.0.1")
+			if form == NamesMolotovIP && !strings.Contains(method, ".") {
+				require.Equal(t, 7, strings.Count(name, "."), "four labels between method and path: %q", name)
+			}
 			require.False(t, strings.ContainsFunc(name, func(r rune) bool {
 				return r < ' ' || r == 0x7f || strings.ContainsRune(":|@", r)
 			}), "%q", name)
 			if form == NamesLoadgen {
-				require.Equal(t, 3, strings.Count(name, "."), "%q", name)
+				require.Equal(t, 4, strings.Count(name, "."), "%q", name)
 				require.Equal(t, name, serverName(name), "a server keeps it as it is")
 			}
-			require.Equal(t, name, n.bucket(req, ""))
+			require.Equal(t, name, n.bucket(req, "10.0.0.1"))
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package statsd
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/opbeans/loadgen"
@@ -8,11 +9,12 @@ import (
 
 // request is one request as a whole, redirects included.
 type request struct {
-	job, task          string
-	method, host, path string // of the first hop
-	took               time.Duration
-	status             int // of the last hop; 0: no response
-	class              loadgen.ErrorClass
+	job, scenario, task string
+	method, host, path  string     // of the first hop
+	remote              netip.Addr // likewise, if it is known
+	took                time.Duration
+	status              int // of the last hop; 0: no response
+	class               loadgen.ErrorClass
 }
 
 // maxChains bounds the chains of redirects under way, as many as VUs at most. Chains
@@ -29,6 +31,7 @@ type vuID struct {
 
 type first struct {
 	method, host, path string
+	remote             netip.Addr
 	start              time.Time
 }
 
@@ -36,7 +39,7 @@ type first struct {
 // to come.
 func (c chains) take(s *loadgen.Sample) (request, bool) {
 	req := request{
-		job: s.Job, task: s.Task, method: s.Method, host: s.URL.Host, path: s.URL.Path,
+		job: s.Job, scenario: s.Scenario, task: s.Task, method: s.Method, host: s.URL.Host, path: s.URL.Path, remote: s.Remote,
 		took: s.Header, status: s.Status, class: s.Class,
 	}
 	if s.Hop == 0 && !s.Follows {
@@ -47,14 +50,14 @@ func (c chains) take(s *loadgen.Sample) (request, bool) {
 		if len(c) >= maxChains {
 			clear(c)
 		}
-		c[id] = first{s.Method, s.URL.Host, s.URL.Path, s.Start}
+		c[id] = first{s.Method, s.URL.Host, s.URL.Path, s.Remote, s.Start}
 		return request{}, false
 	}
 	if s.Follows {
 		return request{}, false
 	}
 	if f, ok := c[id]; ok { // else its beginning was missed
-		req.method, req.host, req.path = f.method, f.host, f.path
+		req.method, req.host, req.path, req.remote = f.method, f.host, f.path, f.remote
 		req.took += s.Start.Sub(f.start)
 		delete(c, id)
 	}

@@ -20,6 +20,7 @@ const (
 type resolver struct {
 	lookup  func(ctx context.Context, host string) (netip.Addr, error)
 	hosts   map[string]*address
+	reached map[string]netip.Addr // where requests last went, by the URL's host and port
 	waiting int
 }
 
@@ -28,6 +29,7 @@ type address struct {
 	text     string
 	known    bool // text is an address, or the name in place of one
 	failedAt time.Time
+	movedAt  time.Time // when a request last went elsewhere than those before
 	looking  bool
 	waiting  []request
 }
@@ -63,6 +65,35 @@ func (c *core) address(req *request) (string, bool) {
 	return "", false
 }
 
+// reached takes note of where a request went: that is its host's address, also of
+// requests that get nowhere. A host with several keeps one for a while, so that its
+// numbers are not spread over them all the time. c is locked.
+func (c *core) reached(req *request) {
+	r := c.resolver
+	if !req.remote.Is4() || r.reached[req.host] == req.remote {
+		return
+	}
+	if len(r.reached) >= maxHosts {
+		clear(r.reached)
+	}
+	host := hostname(req.host)
+	a := r.hosts[host]
+	switch {
+	case isIPv4(host):
+	case a == nil && len(r.hosts) >= maxHosts:
+		return
+	case a == nil:
+		r.hosts[host] = &address{known: true, text: req.remote.String(), movedAt: time.Now()}
+	case a.text == req.remote.String():
+	case a.known && time.Since(a.movedAt) < resolveWaitAgain:
+		return
+	default:
+		a.movedAt = time.Now()
+		c.found(a, req.remote.String())
+	}
+	r.reached[req.host] = req.remote
+}
+
 // look begins to look a host up, unless that is under way; c is locked.
 func (c *core) look(host string, a *address) {
 	if !a.looking && !c.closed {
@@ -92,16 +123,23 @@ func (c *core) resolve(host string, a *address) {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	was := a.text
-	a.looking, a.known, a.text, a.failedAt = false, true, host, time.Time{}
-	if err != nil || !addr.Unmap().Is4() {
+	a.looking = false
+	switch {
+	case !a.movedAt.IsZero(): // a request has shown it meanwhile
+	case err != nil || !addr.Unmap().Is4():
+		c.found(a, host)
 		a.failedAt = time.Now()
-	} else {
-		a.text = addr.Unmap().String()
+	default:
+		c.found(a, addr.Unmap().String())
 	}
-	if was != "" && was != a.text {
+}
+
+// found sets the text of an address, and adds the requests that waited for it.
+func (c *core) found(a *address, text string) {
+	if a.text != "" && a.text != text {
 		c.table.reset() // buckets have the old name
 	}
+	a.known, a.text, a.failedAt = true, text, time.Time{}
 	waiting := a.waiting
 	a.waiting = nil
 	c.resolver.waiting -= len(waiting)

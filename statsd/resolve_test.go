@@ -3,6 +3,7 @@ package statsd_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -86,5 +88,64 @@ func TestCloseDuringALookup(t *testing.T) {
 		o.Close()
 		assert.Equal(t, start, time.Now())
 		assert.Equal(t, "molotov.box.GET.opbeans./api/products:12|ms", strings.Join(w.lines()[:1], ""))
+	})
+}
+
+// TestTheAddressThatRequestsReach holds that the address of a connection wins over a
+// lookup, that it also names what gets nowhere, that a host which moves is followed, and
+// that one of several addresses is kept for a while.
+func TestTheAddressThatRequestsReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		o := open(t, w, statsd.WithNames(statsd.NamesMolotovIP), statsd.WithResolver(
+			func(context.Context, string) (netip.Addr, error) { return netip.Addr{}, errors.New("no such host") }))
+		at := func(addr string, change ...func(*loadgen.Sample)) {
+			o.Observe(sample(append(change, func(s *loadgen.Sample) { s.Remote = netip.MustParseAddr(addr) })...))
+		}
+		o.Observe(sample(failed(loadgen.ClassDial))) // before anything is known
+		synctest.Wait()
+		at("10.0.0.1")
+		o.Observe(sample(failed(loadgen.ClassDial)))
+		for range 10 { // by turns
+			at("10.0.0.2")
+			at("10.0.0.1")
+		}
+		time.Sleep(time.Minute)
+		at("10.0.0.3")
+		o.Observe(sample(failed(loadgen.ClassDial)))
+		at("2001:db8::1", host("six.test"))
+		at("10.0.0.9", host("10.0.0.4:80")) // by a route of its own
+		synctest.Wait()
+		o.Close()
+		assert.Equal(t, map[string]int{
+			"molotov.box.GET.opbeans./api/products.err_dial":  1,
+			"molotov.box.GET.10.0.0.1./api/products.200":      21,
+			"molotov.box.GET.10.0.0.1./api/products.err_dial": 1,
+			"molotov.box.GET.10.0.0.3./api/products.200":      1,
+			"molotov.box.GET.10.0.0.3./api/products.err_dial": 1,
+			"molotov.box.GET.six.test./api/products.200":      1,
+			"molotov.box.GET.10.0.0.4./api/products.200":      1,
+		}, add(t, w.lines()).counters)
+		assert.Zero(t, o.Dropped())
+	})
+}
+
+// TestPathsAreBounded holds that ids do not make buckets without end.
+func TestPathsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ids, bound = 30_000, 8000
+		w := newWire()
+		o := open(t, w, statsd.WithNames(statsd.NamesMolotovIP), statsd.WithResolver(resolve))
+		o.Observe(sample(path("/first")))
+		synctest.Wait()
+		for id := range ids {
+			o.Observe(sample(path(fmt.Sprintf("/api/orders/%d", id))))
+		}
+		o.Observe(sample(path("/first")))
+		o.Close()
+		sum := add(t, w.lines()).counters
+		assert.Len(t, sum, bound+1)
+		assert.Equal(t, ids+1-bound, sum["molotov.box.GET.172.18.0.5.(other).200"])
+		assert.Equal(t, 2, sum["molotov.box.GET.172.18.0.5./first.200"])
 	})
 }

@@ -91,8 +91,9 @@ func WithDialContext(dial func(ctx context.Context, network, addr string) (net.C
 	return func(s *settings) { s.dial = dial }
 }
 
-// WithResolver replaces the lookup of IPv4 addresses for [NamesMolotovIP]. It must
-// be safe for concurrent use.
+// WithResolver replaces the lookup of IPv4 addresses for [NamesMolotovIP], which is for
+// requests that do not tell where they went, or have got nowhere. It must be safe for
+// concurrent use.
 func WithResolver(resolve func(ctx context.Context, host string) (netip.Addr, error)) Option {
 	return func(s *settings) { s.resolve = resolve }
 }
@@ -217,11 +218,11 @@ type core struct {
 
 func (c *core) init(s *settings, out sink) {
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.namer = namer{form: s.names, host: s.hostname}
+	c.namer = newNamer(s.names, s.hostname)
 	c.table = newTable(out, s.exact)
 	c.chains = chains{}
 	if s.names == NamesMolotovIP {
-		c.resolver = &resolver{lookup: s.resolve, hosts: map[string]*address{}}
+		c.resolver = &resolver{lookup: s.resolve, hosts: map[string]*address{}, reached: map[string]netip.Addr{}}
 	}
 }
 
@@ -239,6 +240,9 @@ func (c *core) observe(s *loadgen.Sample) {
 
 // add counts a request; c is locked.
 func (c *core) add(req *request) {
+	if c.resolver != nil {
+		c.reached(req)
+	}
 	k := c.key(req)
 	b := c.table.buckets[k]
 	if b == nil {

@@ -118,6 +118,9 @@ func (r *Rooms) Broadcast(m Message, droppable bool, rooms ...string) {
 // Empty tells whether nobody is in a room.
 func (r *Rooms) Empty(room string) bool { return len(r.s.rooms[room]) == 0 }
 
+// Names returns the names of the rooms that somebody is in, in order.
+func (r *Rooms) Names() []string { return slices.Sorted(maps.Keys(r.s.rooms)) }
+
 // Join puts a socket into a room, unless it has gone.
 func (r *Rooms) Join(c *Socket, room string) {
 	c.mu.Lock()
