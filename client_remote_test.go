@@ -38,9 +38,9 @@ func TestRemoteAddress(t *testing.T) {
 		fails  bool
 		remote string
 	}{
-		"plain":  {cfg: JobConfig{BaseURL: plain}, remote: "127.0.0.1"},
-		"TLS":    {cfg: JobConfig{BaseURL: overTLS.URL}, opt: trust, remote: "127.0.0.1"},
-		"HTTP/2": {cfg: JobConfig{BaseURL: overH2.URL}, opt: trustH2, remote: "127.0.0.1"},
+		"plain":                       {cfg: JobConfig{BaseURL: plain}, remote: "127.0.0.1"},
+		"TLS":                         {cfg: JobConfig{BaseURL: overTLS.URL}, opt: trust, remote: "127.0.0.1"},
+		"HTTP/2":                      {cfg: JobConfig{BaseURL: overH2.URL}, opt: trustH2, remote: "127.0.0.1"},
 		"HTTP/2 with prior knowledge": {cfg: JobConfig{BaseURL: plainH2(t, sees), HTTP: "2"}, remote: "127.0.0.1"},
 		"another address":             {cfg: JobConfig{BaseURL: "http://shop.test", ConnectTo: map[string]string{"shop.test:80": addr(plain)}}, remote: "127.0.0.1"},
 		"past the proxy": {

@@ -31,6 +31,7 @@ type app struct {
 	log       *slog.Logger
 	manager   *loadgen.Manager
 	datagrams *statsd.Observer // nil without -statsd
+	bridge    *statsd.Bridge   // nil without -statsd-bridge
 	wg        sync.WaitGroup   // goroutines of this run
 }
 
@@ -58,6 +59,13 @@ func (a *app) serve(ctx context.Context) error {
 		defer a.datagrams.Close() // after the Manager, which feeds it
 		opts = append(opts, loadgen.WithObserver(a.datagrams))
 	}
+	if a.statsdBridge != "" {
+		if a.bridge, err = statsd.NewBridge(); err != nil {
+			return usageErrorf("-statsd-bridge: %w", err)
+		}
+		defer a.bridge.Close() // likewise
+		opts = append(opts, loadgen.WithObserver(a.bridge))
+	}
 	a.manager = loadgen.New(opts...)
 	defer a.wg.Wait()
 	defer a.manager.Close()
@@ -69,6 +77,11 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	defer stopProfiles()
+	stopBridge, err := a.startBridge(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopBridge()
 	if isStandalone(a.getenv) {
 		return a.standalone(ctx)
 	}

@@ -28,14 +28,15 @@ type settings struct {
 	tlsCert        string
 	tlsKey         string
 
-	progress    time.Duration
-	stopTimeout time.Duration
-	logFormat   choice
-	logLevel    slog.Level
-	statsd      string
-	statsdNames choice
-	pprof       string
-	version     bool
+	progress     time.Duration
+	stopTimeout  time.Duration
+	logFormat    choice
+	logLevel     slog.Level
+	statsd       string
+	statsdNames  choice
+	statsdBridge string
+	pprof        string
+	version      bool
 }
 
 // flags is the one table of settings: each has a flag, an environment variable of
@@ -64,6 +65,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
 	fs.StringVar(&s.statsd, "statsd", "", "StatsD server to tell of every request, as udp://`HOST:PORT`")
 	fs.Var(&s.statsdNames, "statsd-names", "how StatsD buckets are named: `molotov`, molotov-ip, or loadgen, a tree of job, scenario and task")
+	fs.StringVar(&s.statsdBridge, "statsd-bridge", "", "`HOST:PORT` that shows the statistics to the suite's page as its StatsD container would, such as :8127")
 	fs.StringVar(&s.pprof, "pprof", "", "loopback `HOST:PORT` that serves profiles under /debug/pprof/; without it there are none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
 	return fs
