@@ -81,6 +81,11 @@ type JobConfig struct {
 	// limit.
 	MaxIterations uint64
 
+	// Thresholds say what the statistics of the job must be: see [ParseThreshold] and
+	// [Snapshot.Verdicts]. Those of the scenario count beside them, except for ones
+	// with the same metric, labels and direction. At most MaxThresholds.
+	Thresholds []Threshold
+
 	// Variables override the defaults of variables that the scenario declares.
 	// Values are converted to the type of the default. The names that the wire
 	// always sends (see StandardVariables) may be set for any scenario.
@@ -263,6 +268,7 @@ func (c *JobConfig) checkHow(f *faults) {
 		f.add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
 	}
 	c.checkNetwork(f)
+	checkThresholds(c.Thresholds, f)
 }
 
 // withDefaults returns c with every zero field that has a default filled in, and
@@ -303,6 +309,7 @@ func (c JobConfig) clone() JobConfig {
 	c.Headers = maps.Clone(c.Headers)
 	c.ConnectTo = maps.Clone(c.ConnectTo)
 	c.Stages = slices.Clone(c.Stages)
+	c.Thresholds = slices.Clone(c.Thresholds)
 	return c
 }
 

@@ -37,6 +37,7 @@ func configFields() []configField {
 		secondsField("ramp_up", false, func(c *JobConfig) *time.Duration { return &c.RampUp }),
 		secondsField("duration", true, func(c *JobConfig) *time.Duration { return &c.Duration }),
 		maxIterationsField(),
+		thresholdsField(),
 		variablesField(),
 		weightsField(),
 		textsField("headers", func(c *JobConfig) *map[string]string { return &c.Headers }),
@@ -85,7 +86,7 @@ func (c JobConfig) MarshalJSON() ([]byte, error) {
 
 // UnmarshalJSON reads the wire form. Numbers may also come as text ("3"), and
 // durations also as Go durations ("1m30s"). Keys that are not there, or null, leave
-// their field as it is; stages replace those before; variables, weights, headers and connect_to are added to
+// their field as it is; stages and thresholds replace those before; variables, weights, headers and connect_to are added to
 // those that c has, and null removes one.
 //
 // The error is a [*ValidationError] that lists every key that is unknown or has a

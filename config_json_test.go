@@ -22,7 +22,8 @@ func wholeConfig() loadgen.JobConfig {
 		Headers: map[string]string{"X-A": "b"}, Seed: math.MaxUint64, Grace: loadgen.NoGrace,
 		ConnectTimeout: time.Nanosecond, HeaderTimeout: time.Second, Timeout: time.Minute, MaxBody: math.MaxInt64, HTTP: "1.1",
 		Reuse: "shared", Proxy: "http://user:pass@proxy:3128", ConnectTo: map[string]string{"localhost:8000": "unix:/run/shop.sock"},
-		LocalAddr: "127.0.0.2", DNSTTL: loadgen.NoDNSCache, Insecure: true, CACerts: "PEM",
+		Thresholds: loadgen.MustThresholds("p99 <= 200ms", "error_rate < 1% abort after 1m"),
+		LocalAddr:  "127.0.0.2", DNSTTL: loadgen.NoDNSCache, Insecure: true, CACerts: "PEM",
 	}
 }
 
@@ -32,6 +33,7 @@ func TestJobConfigJSON(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, `{"job":"python","scenario":"dyno","url":"http://localhost:8000/base","service_name":"opbeans-python",`+
 		`"workers":3,"max_workers":50,"delay":0.6,"rate":"100/m","ramp_up":1.5,"duration":31536000,"max_iterations":18446744073709551615,`+
+		`"thresholds":["p99 \u003c= 200ms","error_rate \u003c 1% abort after 1m0s"],`+
 		`"variables":{"A":"x","B":""},"weights":{"root":2.5},"headers":{"X-A":"b"},"seed":"18446744073709551615","grace":0,`+
 		`"connect_timeout":0.000000001,"header_timeout":1,"timeout":60,"max_body":9223372036854775807,"http":"1.1",`+
 		`"reuse":"shared","proxy":"http://user:pass@proxy:3128","connect_to":{"localhost:8000":"unix:/run/shop.sock"},`+

@@ -208,9 +208,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	if !(q > 0) {
 		return h.Min()
 	}
-	// 0.07 times 100 is a little above 7, but its rank is 7: take that little off.
-	exact := min(q, 1) * float64(h.count)
-	rank := min(max(uint64(math.Ceil(exact-exact*0x1p-50)), 1), h.count)
+	rank := rankOf(q, h.count)
 	if rank == h.count {
 		return h.Max()
 	}
@@ -232,6 +230,13 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		}
 	}
 	return h.Max()
+}
+
+// rankOf is the rank, from 1, of the fraction q of n values.
+func rankOf(q float64, n uint64) uint64 {
+	// 0.07 times 100 is a little above 7, but its rank is 7: take that little off.
+	exact := min(q, 1) * float64(n)
+	return min(max(uint64(math.Ceil(exact-exact*0x1p-50)), 1), n)
 }
 
 // P50 is the median.

@@ -92,8 +92,9 @@ type Job struct {
 	why      string
 	overAt   time.Duration // when it was to end, since its start
 	ended    time.Time
-	vus      []*VU  // by number; nil where one has left
-	spawned  uint64 // VUs made so far
+	tripped  *Verdict // of the threshold that has ended the job
+	vus      []*VU    // by number; nil where one has left
+	spawned  uint64   // VUs made so far
 
 	shared   connPool      // the connections of VUs that share them
 	live     atomic.Int64  // VUs that exist; written under mu
@@ -307,8 +308,8 @@ func (j *Job) supervise() {
 }
 
 // untilOver returns when the job is to end, which it brings about when its
-// duration is over. Meanwhile it makes the number of VUs follow the stages, and
-// keeps samples flowing to observers.
+// duration is over. Meanwhile it makes the number of VUs follow the stages, looks at
+// thresholds that may end the job, and keeps samples flowing to observers.
 func (j *Job) untilOver() {
 	var flush <-chan time.Time
 	if j.rec.sink != nil {
@@ -318,12 +319,19 @@ func (j *Job) untilOver() {
 	}
 	alarm := time.NewTimer(time.Hour)
 	defer alarm.Stop()
+	var look time.Duration // when to look at the thresholds again
 	for {
 		p, now := j.plan.Load(), j.elapsed()
 		if now >= p.end {
 			j.expire(p.end)
 		}
 		next := p.end
+		if p.mayAbort() {
+			if now >= look {
+				look = now + j.guard()
+			}
+			next = min(next, look)
+		}
 		if len(p.cfg.Stages) > 0 && p.sched == nil {
 			workers, changes := p.cfg.workersAt(now - p.staged)
 			j.resize(p, workers)
@@ -491,7 +499,7 @@ func (j *Job) Snapshot() *Snapshot {
 		now = j.ended
 	}
 	s.Dropped = j.dropped.Load()
-	rec := j.rec
+	rec, tripped := j.rec, j.tripped
 	j.mu.Unlock()
 	if rec == nil {
 		s.Valid = true
@@ -503,6 +511,7 @@ func (j *Job) Snapshot() *Snapshot {
 	rec.fill(s)
 	s.Invalid = rec.watch.verdict(s)
 	s.Valid = len(s.Invalid) == 0
+	j.judge(s, tripped)
 	if s.State.Ended() {
 		s.Recent = Recent{}
 	}

@@ -65,6 +65,7 @@ type environment struct {
 	lookupEnv  func(string) (string, bool)
 	catalogue  *Catalogue
 	observers  []Observer
+	metrics    []metricSource
 }
 
 // Option configures a Manager. The order of options does not matter, except that
@@ -251,6 +252,7 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 		b, bf := scenario.bind(&p.cfg, m.env.lookupEnv)
 		f = append(f, bf...)
 		p.take(b)
+		p.judge(scenario, m.env, &f)
 	}
 	if err := f.err(); err != nil {
 		return nil, nil, err

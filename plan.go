@@ -21,6 +21,7 @@ type plan struct {
 	vars     map[string]any // by name, both names of an alias; read only
 	tasks    []planTask
 	sums     []float64     // sums[i] is the weight of tasks[0..i] together
+	verdicts []Threshold   // those of the job and of its scenario
 	sched    *schedule     // of the open model; nil in the closed one
 	staged   time.Duration // when its stages began, since the job's start
 	end      time.Duration // no iteration begins that is due at or after it
@@ -78,5 +79,6 @@ func (s *Scenario) clone() *Scenario {
 	c := *s
 	c.variables = slices.Clone(s.variables)
 	c.tasks = slices.Clone(s.tasks)
+	c.thresholds = slices.Clone(s.thresholds)
 	return &c
 }

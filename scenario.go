@@ -26,6 +26,8 @@ type Scenario struct {
 	source      string // the file it was read from, if any
 	variables   []Variable
 	tasks       []task
+	thresholds  []Threshold
+	badTexts    []error // of Threshold
 }
 
 // task is one weighted entry of a scenario.
@@ -97,6 +99,22 @@ func (s *Scenario) Task(name string, weight float64, run TaskFunc) *Scenario {
 	s.tasks = append(s.tasks, t)
 	return s
 }
+
+// Threshold adds a threshold, written as [ParseThreshold] reads it, for every job that
+// runs the scenario, and returns s. A Manager reports one that cannot be read when it
+// takes a job with the scenario.
+func (s *Scenario) Threshold(text string) *Scenario {
+	t, err := ParseThreshold(text)
+	if err != nil {
+		s.badTexts = append(s.badTexts, err)
+		return s
+	}
+	s.thresholds = append(s.thresholds, t)
+	return s
+}
+
+// Thresholds returns the thresholds for every job that runs the scenario.
+func (s *Scenario) Thresholds() []Threshold { return slices.Clone(s.thresholds) }
 
 // Name is the scenario's name.
 func (s *Scenario) Name() string { return s.name }
@@ -191,6 +209,9 @@ func (s *Scenario) check() faults {
 				}
 			}
 		}
+	}
+	for _, err := range s.badTexts {
+		f.add("scenario", "%v", err)
 	}
 	if len(s.tasks) == 0 {
 		f.add("scenario", "scenario %q has no tasks", s.name)

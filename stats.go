@@ -87,6 +87,12 @@ type Snapshot struct {
 	Starved uint64    `json:"starved"`
 	Dropped uint64    `json:"dropped"`
 
+	// Verdicts are what the thresholds of the job, and then those of its scenario, say of
+	// it so far.
+	Verdicts []Verdict `json:"verdicts,omitempty"`
+	// Metrics are numbers of other packages: see [WithMetrics].
+	Metrics map[string]float64 `json:"metrics,omitempty"`
+
 	Totals
 	Tasks []TaskSnapshot `json:"tasks"`
 }
@@ -147,12 +153,14 @@ type Recent struct {
 
 // Since returns what happened between prev, an earlier snapshot of the same run of
 // the job, and s. Its counts plus those of prev are those of s. A nil prev stands
-// for the start, and so does one of another run.
+// for the start, and so does one of another run. Verdicts and Metrics are of the whole
+// run, and not in it.
 func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 	d := *s
 	if prev == nil || !prev.Started.Equal(s.Started) {
 		prev = &Snapshot{}
 	}
+	d.Verdicts, d.Metrics = nil, nil
 	d.Elapsed = s.Elapsed - prev.Elapsed
 	d.Lag = s.Lag.since(&prev.Lag)
 	d.Starved, d.Dropped = s.Starved-prev.Starved, s.Dropped-prev.Dropped

@@ -110,6 +110,9 @@ func (p *yamlParser) parse(s *Scenario, src []byte) {
 	} else {
 		p.errorf(root, "tasks is missing: a scenario needs at least one task")
 	}
+	if n := f["thresholds"]; n != nil {
+		p.thresholds(s, n)
+	}
 }
 
 // splitLines splits a text where YAML does: besides \n, also at \r and at the line
@@ -235,6 +238,33 @@ func (p *yamlParser) tasks(s *Scenario, n *yaml.Node) {
 		}
 		seen[t.name] = at.Line
 		s.tasks = append(s.tasks, t)
+	}
+}
+
+// thresholds reads the list of thresholds; the tasks are known.
+func (p *yamlParser) thresholds(s *Scenario, n *yaml.Node) {
+	items, ok := p.list(n, "thresholds")
+	if !ok {
+		return
+	}
+	if len(items) == 0 || len(items) > MaxThresholds {
+		p.errorf(n, "expected 1 to %d thresholds, found %d", MaxThresholds, len(items))
+		return
+	}
+	for _, item := range items {
+		text, ok := p.text(item, "a threshold")
+		if !ok {
+			continue
+		}
+		t, err := parseThreshold(text)
+		switch names := s.TaskNames(); {
+		case err != nil:
+			p.errorf(item, "the threshold %q: %v", abbreviate(text), err)
+		case t.Task != "" && !slices.Contains(names, t.Task):
+			p.errorf(item, "the threshold %q: there is no task %q%s", abbreviate(text), t.Task, didYouMean(t.Task, names))
+		default:
+			s.thresholds = append(s.thresholds, t)
+		}
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 // The keys of each kind of map in a scenario file. The JSON Schema lists the
 // same, which a test holds in step.
 
-func scenarioKeys() []string { return []string{"description", "variables", "tasks"} }
+func scenarioKeys() []string { return []string{"description", "variables", "thresholds", "tasks"} }
 
 func taskKeys() []string {
 	return append([]string{"name", "weight", "when", "steps", "think"}, stepKeys()...)

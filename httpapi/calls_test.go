@@ -140,6 +140,23 @@ func TestMountedUnderAPrefix(t *testing.T) {
 	assert.Equal(t, 404, w.Code, "no redirect, which would lead out of the prefix")
 }
 
+// The answers are held against docs/openapi.yaml by ok and get.
+func TestThresholds(t *testing.T) {
+	s := serve(t)
+	s.ok(s.start(`{"job":"python","port":"8000","thresholds":["p99 < 200ms","failures < 1 abort"]}`))
+	assert.Equal(t, loadgen.MustThresholds("p99 < 200ms", "failures < 1 abort"), s.config("python").Thresholds)
+	a := s.get("/api/jobs/python")
+	assert.Contains(t, a.body, `"thresholds":["p99 \u003c 200ms","failures \u003c 1 abort"]`)
+	assert.Contains(t, a.body, `"verdicts":[{"threshold":"p99 \u003c 200ms","outcome":"`)
+	s.ok(s.updateJob(`{"job":"python","thresholds":["service.p50 >= 0s"]}`))
+	assert.Contains(t, s.get("/api/stats").body, `"verdicts":[{"threshold":"service.p50 \u003e= 0s"`)
+	a = s.updateJob(`{"job":"python","thresholds":["p99 < 3"]}`)
+	assert.Equal(t, http.StatusBadRequest, a.status)
+	assert.Contains(t, a.body, `"field":"thresholds"`)
+	s.ok(s.updateJob(`{"job":"python","thresholds":[]}`))
+	assert.NotContains(t, s.get("/api/stats").body, "verdicts")
+}
+
 func TestTargetTemplate(t *testing.T) {
 	s := serve(t, httpapi.WithTarget("http://toxi:{port}/base"))
 	s.ok(s.start(`{"job":"python","port":"8000"}`))

@@ -48,8 +48,11 @@ type StatsMessage struct {
 	Active   int           `json:"active"`  // of those, in an iteration
 	Valid    bool          `json:"valid"`   // false when the generator was the limit
 	Invalid  []string      `json:"invalid,omitempty"`
-	Interval Numbers       `json:"interval"`
-	Total    Numbers       `json:"total"` // since the start
+	// Verdicts are what the job's thresholds say of it so far.
+	Verdicts []loadgen.Verdict `json:"verdicts,omitempty"`
+
+	Interval Numbers `json:"interval"`
+	Total    Numbers `json:"total"` // since the start
 }
 
 // Numbers is what happened in some time. The intervals that a client has seen of a
@@ -94,7 +97,7 @@ func statsMessage(now, before *loadgen.Snapshot) StatsMessage {
 		Job: now.Job, State: now.State, Revision: now.Revision,
 		Time: now.Time.UTC(), Started: now.Started.UTC(),
 		Workers: now.Workers, VUs: now.VUs, Active: now.Active,
-		Valid: now.Valid, Invalid: now.Invalid,
+		Valid: now.Valid, Invalid: now.Invalid, Verdicts: now.Verdicts,
 		Interval: numbers(interval), Total: numbers(now),
 	}
 }

@@ -1,0 +1,186 @@
+package loadgen
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+)
+
+// metricSource is what WithMetrics was given.
+type metricSource struct {
+	names []string
+	read  func(job string) map[string]float64
+}
+
+// WithMetrics lets thresholds be about numbers of another package. Their names have a
+// first part of their own and a dot, such as apm.missing. With each snapshot of a job,
+// read is asked for those that it has for the job, and they are in [Snapshot.Metrics].
+// It must be quick and safe for concurrent use, and must not call the job.
+func WithMetrics(names []string, read func(job string) map[string]float64) Option {
+	return func(e *environment) {
+		e.metrics = append(e.metrics, metricSource{names: slices.Clone(names), read: read})
+	}
+}
+
+func checkThresholds(list []Threshold, f *faults) {
+	if len(list) > MaxThresholds {
+		f.add("thresholds", "must be at most %d, not %d", MaxThresholds, len(list))
+		return
+	}
+	for i := range list {
+		if err := list[i].check(); err != nil {
+			f.add("thresholds", "threshold %q: %v", abbreviate(list[i].String()), err)
+		}
+	}
+}
+
+// thresholdsField reads a list that replaces the one before as a whole.
+func thresholdsField() configField {
+	return configField{
+		name: "thresholds",
+		write: func(c *JobConfig) any {
+			if len(c.Thresholds) == 0 {
+				return nil
+			}
+			return c.Thresholds
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			var texts []string
+			if json.Unmarshal(raw, &texts) != nil {
+				f.add("thresholds", "must be a list of texts such as \"p99 < 200ms\", not %s", abbreviate(string(raw)))
+				return
+			}
+			c.Thresholds = nil
+			for _, text := range texts {
+				t, err := ParseThreshold(text)
+				if err != nil {
+					f.add("thresholds", "%v", err)
+					continue
+				}
+				c.Thresholds = append(c.Thresholds, t)
+			}
+		},
+	}
+}
+
+// judge makes the thresholds of the configuration and of the scenario those of the
+// plan.
+func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
+	p.verdicts = mergeThresholds(p.cfg.Thresholds, scenario.thresholds)
+	tasks := scenario.TaskNames()
+	var others []string
+	for _, source := range env.metrics {
+		others = append(others, source.names...)
+	}
+	for i := range p.verdicts {
+		t := &p.verdicts[i]
+		field := "thresholds"
+		if i >= len(p.cfg.Thresholds) {
+			field = "scenario"
+		}
+		m, err := findMetric(t.Metric)
+		switch {
+		case err != nil: // check has said so
+		case m.kind == metricOther && !slices.Contains(others, m.name):
+			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), m.name, listOf("; there are ", others))
+		case t.Task != "" && !slices.Contains(tasks, t.Task):
+			f.add(field, "threshold %q: scenario %q has no such task%s", abbreviate(t.String()), scenario.name, didYouMean(t.Task, tasks))
+		}
+	}
+}
+
+func listOf(intro string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return intro + strings.Join(names, ", ")
+}
+
+// mayAbort tells whether a threshold may end the job.
+func (p *plan) mayAbort() bool {
+	return slices.ContainsFunc(p.verdicts, func(t Threshold) bool { return t.Abort })
+}
+
+// judge adds the verdicts to a snapshot.
+func (j *Job) judge(s *Snapshot, tripped *Verdict) {
+	for _, source := range j.m.env.metrics {
+		for name, x := range source.read(j.name) {
+			if s.Metrics == nil {
+				s.Metrics = map[string]float64{}
+			}
+			if !math.IsNaN(x) && !math.IsInf(x, 0) {
+				s.Metrics[name] = x
+			}
+		}
+	}
+	p := j.plan.Load()
+	if len(p.verdicts) == 0 {
+		return
+	}
+	most := j.most(p)
+	for _, t := range p.verdicts {
+		v := t.evaluate(s, most)
+		if tripped != nil && tripped.Threshold == t {
+			v = *tripped
+		}
+		s.Verdicts = append(s.Verdicts, v)
+	}
+}
+
+// most is a number of iterations that the job will not exceed under a plan; 0 if there
+// is none.
+func (j *Job) most(p *plan) uint64 {
+	most := p.cfg.MaxIterations
+	if p.sched == nil || p.end == math.MaxInt64 {
+		return most
+	}
+	n := dueBy(p.sched.pacer, p.end-1)
+	if p.sched.origin != 0 || p.sched.skip+p.sched.behind > 0 {
+		// There was another schedule before. Read in this order, no iteration is missed on
+		// its way from unclaimed over claimed to begun.
+		n = p.sched.unclaimed(p.end)
+		n += uint64(max(0, j.live.Load()))
+		n += j.begun.Load()
+	}
+	if most == 0 || n < most {
+		most = n
+	}
+	return most
+}
+
+// guardEvery is how often thresholds that may end a job are looked at, at first.
+const guardEvery = 100 * time.Millisecond
+
+// guard ends the job if a threshold says so, and returns how long to wait with the next
+// look: guardEvery, and for a long job a thousandth of its age.
+func (j *Job) guard() time.Duration {
+	s := j.Snapshot()
+	for _, v := range s.Verdicts {
+		t := v.Threshold
+		if !t.Abort || v.Outcome != OutcomeFail || s.State != StateRunning {
+			continue
+		}
+		late := t.AbortAfter > 0 && s.Elapsed >= t.AbortAfter && v.Certain && v.enough()
+		if v.Final || late {
+			j.trip(v)
+			break
+		}
+	}
+	return max(guardEvery, s.Elapsed/1000)
+}
+
+// trip ends the job because of a verdict.
+func (j *Job) trip(v Verdict) {
+	v.Aborted, v.Final = true, true
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.status.State != StateRunning {
+		return
+	}
+	j.tripped = &v
+	j.halted.Store(true)
+	j.end(StateFailed, fmt.Sprintf("threshold %s: %s", v.Threshold, v.Message))
+}
