@@ -220,7 +220,7 @@ func (h *Histogram) readCounts(b []byte) error {
 	next := Histogram{min: int64(number()), max: int64(number()), sum: uint128{hi: number(), lo: number()}}
 	for last := -1; len(b) > 0; {
 		step, n := number(), number()
-		if bad || step == 0 || step > histLast || last+int(step) > histLast {
+		if bad || step == 0 || step > histLast+1 || last+int(step) > histLast {
 			return errHistogram
 		}
 		last += int(step)

@@ -110,6 +110,8 @@ func (s *Snapshot) histograms() iter.Seq[*Histogram] {
 // statuses add up exactly, tasks by their name; so do workers, VUs, and the rates of
 // Recent. Started is the earlier of the two, Time the later, Elapsed and Revision the
 // larger. Invalid has the reasons of both, at most 100; s stays Valid if o is, too.
+// Verdicts are given anew on the sum, except for those that have ended a job, and
+// Metrics add up.
 // State is that which says most of what is wrong or still going on, with its Reason.
 // Job and Seed are those of s, unless it has none.
 //
@@ -161,6 +163,7 @@ func (s *Snapshot) Merge(o *Snapshot) {
 		}
 		s.Tasks[at].Merge(&o.Tasks[i].Totals)
 	}
+	s.mergeVerdicts(o)
 }
 
 // gravity orders states by how much they say when several become one.

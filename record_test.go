@@ -28,6 +28,9 @@ func fill(r *rand.Rand, v reflect.Value) {
 			at.Record(time.Duration(r.Int64N(1 << (10 + r.IntN(50)))))
 		}
 		return
+	case *Threshold:
+		*at = MustThresholds(fmt.Sprintf("p%d < %dms abort", 1+r.IntN(3), 1+r.IntN(3)))[0]
+		return
 	case *time.Time:
 		*at = time.Unix(r.Int64N(1<<33), r.Int64N(1e9)).UTC()
 		return
@@ -362,4 +365,39 @@ func TestSnapshotRecordOfVersion1(t *testing.T) {
 	again, err := json.Marshal(back)
 	require.NoError(t, err)
 	assert.JSONEq(t, string(text), string(again))
+}
+
+// The first counter that such a histogram has is the last there is.
+func TestRecordOfNothingButTheLargestValues(t *testing.T) {
+	s := Snapshot{State: StateFinished, Totals: newTotals(), Tasks: []TaskSnapshot{}}
+	s.Response.Record(24 * time.Hour)
+	text, err := json.Marshal(SnapshotRecord{Snapshot: s, Compact: true})
+	require.NoError(t, err)
+	var back SnapshotRecord
+	require.NoError(t, json.Unmarshal(text, &back))
+	assert.Equal(t, s, back.Snapshot)
+}
+
+// The sum of two snapshots is judged anew, by the thresholds of both.
+func TestMergeJudgesTheSum(t *testing.T) {
+	part := func(failed, all uint64, thresholds ...string) *Snapshot {
+		s := &Snapshot{State: StateFinished, Metrics: map[string]float64{"apm.missing": 1}}
+		s.Iterations, s.FailedIterations = all, failed
+		for _, th := range MustThresholds(thresholds...) {
+			s.Verdicts = append(s.Verdicts, th.Evaluate(s))
+		}
+		return s
+	}
+	sum := &Snapshot{}
+	sum.Merge(part(0, 900, "error_rate < 10%", "failed_iterations < 50"))
+	sum.Merge(part(60, 100, "error_rate < 10%", "apm.missing == 2"))
+	var got []string
+	for _, v := range sum.Verdicts {
+		got = append(got, v.Threshold.String()+" "+string(v.Outcome))
+	}
+	assert.Equal(t, []string{"error_rate < 10% pass", "failed_iterations < 50 fail", "apm.missing == 2 pass"}, got)
+	ended := part(0, 1, "iterations > 5")
+	ended.Verdicts[0].Aborted = true
+	sum.Merge(ended)
+	assert.Equal(t, ended.Verdicts[0], sum.Verdicts[3], "what has ended a job stands")
 }

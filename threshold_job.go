@@ -3,6 +3,7 @@ package loadgen
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -128,6 +129,31 @@ func (j *Job) judge(s *Snapshot, tripped *Verdict) {
 		}
 		s.Verdicts = append(s.Verdicts, v)
 	}
+}
+
+// mergeVerdicts judges the sum of two snapshots by the thresholds of both.
+func (s *Snapshot) mergeVerdicts(o *Snapshot) {
+	s.Metrics = maps.Clone(s.Metrics)
+	for name, x := range o.Metrics {
+		if s.Metrics == nil {
+			s.Metrics = map[string]float64{}
+		}
+		s.Metrics[name] += x
+	}
+	var verdicts []Verdict
+	for _, v := range slices.Concat(s.Verdicts, o.Verdicts) {
+		at := slices.IndexFunc(verdicts, func(w Verdict) bool { return w.Threshold == v.Threshold })
+		switch {
+		case at >= 0 && v.Aborted && !verdicts[at].Aborted:
+			verdicts[at] = v
+		case at >= 0:
+		case v.Aborted:
+			verdicts = append(verdicts, v)
+		default:
+			verdicts = append(verdicts, v.Threshold.Evaluate(s))
+		}
+	}
+	s.Verdicts = verdicts
 }
 
 // most is a number of iterations that the job will not exceed under a plan; 0 if there
