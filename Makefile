@@ -35,9 +35,11 @@ bench-peers: ## compare what a request costs with other load tools, which it ins
 size: ## measure memory and reaction times of jobs with 10,000 virtual users
 	go test -v -run '^TestSize|InLittleMemory' .
 
-clients: ## drive the server with the real Socket.IO clients; needs Node.js and Python 3
+clients: ## test with real Socket.IO clients, a browser and a StatsD server; needs Node.js, Python 3, chromium
 	socketio/testclients/setup.sh
+	npm ci --prefix statsd/testserver --no-audit --no-fund
 	go test -race -tags clients ./socketio/testclients
+	go test -race -tags clients -run TestStatsDServer ./statsd
 
 fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
 	@set -e; for pkg in $$(go list ./...); do \

@@ -1,4 +1,4 @@
-//go:build npm
+//go:build clients
 
 package statsd_test
 
@@ -45,31 +45,73 @@ func TestStatsDServer(t *testing.T) {
 				want[strings.ReplaceAll(name, "/", "-")] = n
 				total += n
 			}
-			got, timings := map[string]int{}, map[string]float64{}
-			for received := 0; received < total; {
-				select {
-				case f, ok := <-sums:
-					require.True(t, ok, "the server has ended")
-					require.Zero(t, f.Counters["statsd.bad_lines_seen"])
-					for name, n := range f.Counters {
-						if strings.HasPrefix(name, "molotov.") {
-							got[name] += n
-							received += n
-						}
-					}
-					for name, n := range f.Timings {
-						timings[name] += n
-					}
-				case <-time.After(20 * time.Second):
-					require.Fail(t, "the server has not got everything", "%v of %v", got, want)
-				}
-			}
+			got, timings := collect(t, sums, total)
 			assert.Equal(t, want, got)
 			for name, n := range want {
 				assert.InDelta(t, n, timings[strings.TrimSuffix(strings.TrimSuffix(name, ".200"), ".500")], 0.5, name)
 			}
 		})
 	}
+}
+
+// TestStatsDServerAtHighRates holds that the server's counters are exact also when
+// timings are sampled, and that the number of timings it works out from the rates is.
+func TestStatsDServerAtHighRates(t *testing.T) {
+	const perSecond, seconds, batch = 50_000, 3, 500
+	addr, sums := startServer(t)
+	o, err := statsd.New(addr, statsd.WithHostname("box"))
+	require.NoError(t, err)
+	tick := time.NewTicker(time.Second * batch / perSecond)
+	defer tick.Stop()
+	want := map[string]int{}
+	for i := range perSecond * seconds {
+		if i%batch == 0 {
+			<-tick.C
+		}
+		s := sample(path(fmt.Sprintf("/api/products/%d", i%7)))
+		if i%11 == 0 {
+			s.Status = 500
+		}
+		o.Observe(s)
+		want[fmt.Sprintf("molotov.box.GET.opbeans.-api-products-%d.%d", i%7, s.Status)]++
+	}
+	o.Close()
+	require.Zero(t, o.Dropped())
+	assert.Less(t, o.Sent(), uint64(perSecond*seconds/2), "timings are sampled")
+	got, timings := collect(t, sums, perSecond*seconds)
+	assert.Equal(t, want, got)
+	sum := 0.0
+	for name, n := range timings {
+		if strings.HasPrefix(name, "molotov.") {
+			sum += n
+		}
+	}
+	assert.InDelta(t, perSecond*seconds, sum, 1)
+}
+
+// collect adds up what a server prints until there are so many counts.
+func collect(t *testing.T, sums <-chan flushed, total int) (counters map[string]int, timings map[string]float64) {
+	t.Helper()
+	counters, timings = map[string]int{}, map[string]float64{}
+	for received := 0; received < total; {
+		select {
+		case f, ok := <-sums:
+			require.True(t, ok, "the server has ended")
+			require.Zero(t, f.Counters["statsd.bad_lines_seen"])
+			for name, n := range f.Counters {
+				if strings.HasPrefix(name, "molotov.") {
+					counters[name] += n
+					received += n
+				}
+			}
+			for name, n := range f.Timings {
+				timings[name] += n
+			}
+		case <-time.After(20 * time.Second):
+			require.Fail(t, "the server has not got everything", "%v so far", counters)
+		}
+	}
+	return counters, timings
 }
 
 // startServer starts the server and returns its address, and what it prints at each

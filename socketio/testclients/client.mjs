@@ -1,56 +1,14 @@
 // One official client on one transport, for clients_test.go: it says on standard
 // output, in lines of JSON, what it sees. It ends when its standard input does.
 //
-//   node client.mjs GENERATION polling|websocket|default URL LAST_REVISION
+//   node client.mjs visit|bridge GENERATION polling|websocket|default URL [LAST_REVISION]
 import { createRequire } from "node:module";
 
-const [, , generation, transport, url, last] = process.argv;
+const [, , script, generation, transport, url, last] = process.argv;
 const library = createRequire(import.meta.url)(`socket.io-client-${generation}`);
-const io = library.io ?? library;
+const { default: run } = await import(`./${script}.mjs`);
 const say = (what, more = {}) => console.log(JSON.stringify({ what, ...more }));
 
-const socket = io(url, transport === "default" ? {} : { transports: [transport] });
-const call = (name, ...args) => new Promise((answer) => socket.emit(name, ...args, answer));
-
-let revision = 0;
-let connects = 0;
-
-socket.on("connect", async () => {
-  connects++;
-  say("connect", { connects, id: socket.id });
-  if (connects > 1) return;
-  say("answers", {
-    answers: [
-      await call("list"),
-      await call("start", {}),
-      await call("list", { id: 7, text: "hello 😀", body: {} }),
-      await call("dance", 1),
-    ],
-  });
-});
-
-socket.on("job", (job) => {
-  if (connects > 1) {
-    say("job", { job: job.job, revision: job.revision });
-    return;
-  }
-  if (job.state !== "running") return; // the end of the first server
-  if (revision !== 0 && job.revision !== revision + 1) {
-    say("disorder", { before: revision, now: job.revision });
-  }
-  revision = job.revision;
-  if (revision === Number(last)) {
-    const { name } = socket.io.engine.transport;
-    say("ordered", { job: job.job, transport: name });
-  }
-});
-
-socket.on("stats", (stats) => say("stats", { job: stats.job, requests: stats.total.requests }));
-socket.on("service_state", (state) => {
-  if (Object.values(state.data)[0] !== "update") say("service_state", state);
-});
-socket.on("disconnect", (reason) => say("disconnect", { reason }));
-socket.on("connect_error", (error) => say("connect_error", { message: String(error) }));
-
+const socket = run(library.io ?? library, url, transport, last, say);
 process.stdin.on("end", () => socket.close()); // after which nothing keeps the process
 process.stdin.resume();

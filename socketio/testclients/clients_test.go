@@ -1,7 +1,8 @@
 //go:build clients
 
 // Package testclients_test drives the official Socket.IO clients of every
-// generation against a server. setup.sh installs them; then
+// generation, in Node.js, Python and a real browser, against a server. setup.sh
+// installs them; then
 //
 //	go test -tags clients ./socketio/testclients
 package testclients_test
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"testing"
 	"time"
 
@@ -90,18 +92,24 @@ type line struct {
 	ID        string
 	Data      map[string]string
 	Answers   []json.RawMessage
+	Answer    string
+	Seconds   int64
+	Served    map[string]int
+	Timings   int
+	Gauges    []string
 }
 
 func TestClients(t *testing.T) {
-	python := ".venv/bin/python"
 	for _, client := range []struct {
 		name    string
 		command []string
 	}{
-		{"socket.io-client 2", []string{"node", "client.mjs", "2"}},
-		{"socket.io-client 3", []string{"node", "client.mjs", "3"}},
-		{"socket.io-client 4", []string{"node", "client.mjs", "4"}},
-		{"python-socketio", []string{python, "client.py"}},
+		{"socket.io-client 2", []string{"node", "client.mjs", "visit", "2"}},
+		{"socket.io-client 3", []string{"node", "client.mjs", "visit", "3"}},
+		{"socket.io-client 4", []string{"node", "client.mjs", "visit", "4"}},
+		{"python-socketio", []string{".venv/bin/python", "client.py"}},
+		{"browser with socket.io-client 2", []string{"node", "browser.mjs", "visit", "2"}},
+		{"browser with socket.io-client 4", []string{"node", "browser.mjs", "visit", "4"}},
 	} {
 		for _, transport := range []string{"polling", "websocket", "default"} {
 			t.Run(client.name+", "+transport, func(t *testing.T) { visit(t, client.command, transport) })
@@ -112,37 +120,8 @@ func TestClients(t *testing.T) {
 // visit is one client's life: it connects, calls, hears a thousand broadcasts in
 // order, survives a restart of the server, and hears the state anew.
 func visit(t *testing.T, command []string, transport string) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	p, addr := run(t, "127.0.0.1:0")
-	args := append(command[1:len(command):len(command)], transport, "http://"+addr, "1001")
-	cmd := exec.CommandContext(ctx, command[0], args...)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	stdout, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	lines := bufio.NewScanner(stdout)
-	lines.Buffer(nil, 1<<20)
-	// await passes over what is of no interest, until the client says something.
-	await := func(what string) line {
-		t.Helper()
-		for lines.Scan() {
-			var l line
-			require.NoError(t, json.Unmarshal(lines.Bytes(), &l), lines.Text())
-			require.NotEqual(t, "disorder", l.What, lines.Text())
-			if l.What == what {
-				return l
-			}
-			if l.What != "stats" {
-				t.Log(lines.Text())
-			}
-		}
-		require.Fail(t, "the client has ended", "before %q: %v", what, lines.Err())
-		return line{}
-	}
-
+	await, leave := launch(t, append(slices.Clone(command), transport, "http://"+addr, "1001"))
 	assert.NotEmpty(t, await("connect").ID)
 	answers := await("answers").Answers
 	require.Len(t, answers, 4)
@@ -171,11 +150,48 @@ func visit(t *testing.T, command []string, transport string) {
 	require.NoError(t, p.m.Stop(job))
 	assert.Equal(t, map[string]string{job: "stop"}, await("service_state").Data)
 
-	require.NoError(t, stdin.Close())
-	_, _ = io.Copy(io.Discard, stdout)
-	require.NoError(t, cmd.Wait())
+	leave()
 	assert.Eventually(t, func() bool { return p.live.Sessions() == 0 }, 5*time.Second, time.Millisecond, "the client has said goodbye")
 	p.stop(t)
+}
+
+// launch starts a client. await passes over what is of no interest until the client
+// says something, and leave ends the client.
+func launch(t *testing.T, command []string) (await func(what string) line, leave func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Stderr = os.Stderr
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	lines.Buffer(nil, 1<<20)
+	await = func(what string) line {
+		t.Helper()
+		for lines.Scan() {
+			var l line
+			require.NoError(t, json.Unmarshal(lines.Bytes(), &l), lines.Text())
+			require.NotEqual(t, "disorder", l.What, lines.Text())
+			if l.What == what {
+				return l
+			}
+			if l.What != "stats" {
+				t.Log(lines.Text())
+			}
+		}
+		require.Fail(t, "the client has ended", "before %q: %v", what, lines.Err())
+		return line{}
+	}
+	return await, func() {
+		t.Helper()
+		require.NoError(t, stdin.Close())
+		_, _ = io.Copy(io.Discard, stdout)
+		require.NoError(t, cmd.Wait())
+	}
 }
 
 // broadcast has a thousand changes told to all clients. A second client sets the

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the clients that clients_test.go drives, in the versions that are pinned
-# here. Needs Node 20 and Python 3.
+# here. Needs Node.js from 18 and Python 3.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 npm ci --no-audit --no-fund --ignore-scripts

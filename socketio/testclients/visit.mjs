@@ -1,0 +1,45 @@
+// What a client does, in Node.js and in a browser alike; it says what it sees.
+export default (io, url, transport, last, say) => {
+  const socket = io(url, transport === "default" ? {} : { transports: [transport] });
+  const call = (name, ...args) => new Promise((answer) => socket.emit(name, ...args, answer));
+  let revision = 0;
+  let connects = 0;
+
+  socket.on("connect", async () => {
+    connects++;
+    say("connect", { connects, id: socket.id });
+    if (connects > 1) return;
+    say("answers", {
+      answers: [
+        await call("list"),
+        await call("start", {}),
+        await call("list", { id: 7, text: "hello 😀", body: {} }),
+        await call("dance", 1),
+      ],
+    });
+  });
+
+  socket.on("job", (job) => {
+    if (connects > 1) {
+      say("job", { job: job.job, revision: job.revision });
+      return;
+    }
+    if (job.state !== "running") return; // the end of the first server
+    if (revision !== 0 && job.revision !== revision + 1) {
+      say("disorder", { before: revision, now: job.revision });
+    }
+    revision = job.revision;
+    if (revision === Number(last)) {
+      const { name } = socket.io.engine.transport;
+      say("ordered", { job: job.job, transport: name });
+    }
+  });
+
+  socket.on("stats", (stats) => say("stats", { job: stats.job, requests: stats.total.requests }));
+  socket.on("service_state", (state) => {
+    if (Object.values(state.data)[0] !== "update") say("service_state", state);
+  });
+  socket.on("disconnect", (reason) => say("disconnect", { reason }));
+  socket.on("connect_error", (error) => say("connect_error", { message: String(error) }));
+  return socket;
+};
