@@ -86,6 +86,15 @@ func parseProxy(s string) (*proxyServer, error) {
 // dial opens a connection to an origin through the proxy; to one that the proxy
 // forwards requests to, a connection to the proxy.
 func (p *proxyServer) dial(ctx context.Context, r *route, o origin) (net.Conn, error) {
+	if rules := r.env.targets; rules != nil && p.looksUp(r) {
+		host, port, err := net.SplitHostPort(o.addr)
+		if err != nil {
+			return nil, err
+		}
+		if err := rules.refusesName(host, port); err != nil {
+			return nil, err
+		}
+	}
 	if p.socks {
 		return p.dialSOCKS(ctx, r, o.addr)
 	}
@@ -114,15 +123,21 @@ func (p *proxyServer) dial(ctx context.Context, r *route, o origin) (net.Conn, e
 	return nc, nil
 }
 
+// looksUp tells whether the proxy looks names up, instead of this side.
+func (p *proxyServer) looksUp(r *route) bool { return !p.socks || p.names || r.env.dial != nil }
+
 // dialSOCKS asks a SOCKS proxy for a connection to an address.
 func (p *proxyServer) dialSOCKS(ctx context.Context, r *route, addr string) (net.Conn, error) {
-	if !p.names && r.env.dial == nil {
+	if !p.looksUp(r) {
 		host, port, err := net.SplitHostPort(addr)
 		if err != nil {
 			return nil, err
 		}
 		addrs, err := r.env.resolver.addresses(ctx, host, r.ttl)
 		if err != nil {
+			return nil, err
+		}
+		if addrs, err = r.allowed(host, port, addrs); err != nil {
 			return nil, err
 		}
 		addr = net.JoinHostPort(addrs[0].WithZone("").String(), port)

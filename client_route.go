@@ -122,7 +122,7 @@ func (r *route) direct(ctx context.Context, addr string) (net.Conn, error) {
 		network, addr = "unix", socket
 	}
 	if r.env.dial != nil {
-		return r.env.dial(ctx, network, addr)
+		return r.dialOther(ctx, network, addr)
 	}
 	if network == "unix" {
 		return new(net.Dialer).DialContext(ctx, network, addr)
@@ -135,11 +135,98 @@ func (r *route) direct(ctx context.Context, addr string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if addrs, err = r.allowed(host, port, addrs); err != nil {
+		return nil, err
+	}
 	var d net.Dialer
 	if r.local.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0))
 	}
 	return dialAny(ctx, &d, addrs, port)
+}
+
+// dialOther opens a connection by the dialer of [WithDialContext], which looks names up
+// as it likes: where it has led to shows only then.
+func (r *route) dialOther(ctx context.Context, network, addr string) (net.Conn, error) {
+	rules := r.env.targets
+	if rules == nil || network == "unix" {
+		return r.env.dial(ctx, network, addr)
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := rules.certainly(host, port); err != nil {
+		return nil, err
+	}
+	nc, err := r.env.dial(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	to, err := netip.ParseAddrPort(nc.RemoteAddr().String())
+	switch {
+	case err == nil:
+		err = rules.refuses(host, port, to.Addr())
+	case rules.named(host, port):
+		err = nil
+	default:
+		err = rules.noRule(addr)
+	}
+	if err != nil {
+		_ = nc.Close()
+		return nil, err
+	}
+	return nc, nil
+}
+
+// allowed returns those of a host's addresses that the rules for targets allow.
+func (r *route) allowed(host, port string, addrs []netip.Addr) ([]netip.Addr, error) {
+	rules := r.env.targets
+	if rules == nil {
+		return addrs, nil
+	}
+	var may []netip.Addr
+	var first error
+	for _, a := range addrs {
+		if err := rules.refuses(host, port, a); err == nil {
+			may = append(may, a)
+		} else if first == nil {
+			first = err
+		}
+	}
+	if len(may) == 0 {
+		return nil, first
+	}
+	return may, nil
+}
+
+// refused lists the targets of a config that the rules certainly do not allow.
+func (r *route) refused(cfg *JobConfig, o origin) (f faults) {
+	rules := r.env.targets
+	if rules == nil {
+		return nil
+	}
+	check := func(field, addr string, refuses func(host, port string) error) {
+		if host, port, err := net.SplitHostPort(addr); err == nil && !strings.HasPrefix(addr, unixPrefix) {
+			if err := refuses(strings.ToLower(host), port); err != nil {
+				f.add(field, "%v", err)
+			}
+		}
+	}
+	for _, from := range sortedKeys(cfg.ConnectTo) {
+		check("connect_to."+from, cfg.ConnectTo[from], rules.certainly)
+	}
+	if r.proxy != nil {
+		check("proxy", r.proxy.addr, rules.certainly)
+	}
+	switch _, led := r.to[o.addr]; {
+	case led:
+	case r.proxy != nil && r.proxy.looksUp(r):
+		check("url", o.addr, rules.refusesName)
+	default:
+		check("url", o.addr, rules.certainly)
+	}
+	return f
 }
 
 // resolve returns the addresses of a host, those first that are to be tried first.

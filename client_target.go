@@ -106,6 +106,7 @@ func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, faults
 		f.add("url", "%v", err) // a host that is no name, for instance
 		return nil, f
 	}
+	f = append(f, route.refused(cfg, t.site.origin)...)
 	if err = t.renderCommon(cfg.Headers, cfg.Reuse == reuseNone); err != nil {
 		f.add("headers", "%v", err)
 	}

@@ -58,6 +58,7 @@ type environment struct {
 	dial     func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
 	tls      *tls.Config
 	resolver resolver
+	targets  *TargetRules // nil: anything
 	buffers  *buffers
 
 	unixSocket func(path string) bool // nil: none

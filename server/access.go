@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/access"
 )
 
@@ -59,6 +62,44 @@ func (s *settings) gate(h http.Handler, opts ...access.Option) (http.Handler, er
 		}
 	}
 	return access.New(h, opts...)
+}
+
+// targetRules say where jobs may connect to: -allow-target, or else this machine, private
+// networks and the hosts that the operator has named.
+func (a *app) targetRules() (*loadgen.TargetRules, error) {
+	if len(a.allowTargets) > 0 {
+		return loadgen.ParseTargetRules(a.allowTargets...)
+	}
+	rules := []string{"loopback", "private"}
+	named := []string{strings.ReplaceAll(string(a.target), "{port}", "80")}
+	if isStandalone(a.getenv) {
+		if jobs, _, err := standaloneJobs(a.getenv); err == nil { // else its own error is told
+			for _, cfg := range jobs {
+				named = append(named, cfg.BaseURL)
+			}
+		}
+	}
+	for _, text := range named {
+		if u, err := url.Parse(text); err == nil && u.Hostname() != "localhost" && !slices.Contains(rules, u.Hostname()) {
+			rules = append(rules, u.Hostname())
+		}
+	}
+	return loadgen.ParseTargetRules(rules...)
+}
+
+// targetList is a list of rules, comma-separated, to which each use of the flag adds.
+type targetList []string
+
+func (l *targetList) String() string { return strings.Join(*l, ",") }
+
+func (l *targetList) Set(s string) error {
+	for rule := range strings.SplitSeq(s, ",") {
+		if _, err := loadgen.ParseTargetRules(rule); err != nil {
+			return errors.New(strings.TrimPrefix(err.Error(), "loadgen: target rule "))
+		}
+		*l = append(*l, strings.TrimSpace(rule))
+	}
+	return nil
 }
 
 // hosts is a list of names, comma-separated, to which each use of the flag adds.

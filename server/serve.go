@@ -43,8 +43,13 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	defer closeFolders()
+	rules, err := a.targetRules()
+	if err != nil {
+		return usageErrorf("-target: %w; -allow-target says where jobs may connect to", err)
+	}
 	opts := []loadgen.Option{
 		loadgen.WithLogger(a.log),
+		loadgen.WithTargetRules(rules),
 		loadgen.WithScenarios(folders...),
 		loadgen.WithEnv(func(name string) (string, bool) {
 			value := a.getenv(name)

@@ -25,6 +25,7 @@ type settings struct {
 	token          string
 	insecureNoAuth bool
 	allowHosts     hosts
+	allowTargets   targetList
 	tlsCert        string
 	tlsKey         string
 
@@ -56,6 +57,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.StringVar(&s.token, "token", "", "`TOKEN` that clients must have, as a bearer header or by the login form; better set by the environment, which ps does not show")
 	fs.BoolVar(&s.insecureNoAuth, "insecure-no-auth", false, "listen without a token on an address that is not loopback: whoever reaches it can send load")
 	fs.Var(&s.allowHosts, "allow-host", "`NAME` that the server goes by, beside localhost, IP addresses and the machine's own name; repeatable, * is any")
+	fs.Var(&s.allowTargets, "allow-target", "`RULE` of where jobs may connect to: a host, HOST:PORT, *.DOMAIN, range of addresses, loopback, private or *; repeatable; without it loopback, private and the host of -target")
 	fs.StringVar(&s.tlsCert, "tls-cert", "", "`FILE` of the certificate to serve HTTPS with, in PEM; read again when it changes")
 	fs.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of its key, in PEM")
 	fs.BoolVar(&s.demo, "demo", false, "also start a small shop, and a job that drives it")
