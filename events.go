@@ -16,6 +16,7 @@ const (
 	EventUpdated  EventKind = "updated"  // a new revision is in force
 	EventStopping EventKind = "stopping" // no new iterations from here
 	EventEnded    EventKind = "ended"    // stopped, finished or failed: see Status
+	EventNext     EventKind = "next"     // what its next start is to have was said: see Next
 	EventRemoved  EventKind = "removed"
 )
 
@@ -29,6 +30,7 @@ type Event struct {
 	Job    string
 	Status Status
 	Config JobConfig
+	Next   *JobConfig // see [Job.SetNext]; nil if nothing was said. Not to be changed.
 }
 
 // eventBuffer is how many events a subscriber may be behind before it misses some.

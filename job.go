@@ -87,8 +87,9 @@ type Job struct {
 	scenario *Scenario
 	status   Status
 	history  []Transition
-	gone     bool  // pending, and replaced or removed
-	outcome  State // what the job will have been when its VUs are back
+	gone     bool       // replaced or removed
+	next     *JobConfig // what the next start is to have, if that was said
+	outcome  State      // what the job will have been when its VUs are back
 	why      string
 	overAt   time.Duration // when it was to end, since its start
 	ended    time.Time
@@ -127,9 +128,12 @@ func (j *Job) set(s State, reason string) {
 // publish tells subscribers of the job's present state; j is locked, which keeps
 // the events of a job in order.
 func (j *Job) publish(kind EventKind) {
-	j.m.events.publish(Event{
-		Time: time.Now(), Kind: kind, Job: j.name, Status: j.status, Config: j.cfg.clone(),
-	})
+	e := Event{Time: time.Now(), Kind: kind, Job: j.name, Status: j.status, Config: j.cfg.clone()}
+	if j.next != nil {
+		next := j.next.clone()
+		e.Next = &next
+	}
+	j.m.events.publish(e)
 }
 
 // launch starts a new job.

@@ -161,8 +161,12 @@ func TestAnEndedJobIsUpdatedForItsNextStart(t *testing.T) {
 	assert.Same(t, old, s.job("python"))
 	assert.Equal(t, final, old.Snapshot().Totals)
 	assert.Equal(t, "0", old.Config().Variables["ERROR_WEIGHT"], "what it was, it was")
+	next, _ := old.Next()
+	assert.Equal(t, "42", next.Variables["ERROR_WEIGHT"], "which every subscriber of the Manager is told")
+	assert.Regexp(t, `"next":\{[^}]*"scenario":"dyno"`, s.get("/api/jobs/python").body)
 
 	s.ok(s.start(`{"job":"python","delay":"0.1"}`))
+	assert.NotContains(t, s.get("/api/jobs/python").body, `"next"`)
 	cfg := s.config("python")
 	assert.Equal(t, "42", cfg.Variables["ERROR_WEIGHT"])
 	assert.Equal(t, 9, cfg.Workers)

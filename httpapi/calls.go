@@ -95,8 +95,9 @@ func (a *API) start(ctx context.Context, c *change) (again <-chan struct{}, err 
 		return j.Done(), nil
 	case state == loadgen.StatePending:
 		return a.launch(ctx, c, j.Config(), h.spellings)
-	case h.next != nil:
-		return a.launch(ctx, c, own(*h.next), h.spellings)
+	}
+	if next, ok := j.Next(); ok {
+		return a.launch(ctx, c, next, h.spellings)
 	}
 	old := j.Config()
 	cfg := a.defaults(j.Name())
@@ -171,7 +172,7 @@ func (a *API) update(c *change) (again bool, err error) {
 	case loadgen.StatePending, loadgen.StateRunning:
 		return a.updateRunning(j, c)
 	default:
-		return false, a.updateNext(j, c)
+		return a.updateNext(j, c)
 	}
 }
 
@@ -217,25 +218,27 @@ func (a *API) updateRunning(j *loadgen.Job, c *change) (again bool, err error) {
 
 // updateNext changes what an ended job will have at its next start. Its seed was
 // drawn, or was for one run: the next start draws another.
-func (a *API) updateNext(j *loadgen.Job, c *change) error {
-	h := a.hold(j)
-	next := j.Config()
-	next.Seed = 0
-	if h.next != nil {
-		next = own(*h.next)
+// If it was replaced meanwhile, the caller is to look again.
+func (a *API) updateNext(j *loadgen.Job, c *change) (again bool, err error) {
+	next, ok := j.Next()
+	if !ok {
+		next = j.Config()
+		next.Seed = 0
 	}
 	c.apply(&next)
 	if err := next.Validate(); err != nil {
-		return err
+		return false, err
 	}
 	if c.has("scenario") {
 		if err := a.loads(&next); err != nil {
-			return err
+			return false, err
 		}
 	}
-	h.next = &next
-	a.spelled(h, c, &next)
-	return nil
+	if err := j.SetNext(next); err != nil {
+		return errors.Is(err, loadgen.ErrJobNotFound), err
+	}
+	a.spelled(a.hold(j), c, &next)
+	return false, nil
 }
 
 // loads tells whether the scenario of a configuration can be used.

@@ -49,9 +49,6 @@ type spelling struct {
 type held struct {
 	job       *loadgen.Job // that it is about; another of the same name is not meant
 	spellings map[string]spelling
-	// next is what a job that has ended will have at its next start, once an
-	// update has asked for something.
-	next *loadgen.JobConfig
 }
 
 // hold returns what is held about a job; a is locked.
@@ -96,9 +93,9 @@ func (a *API) listing(j *loadgen.Job) Listing {
 	var spellings map[string]spelling
 	if h != nil && h.job == j {
 		spellings = h.spellings
-		if h.next != nil {
-			cfg = *h.next
-		}
+	}
+	if next, ok := j.Next(); ok {
+		cfg = next
 	}
 	shown := a.shown(&cfg, j.Scenario())
 	show := func(name string, write func(string) json.RawMessage) json.RawMessage {

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 
 	"github.com/opbeans/loadgen"
@@ -25,6 +24,7 @@ type Job struct {
 	Name string `json:"job"`
 	loadgen.Status
 	Config   loadgen.JobConfig    `json:"config"`
+	Next     *loadgen.JobConfig   `json:"next,omitempty"` // of the next start, once an update has come after the end
 	History  []loadgen.Transition `json:"history"`
 	Snapshot *Snapshot            `json:"snapshot,omitempty"`
 	// Effective is left out while the scenario of a pending job cannot be read.
@@ -91,7 +91,11 @@ func (a *API) Remove(name string) error {
 }
 
 func view(j *loadgen.Job) Job {
-	return Job{Name: j.Name(), Status: j.Status(), Config: j.Config(), History: j.History()}
+	v := Job{Name: j.Name(), Status: j.Status(), Config: j.Config(), History: j.History()}
+	if next, ok := j.Next(); ok {
+		v.Next = &next
+	}
+	return v
 }
 
 func snapshot(j *loadgen.Job) *Snapshot {
@@ -190,12 +194,4 @@ func done(err error) (any, error) {
 		return nil, err
 	}
 	return struct{}{}, nil
-}
-
-// own returns a configuration that shares no map with cfg.
-func own(cfg loadgen.JobConfig) loadgen.JobConfig {
-	cfg.Variables = maps.Clone(cfg.Variables)
-	cfg.Weights = maps.Clone(cfg.Weights)
-	cfg.Headers = maps.Clone(cfg.Headers)
-	return cfg
 }

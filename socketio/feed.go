@@ -26,6 +26,7 @@ type feed struct {
 
 	seq    uint64          // of the last event
 	synced time.Time       // of the last resync: clients know of events before it
+	full   bool            // there may have been no room for some events
 	runs   map[string]*run // jobs that have started and not ended
 
 	// known is what clients have been told of each job. It is read and written
@@ -65,7 +66,12 @@ func (f *feed) run(events <-chan loadgen.Event) {
 			if !ok {
 				return
 			}
+			f.full = f.full || len(events) >= cap(events)-1
 			f.event(e)
+			if f.full && len(events) == 0 {
+				f.full = false
+				f.resync() // the last of what was missed shows in no later event
+			}
 		case <-ticker.C:
 			f.stats()
 		}
@@ -101,7 +107,7 @@ func (f *feed) event(e loadgen.Event) {
 		f.follow(e.Job, true)
 	}
 	if !e.Time.Before(f.synced) {
-		message := jobMessage(e.Job, e.Status, e.Config)
+		message := jobMessage(e.Job, e.Status, e.Config, e.Next)
 		message.Removed = e.Kind == loadgen.EventRemoved
 		f.job(message, serviceState(e.Kind))
 	}
@@ -116,7 +122,7 @@ func serviceState(kind loadgen.EventKind) string {
 	switch kind {
 	case loadgen.EventStarted:
 		return serviceStart
-	case loadgen.EventPrepared, loadgen.EventUpdated:
+	case loadgen.EventPrepared, loadgen.EventUpdated, loadgen.EventNext:
 		return serviceUpdate
 	case loadgen.EventStopping:
 		return serviceStop
@@ -150,16 +156,23 @@ func (f *feed) resync() {
 	f.synced = time.Now()
 	gone := maps.Clone(f.known)
 	for _, j := range f.m.List() {
-		message := jobMessage(j.Name(), j.Status(), j.Config())
+		message := jobMessage(j.Name(), j.Status(), j.Config(), nil)
+		if next, ok := j.Next(); ok {
+			message.Next = &next
+		}
 		before, had := gone[j.Name()]
 		delete(gone, j.Name())
-		if had && before.state == message.State && before.revision == message.Revision && before.since.Equal(message.Since) {
+		if now, ok := f.message(eventJob, message); had && ok && now.Equal(before.message) {
 			continue
 		}
 		if j.State().Active() {
 			f.follow(j.Name(), false)
 		}
-		f.job(message, missedState(before.state, message.State))
+		service := missedState(before.state, message.State)
+		if service == "" && message.Next != nil && before.since.Equal(message.Since) {
+			service = serviceUpdate
+		}
+		f.job(message, service)
 	}
 	for name, last := range gone {
 		f.job(JobMessage{Job: name, Status: loadgen.Status{State: last.state, Revision: last.revision, Since: last.since}, Removed: true}, "")

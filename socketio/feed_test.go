@@ -2,8 +2,10 @@ package socketio
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,6 +32,44 @@ func (listener) start(m *loadgen.Manager, name string) error {
 		Scenario: loadgen.NewScenario("s").Task("t", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Sleep(ctx, time.Second) }),
 	})
 	return err
+}
+
+// A feed that could not take in a burst tells of all of it, though nothing happens
+// after that by which the gap would show.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := loadgen.New()
+		defer m.Close()
+		var f *feed
+		server := socket.New(engine.Config{
+			Allow:        func(*http.Request) bool { return true },
+			PingInterval: time.Hour, PingTimeout: time.Hour, UpgradeTimeout: time.Hour,
+			MaxPayload: 1000, MaxSessions: 10, MaxQueue: 10_000, MaxQueueBytes: 10 << 20,
+		}, listener{&f})
+		defer server.Close()
+		dial, stop := memnet.Serve(server)
+		defer stop()
+		events := m.Subscribe(t.Context())
+		f = newFeed(m, server, slog.New(slog.DiscardHandler))
+		c := testclient.New(4, dial)
+		defer c.Close()
+		require.NoError(t, c.Connect(t.Context(), "websocket"))
+		const jobs = 1000
+		for i := range jobs {
+			_, err := m.Prepare(loadgen.JobConfig{Name: strconv.Itoa(i)})
+			require.NoError(t, err)
+		}
+		go f.run(events)
+		told := map[string]int{}
+		for range jobs {
+			text, err := c.Event(t.Context(), eventJob)
+			require.NoError(t, err)
+			var job JobMessage
+			require.NoError(t, json.Unmarshal(text, &struct{ Job *string }{&job.Job}))
+			told[job.Job]++
+		}
+		assert.Len(t, told, jobs)
+	})
 }
 
 // A feed that has missed events tells what is different, once, and does not tell

@@ -32,8 +32,11 @@ type ServiceStateMessage struct {
 type JobMessage struct {
 	Job string `json:"job"`
 	loadgen.Status
-	Config  loadgen.JobConfig `json:"config"`
-	Removed bool              `json:"removed,omitempty"` // it is not listed any more
+	Config loadgen.JobConfig `json:"config"`
+	// Next is what the next start of a job that has ended is to have, if an update
+	// has said so.
+	Next    *loadgen.JobConfig `json:"next,omitempty"`
+	Removed bool               `json:"removed,omitempty"` // it is not listed any more
 }
 
 // StatsMessage is the argument of a stats event.
@@ -85,9 +88,9 @@ type JobErrorMessage struct {
 	Failed  bool               `json:"failed"` // the job has ended with it
 }
 
-func jobMessage(name string, status loadgen.Status, cfg loadgen.JobConfig) JobMessage {
+func jobMessage(name string, status loadgen.Status, cfg loadgen.JobConfig, next *loadgen.JobConfig) JobMessage {
 	status.Since = status.Since.UTC()
-	return JobMessage{Job: name, Status: status, Config: cfg}
+	return JobMessage{Job: name, Status: status, Config: cfg, Next: next}
 }
 
 // statsMessage tells what happened between two snapshots.

@@ -78,6 +78,31 @@ func TestServiceState(t *testing.T) {
 	})
 }
 
+// An update that waits for the next start is told to everyone, and to who comes late.
+func TestNextStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		c := k.client()
+		j := k.start("shop")
+		j.Stop()
+		k.messages(c, time.Minute)
+		next := j.Config()
+		next.Workers = 9
+		require.NoError(t, j.SetNext(next))
+		messages := k.messages(c, 0)
+		require.Len(t, messages, 2)
+		for _, message := range []string{messages[0], k.messages(k.client(), 0)[0]} {
+			assert.Contains(t, message, `2["job",{"job":"shop","state":"stopped"`)
+			assert.Contains(t, message, `"workers":1,`, "what it ran with")
+			assert.Contains(t, message, `"next":{"job":"shop","scenario":"shop","url":"http://target","service_name":"default","workers":9,`)
+		}
+		assert.Equal(t, `"shop":"update"`, serviceStates(messages))
+		_, err := k.m.Start(t.Context(), next)
+		require.NoError(t, err)
+		assert.NotContains(t, k.messages(c, 0)[0], `"next"`)
+	})
+}
+
 // Who comes late hears the same as who was there.
 func TestLateClientKnowsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -144,6 +144,9 @@ func NewMessage(name string, args ...any) (Message, error) {
 	return Message{frame: p.frame()}, nil
 }
 
+// Equal tells whether two messages are the same, to the byte.
+func (m Message) Equal(o Message) bool { return bytes.Equal(m.frame, o.frame) }
+
 // ack makes the packet that acknowledges an event.
 func ack(id uint64, args []any) (packet, error) {
 	data, err := marshalAll(args)
