@@ -373,5 +373,8 @@ func (x *exchange) measure(follows bool, err error) {
 	if x.observed() {
 		x.m.url = x.sampleURL()
 	}
+	if k := x.c.vu.job.exemplars; k != nil {
+		k.offer(x)
+	}
 	x.c.vu.measured(&x.m)
 }

@@ -97,10 +97,11 @@ type Job struct {
 	vus      []*VU    // by number; nil where one has left
 	spawned  uint64   // VUs made so far
 
-	shared   connPool      // the connections of VUs that share them
-	live     atomic.Int64  // VUs that exist; written under mu
-	dropped  atomic.Uint64 // iterations that were due and never began
-	failures failureLog
+	shared    connPool      // the connections of VUs that share them
+	live      atomic.Int64  // VUs that exist; written under mu
+	exemplars *keeper       // nil for none
+	dropped   atomic.Uint64 // iterations that were due and never began
+	failures  failureLog
 }
 
 func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
@@ -111,6 +112,8 @@ func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
 		planned: make(chan struct{}, 1),
 		empty:   make(chan struct{}),
 		done:    make(chan struct{}),
+
+		exemplars: newKeeper(m.env.exemplars),
 	}
 	j.hard, j.cut = context.WithCancel(context.Background())
 	j.status.Revision = 1

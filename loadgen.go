@@ -67,6 +67,7 @@ type environment struct {
 	catalogue  *Catalogue
 	observers  []Observer
 	metrics    []metricSource
+	exemplars  int // requests that each job keeps
 }
 
 // Option configures a Manager. The order of options does not matter, except that

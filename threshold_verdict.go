@@ -205,7 +205,7 @@ func (m *metric) distance(x, bound float64) string {
 	word := "above"
 	switch {
 	case by == 0:
-		return "just " + m.show(bound)
+		return "which is the bound"
 	case x < bound:
 		word = "below"
 	}

@@ -1,0 +1,106 @@
+package loadgen
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// redaction is what stands in the place of a secret.
+const redaction = "REDACTED"
+
+// secretWords are parts of names whose values nobody else should see.
+const secretWords = `\bauth\b|authorization|auth[-_]|[-_]auth\b|cookie|password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|signature|session`
+
+// redacted returns a copy of e without secrets.
+func (e Exemplar) redacted() Exemplar {
+	secret := regexp.MustCompile(`(?i)` + secretWords)
+	e.Header = e.Header.Clone()
+	for name, values := range e.Header {
+		if secret.MatchString(name) {
+			for i := range values {
+				values[i] = redaction
+			}
+		}
+	}
+	e.URL = redactURL(e.URL, secret)
+	if e.Body != "" {
+		inJSON := regexp.MustCompile(`(?i)("[^"]*(?:` + secretWords + `)[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}\]"\[{]+)`)
+		inForm := regexp.MustCompile(`(?i)((?:^|&)[^=&\s]*(?:` + secretWords + `)[^=&\s]*=)[^&]*`)
+		e.Body = inJSON.ReplaceAllString(e.Body, `${1}"`+redaction+`"`)
+		if e.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+			e.Body = inForm.ReplaceAllString(e.Body, "${1}"+redaction)
+		}
+	}
+	return e
+}
+
+// redactURL leaves everything else of the URL as it was sent.
+func redactURL(text string, secret *regexp.Regexp) string {
+	before, query, ok := strings.Cut(text, "?")
+	if !ok {
+		return text
+	}
+	pairs := strings.Split(query, "&")
+	for i, pair := range pairs {
+		name, _, ok := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil && ok && secret.MatchString(plain) {
+			pairs[i] = name + "=" + redaction
+		}
+	}
+	return before + "?" + strings.Join(pairs, "&")
+}
+
+// Curl is a line for a shell that sends the request again, without the headers that
+// curl writes itself, and with REDACTED where there was a secret.
+func (e *Exemplar) Curl() string {
+	var b strings.Builder
+	b.WriteString("curl -sS")
+	hasBody := e.BodySize != 0
+	switch {
+	case e.Method == http.MethodHead:
+		b.WriteString(" -I")
+	case e.Method == http.MethodGet && !hasBody, e.Method == http.MethodPost && e.Body != "":
+	default:
+		b.WriteString(" -X " + e.Method)
+	}
+	b.WriteString(" " + shellQuote(e.URL))
+	u, _ := url.Parse(e.URL)
+	for _, name := range slices.Sorted(maps.Keys(e.Header)) {
+		for _, value := range e.Header[name] {
+			switch name {
+			case "Content-Length", "Connection", "Transfer-Encoding", "User-Agent", "Expect":
+				continue
+			case "Host":
+				if u != nil && value == u.Host {
+					continue
+				}
+			case "Accept-Encoding":
+				b.WriteString(" --compressed")
+				continue
+			}
+			b.WriteString(" -H " + shellQuote(name+": "+value))
+		}
+	}
+	switch {
+	case e.Body != "":
+		if e.Header.Get("Content-Type") == "" {
+			b.WriteString(" -H 'Content-Type:'") // else curl says that it is a form
+		}
+		b.WriteString(" --data-raw " + shellQuote(e.Body))
+	case e.BodySize < 0:
+		b.WriteString(" # and a body that was streamed")
+	case hasBody:
+		fmt.Fprintf(&b, " # and a body of %d bytes", e.BodySize)
+	}
+	return b.String()
+}
+
+// shellQuote quotes a text for a POSIX shell.
+func shellQuote(s string) string {
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
