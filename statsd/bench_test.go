@@ -3,6 +3,7 @@ package statsd_test
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -46,10 +47,10 @@ func BenchmarkObserve(b *testing.B) {
 
 // BenchmarkBridge is the cost of a request in a Bridge.
 func BenchmarkBridge(b *testing.B) {
-	br, err := statsd.NewBridge(statsd.WithNames(statsd.NamesMolotov))
+	br, err := statsd.NewBridge()
 	require.NoError(b, err)
 	defer br.Close()
-	s := sample()
+	s := sample(func(s *loadgen.Sample) { s.Remote = netip.MustParseAddr("172.18.0.5") })
 	last := time.Now()
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
