@@ -99,7 +99,8 @@ func gather(t *testing.T, c prometheus.Collector) map[string]*dto.MetricFamily {
 func everything(m *loadgen.Manager) *metrics.Exporter {
 	return metrics.New(m,
 		metrics.WithStatsD(func() uint64 { return 120 }, func() uint64 { return 3 }),
-		metrics.WithSocketIO(func() int { return 2 }))
+		metrics.WithSocketIO(func() int { return 2 }),
+		metrics.WithStatsDBridge(func() int { return 1 }, func() uint64 { return 4 }))
 }
 
 // find returns the metric of a family with these labels, or nil.

@@ -51,6 +51,23 @@ func WithStatsD(sent, dropped func() uint64) Option {
 	}
 }
 
+// WithStatsDBridge adds how many sessions of the StatsD bridge are open, and how many
+// counts and timings found no room in it. The functions must be safe for concurrent use.
+func WithStatsDBridge(sessions func() int, dropped func() uint64) Option {
+	return func(e *Exporter) {
+		e.extra = append(e.extra,
+			prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+				Name: "loadgen_statsd_bridge_sessions",
+				Help: "Open Socket.IO sessions of the StatsD bridge.",
+			}, func() float64 { return float64(sessions()) }),
+			prometheus.NewCounterFunc(prometheus.CounterOpts{
+				Name: "loadgen_statsd_bridge_dropped_total",
+				Help: "Counts and timings for which the StatsD bridge had no room.",
+			}, func() float64 { return float64(dropped()) }),
+		)
+	}
+}
+
 // WithSocketIO adds how many Socket.IO sessions are open. The function must be safe for
 // concurrent use.
 func WithSocketIO(sessions func() int) Option {

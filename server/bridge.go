@@ -32,6 +32,7 @@ func (a *app) startBridge(ctx context.Context) (stop func(), err error) {
 		return nil, err
 	}
 	a.bridge.Watch(ctx, a.manager)
+	a.page = server
 	stopServing := a.listenAndServe(ctx, ln, handler, nil)
 	a.log.Info("StatsD bridge listening", "bridge", ln.Addr().String())
 	return func() {

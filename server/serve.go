@@ -30,9 +30,10 @@ type app struct {
 	settings
 	log       *slog.Logger
 	manager   *loadgen.Manager
-	datagrams *statsd.Observer // nil without -statsd
-	bridge    *statsd.Bridge   // nil without -statsd-bridge
-	wg        sync.WaitGroup   // goroutines of this run
+	datagrams *statsd.Observer     // nil without -statsd
+	bridge    *statsd.Bridge       // nil without -statsd-bridge
+	page      *statsd.BridgeServer // likewise
+	wg        sync.WaitGroup       // goroutines of this run
 }
 
 // serve runs the service, or standalone jobs.
@@ -215,6 +216,9 @@ func (a *app) metrics(live *socketio.Server) http.Handler {
 	opts := []metrics.Option{metrics.WithSocketIO(live.Sessions)}
 	if a.datagrams != nil {
 		opts = append(opts, metrics.WithStatsD(a.datagrams.Sent, a.datagrams.Dropped))
+	}
+	if a.page != nil {
+		opts = append(opts, metrics.WithStatsDBridge(a.page.Sessions, a.bridge.Dropped))
 	}
 	return metrics.New(a.manager, opts...)
 }
