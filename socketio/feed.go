@@ -112,7 +112,10 @@ func (f *feed) event(e loadgen.Event) {
 		f.job(message, serviceState(e.Kind))
 	}
 	if e.Kind == loadgen.EventEnded {
-		f.ended(e)
+		f.ended(e.Job)
+		if !e.Time.Before(f.synced) {
+			f.failed(e.Job, e.Status)
+		}
 	}
 }
 
@@ -173,8 +176,12 @@ func (f *feed) resync() {
 			service = serviceUpdate
 		}
 		f.job(message, service)
+		if f.ended(j.Name()) {
+			f.failed(j.Name(), message.Status)
+		}
 	}
 	for name, last := range gone {
+		delete(f.runs, name)
 		f.job(JobMessage{Job: name, Status: loadgen.Status{State: last.state, Revision: last.revision, Since: last.since}, Removed: true}, "")
 	}
 }

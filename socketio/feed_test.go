@@ -119,6 +119,9 @@ func TestMissedEvents(t *testing.T) {
 		for len(events) > 0 {
 			f.event(<-events)
 		}
+		for name := range f.runs {
+			assert.Contains(t, []string{"same", "started", "updated"}, name, "no run is followed that is over")
+		}
 		require.NoError(t, m.Stop("started"))
 		f.event(<-events)
 

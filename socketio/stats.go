@@ -56,18 +56,27 @@ func (f *feed) interval(r *run, now *loadgen.Snapshot, droppable bool) {
 	}
 }
 
-// ended tells of the last interval of a run, and why it failed if it did.
-func (f *feed) ended(e loadgen.Event) {
-	if r := f.runs[e.Job]; r != nil {
-		if now := r.job.Snapshot(); now.State.Ended() { // else it is a later run
-			delete(f.runs, e.Job)
-			if !r.unseen {
-				f.interval(r, now, false)
-			}
-		}
+// ended tells of the last interval of a run, if it has ended and was followed.
+func (f *feed) ended(job string) bool {
+	r := f.runs[job]
+	if r == nil {
+		return false
 	}
-	if e.Status.State == loadgen.StateFailed {
-		f.jobError(JobErrorMessage{Job: e.Job, Time: e.Time.UTC(), Message: e.Status.Reason, Failed: true})
+	now := r.job.Snapshot()
+	if !now.State.Ended() {
+		return false // a later run
+	}
+	delete(f.runs, job)
+	if !r.unseen {
+		f.interval(r, now, false)
+	}
+	return true
+}
+
+// failed tells why a job has ended, if it has failed.
+func (f *feed) failed(job string, status loadgen.Status) {
+	if status.State == loadgen.StateFailed {
+		f.jobError(JobErrorMessage{Job: job, Time: status.Since.UTC(), Message: status.Reason, Failed: true})
 	}
 }
 

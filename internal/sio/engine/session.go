@@ -224,9 +224,12 @@ func (s *Session) receive(text string) error {
 		return ErrClosed
 	}
 	conn := s.conn
-	s.alive(p.kind)
+	full := s.alive(p.kind)
 	s.mu.Unlock()
 	switch {
+	case full:
+		s.close(reasonOverflow, false)
+		return ErrClosed
 	case p.kind == typeMessage:
 		return conn.Receive(p.data)
 	case p.kind == typeClose:
@@ -248,16 +251,21 @@ func (s *Session) patience() time.Duration {
 	return s.srv.cfg.PingInterval
 }
 
-// alive takes note of a sign of life; s is locked.
-func (s *Session) alive(kind byte) {
+// alive takes note of a sign of life. It tells whether there is no room for the answer,
+// since a client that pings need not read; s is locked.
+func (s *Session) alive(kind byte) (full bool) {
 	switch {
 	case s.version == 3 && kind == typePing:
+		if len(s.queue) >= s.srv.cfg.MaxQueue {
+			return true
+		}
 		s.enqueue(frame(typePong, ""))
 	case s.version == 4 && kind != typePong:
-		return // only a pong counts: that the client sends does not show that it receives
+		return false // only a pong counts: that the client sends does not show that it receives
 	}
 	s.pinged = false
 	s.schedule(s.patience())
+	return false
 }
 
 // schedule sets the timer; s is locked.

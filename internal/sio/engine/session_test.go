@@ -256,6 +256,20 @@ func TestSlowReader(t *testing.T) {
 	})
 }
 
+// A client that pings and does not read cannot make the answers pile up.
+func TestPingsWithoutReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t, func(k *kit) { k.cfg.MaxQueue = 100 })
+		c, _ := k.open(3)
+		pings := strings.Split(strings.Repeat("2", 90), "")
+		require.NoError(t, c.Post(t.Context(), pings...))
+		assert.Empty(t, k.closed())
+		require.NoError(t, c.Post(t.Context(), pings...))
+		assert.Equal(t, []string{"slow reader"}, k.closed())
+		assert.Zero(t, k.srv.Sessions())
+	})
+}
+
 func TestSlowReaderInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKit(t, func(k *kit) { k.cfg.MaxQueueBytes = 1000 })
