@@ -237,6 +237,16 @@ func (c *client) shed() {
 	}
 }
 
+// renew drops the cookies, and the VU's own connections.
+func (c *client) renew() {
+	c.rest()
+	c.jar = nil
+	if !c.shares {
+		c.disconnect()
+		c.tickets = nil
+	}
+}
+
 // interrupt ends the request in progress, if there is one, with an error that wraps
 // [ErrInterrupted], and makes every later one fail so. Any goroutine may call it.
 func (c *client) interrupt() { c.links.interrupt() }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"strings"
 )
 
 // maxCookies is how many cookies a VU sends to one URL at most: as many as browsers
@@ -50,6 +51,45 @@ func (x *exchange) cookieURL() *url.URL {
 		path = string(escaped)
 	}
 	return &url.URL{Scheme: x.at.scheme(), Host: x.at.authority, Path: path}
+}
+
+// cookie returns a cookie that the VU would send to a URL.
+func (c *client) cookie(ref, name string) (string, bool) {
+	if c.jar == nil {
+		return "", false
+	}
+	u, err := c.vu.plan.base.Parse(ref)
+	if err != nil {
+		return "", false
+	}
+	if ref != "" && ref[0] == '/' { // below the base's path
+		u.Path = strings.TrimSuffix(c.vu.plan.base.Path, "/") + u.Path
+	}
+	return findCookie(c.jar.Cookies(u), name)
+}
+
+// cookie returns a cookie as the VU would send it back, or as the response sets it.
+func (r *reply) cookie(name string) (string, bool) {
+	if jar := r.x.c.jar; jar != nil && !r.x.jarless {
+		if v, ok := findCookie(jar.Cookies(r.x.cookieURL()), name); ok {
+			return v, true
+		}
+	}
+	for line := range r.setCookies() {
+		if k, err := http.ParseSetCookie(string(line)); err == nil && k.Name == name && k.MaxAge >= 0 {
+			return k.Value, true
+		}
+	}
+	return "", false
+}
+
+func findCookie(cookies []*http.Cookie, name string) (string, bool) {
+	for _, k := range cookies {
+		if k.Name == name {
+			return k.Value, true
+		}
+	}
+	return "", false
 }
 
 // lazyJar is the VU's cookie jar, which exists only once there are cookies.

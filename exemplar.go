@@ -142,5 +142,6 @@ func (x *exchange) exemplar(took time.Duration) Exemplar {
 			e.Header[key] = append(e.Header[key], string(bytes.TrimSpace(value)))
 		}
 	}
+	x.c.vu.plan.mask.exemplar(&e)
 	return e
 }

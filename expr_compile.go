@@ -42,6 +42,9 @@ type exprScope struct {
 	place    exprPlace
 	vars     map[string]any // by name, a value of the variable's type
 	captures []string       // names captured by earlier steps
+	feeders  []*feederHead  // whose rows can be had
+
+	feederNames []string // of all feeders, also where rows cannot be had
 }
 
 // expression is a compiled expression. It is immutable, and safe for concurrent
@@ -56,9 +59,13 @@ type expression struct {
 	bodyText bool // as the text `body`
 	raw      bool // is the argument of an outermost raw()
 
-	// A draw between two bounds is done without the VM.
+	// These are done without the VM: a draw between two bounds, a captured name
+	// alone, a column of a feeder alone, and a limit to the status or the duration.
 	draw   bool
 	lo, hi operand
+	name   string
+	column *columnRef
+	limit  *limitCheck
 }
 
 // operand is a bound of a draw: a variable, or a number if the name is empty.
@@ -123,6 +130,9 @@ func compileExpr(source string, want reflect.Kind, scope *exprScope) (*expressio
 // env gives the names and types that the compiler checks against.
 func (s *exprScope) env() types.Map {
 	env := types.Map{stateName: types.TypeOf((*evalState)(nil))}
+	for _, f := range s.feeders {
+		env[f.name] = f.rowType()
+	}
 	for name, v := range s.vars {
 		env[name] = types.TypeOf(v)
 	}
@@ -152,12 +162,18 @@ func (s *exprScope) explain(err error) *exprError {
 	if name, ok := strings.CutPrefix(out.message, "unknown name "); ok {
 		out.message = s.unknownName(name)
 	}
+	if column, ok := strings.CutPrefix(out.message, "unknown field "); ok {
+		out.message = s.unknownColumn(column)
+	}
 	return out
 }
 
 // unknownName explains a name that the scope does not have.
 func (s *exprScope) unknownName(name string) string {
 	known := s.names()
+	if slices.Contains(s.feederNames, name) && !slices.Contains(known, name) {
+		return fmt.Sprintf("the feeder %q has rows for virtual users only: not for weights, conditions, and the job's own set-up and tear-down", name)
+	}
 	for _, other := range []struct {
 		place exprPlace
 		hint  string
@@ -191,6 +207,21 @@ func (s *exprScope) names() []string {
 
 // recognize looks for the forms that need no VM, and for raw.
 func (e *expression) recognize(n ast.Node, scope *exprScope) {
+	switch n := n.(type) {
+	case *ast.IdentifierNode:
+		if slices.Contains(scope.captures, n.Value) {
+			e.name = n.Value
+		}
+		return
+	case *ast.MemberNode:
+		e.column = asColumn(n, scope)
+		return
+	case *ast.BinaryNode:
+		if scope.place == inResponse {
+			e.limit = asLimit(n)
+		}
+		return
+	}
 	call, ok := n.(*ast.CallNode)
 	if !ok {
 		return
@@ -263,6 +294,16 @@ func (p *patcher) identifier(node *ast.Node, n *ast.IdentifierNode) {
 	if d, ok := hiddenDuration(n.Value); ok {
 		ast.Patch(node, &ast.ConstantNode{Value: d})
 		return
+	}
+	for _, f := range p.scope.feeders {
+		if f.name == n.Value {
+			p.expr.pure = false
+			ast.Patch(node, &ast.CallNode{
+				Callee:    &ast.IdentifierNode{Value: rowName},
+				Arguments: []ast.Node{&ast.IdentifierNode{Value: stateName}, &ast.IntegerNode{Value: f.index}},
+			})
+			return
+		}
 	}
 	switch {
 	case n.Value == "$env":

@@ -25,6 +25,7 @@ type evalState struct {
 	iteration int
 	budget    int
 	response  exprResponse
+	user      *VU // whose rows of feeders there are; nil: none
 }
 
 // exprResponse is the response that captures and checks look at.
@@ -32,6 +33,7 @@ type exprResponse struct {
 	status  int
 	body    []byte
 	header  func(name string) []byte // the first value, or nil
+	cookie  func(name string) (string, bool)
 	service time.Duration
 
 	parsed   bool // doc and docErr are those of body
@@ -45,6 +47,14 @@ func (st *evalState) spend(n int) error {
 		return errBudget
 	}
 	return nil
+}
+
+// row is the row of this iteration of a feeder.
+func (st *evalState) row(i int) (*feederRow, error) {
+	if st.user == nil {
+		return nil, errNoRows
+	}
+	return st.user.row(i)
 }
 
 // document is the body as JSON, parsed once.
@@ -63,11 +73,20 @@ type evaluator struct {
 	state   evalState
 	owner   *binding // whose variables are to be seen
 	env     map[string]any
-	loaded  *binding // whose variables are in env
+	loaded  *binding          // whose variables are in env
+	kept    [2]map[string]any // what the set-ups of the job and of the VU have captured
 }
 
 // use makes the variables of a binding visible.
 func (ev *evaluator) use(b *binding) { ev.owner = b }
+
+// keep makes what set-ups have captured visible, besides the variables.
+func (ev *evaluator) keep(job, vu map[string]any) {
+	if len(ev.kept[0]) != len(job) || len(ev.kept[1]) != len(vu) {
+		ev.loaded = nil
+	}
+	ev.kept = [2]map[string]any{job, vu}
+}
 
 // load fills env. Most VUs never need it: text and draws do without.
 func (ev *evaluator) load() {
@@ -80,12 +99,18 @@ func (ev *evaluator) load() {
 	}
 	clear(ev.env)
 	maps.Copy(ev.env, ev.owner.vars)
+	for _, kept := range ev.kept {
+		maps.Copy(ev.env, kept)
+	}
 	ev.env[stateName] = &ev.state
 }
 
 // eval computes an expression.
 func (ev *evaluator) eval(e *expression) (any, error) {
 	ev.load()
+	if e.name != "" {
+		return ev.env[e.name], nil
+	}
 	ev.state.budget = evalBudget
 	ev.machine.MemoryBudget = evalBudget
 	v, err := ev.machine.Run(e.program, ev.env)
@@ -98,7 +123,10 @@ func (ev *evaluator) eval(e *expression) (any, error) {
 // fail says which expression failed, and why.
 func (e *expression) fail(err error) error {
 	var fe *file.Error
+	var end *feedEndError
 	switch {
+	case errors.As(err, &end):
+		err = end
 	case errors.Is(err, errBudget):
 		err = errBudget
 	case errors.As(err, &fe) && strings.Contains(fe.Message, "memory budget"):
@@ -116,7 +144,13 @@ type binding struct {
 	ev   *evaluator // computes what depends on them only
 }
 
-func newBinding(vars map[string]any) *binding {
+func newBinding(vars map[string]any, secrets map[string]string) *binding {
+	if len(secrets) > 0 {
+		vars = maps.Clone(vars)
+		for name, v := range secrets {
+			vars[name] = v
+		}
+	}
 	b := &binding{vars: vars, ev: &evaluator{}}
 	b.ev.use(b)
 	b.ev.load()

@@ -17,6 +17,7 @@ const (
 	stateName = " state" // the *evalState
 	stepName  = " step"  // counts a turn of a loop
 	textName  = " text"  // counts a joined text
+	rowName   = " row"   // the row of a feeder
 )
 
 // checker looks at the types of a function's arguments and gives that of its
@@ -56,6 +57,7 @@ func exprFunctions(place exprPlace) []*builtin.Function {
 			return st.iteration, nil
 		}),
 	)
+	list = append(list, exprFunction(rowName, between("row", 1, 1, reflect.TypeFor[any]()), exprRow))
 	switch place {
 	case inTarget:
 		list = append(list, exprFunction("raw", takes("raw", reflect.TypeFor[any](), "value"),
@@ -65,6 +67,7 @@ func exprFunctions(place exprPlace) []*builtin.Function {
 			exprFunction("header", takes("header", reflect.TypeFor[any](), "text"), exprHeader),
 			exprFunction("json", between("json", 1, 1, reflect.TypeFor[any]()), exprJSON),
 			exprFunction("regexp", between("regexp", 1, 1, reflect.TypeFor[any]()), exprRegexp),
+			exprFunction("cookie", takes("cookie", reflect.TypeFor[any](), "text"), exprCookie),
 		)
 	}
 	return list
@@ -277,6 +280,29 @@ func exprHeader(st *evalState, args []any) (any, error) {
 		return nil, nil
 	}
 	return string(v), nil
+}
+
+// exprCookie gives the value of a cookie that the user would now send back to where
+// the response came from, or nil.
+func exprCookie(st *evalState, args []any) (any, error) {
+	name, ok := args[0].(string)
+	if !ok {
+		return nil, fmt.Errorf("cookie needs the name of a cookie, not %s", describe(args[0]))
+	}
+	if v, ok := st.response.cookie(name); ok {
+		return v, nil
+	}
+	return nil, nil
+}
+
+// exprRow gives the row of a feeder as a map.
+func exprRow(st *evalState, args []any) (any, error) {
+	i, _ := args[0].(int)
+	row, err := st.row(i)
+	if err != nil {
+		return nil, err
+	}
+	return row.value()
 }
 
 func exprJSON(st *evalState, args []any) (any, error) {

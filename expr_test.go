@@ -14,7 +14,7 @@ import (
 
 // testEvaluator has variables, a seed, and a response.
 func testEvaluator(vars map[string]any) *evaluator {
-	b := newBinding(vars)
+	b := newBinding(vars, nil)
 	b.ev.state.rand = rand.New(rand.NewPCG(1, 2))
 	b.ev.state.vu, b.ev.state.iteration = 3, 4
 	b.ev.state.response = exprResponse{

@@ -160,9 +160,15 @@ func appendJSONString(dst []byte, s string) []byte {
 
 // appendJSONEscaped writes what stands between the quotes of a JSON string. What
 // is not UTF-8 becomes the replacement character.
-func appendJSONEscaped(dst []byte, s string) []byte {
+func appendJSONEscaped[T string | []byte](dst []byte, s T) []byte {
 	const hex = "0123456789abcdef"
-	for _, r := range s {
+	for i := 0; i < len(s); {
+		r, size := rune(s[i]), 1
+		if r >= utf8.RuneSelf {
+			var room [utf8.UTFMax]byte
+			r, size = utf8.DecodeRune(room[:copy(room[:], s[i:])])
+		}
+		i += size
 		switch {
 		case r == '"' || r == '\\':
 			dst = append(dst, '\\', byte(r))

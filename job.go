@@ -97,6 +97,13 @@ type Job struct {
 	vus      []*VU    // by number; nil where one has left
 	spawned  uint64   // VUs made so far
 
+	dead      chan struct{}  // closed when the job is to end at once
+	ready     bool           // its set-up has succeeded, or it has none; of supervise
+	kept      map[string]any // what its set-up has captured, and
+	values    map[string]any // what it has set; before there are VUs
+	preparing atomic.Int64   // VUs in their set-up
+	prepared  atomic.Bool    // a VU's set-up has succeeded
+
 	shared    connPool      // the connections of VUs that share them
 	live      atomic.Int64  // VUs that exist; written under mu
 	exemplars *keeper       // nil for none
@@ -114,6 +121,7 @@ func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
 		done:    make(chan struct{}),
 
 		exemplars: newKeeper(m.env.exemplars),
+		dead:      make(chan struct{}),
 	}
 	j.hard, j.cut = context.WithCancel(context.Background())
 	j.status.Revision = 1
@@ -143,17 +151,30 @@ func (j *Job) publish(kind EventKind) {
 func (j *Job) launch(p *plan) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.rec = newRecorder(time.Now(), j.m.watch.sink())
 	p.revision = j.status.Revision
+	if p.hooks[hookSetup] == nil {
+		j.ready = true
+		j.rec = newRecorder(time.Now(), j.m.watch.sink())
+		j.set(StateRunning, "")
+		j.publish(EventStarted)
+		j.commence(p)
+	} else {
+		j.plan.Store(p)
+		j.size.Store(int64(p.cfg.Workers))
+		j.set(StateRunning, "in its set-up")
+		j.publish(EventStarted)
+	}
+	go j.supervise()
+}
+
+// commence lets the iterations of a job begin; j is locked, and has its recorder.
+func (j *Job) commence(p *plan) {
 	p.time(0)
 	if p.cfg.open() {
 		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0)
 	}
 	j.install(p)
-	j.set(StateRunning, "")
-	j.publish(EventStarted)
 	j.populate(p)
-	go j.supervise()
 }
 
 // logStart is not done under a lock, since a logger is code of somebody else's.
@@ -176,7 +197,12 @@ func (j *Job) install(p *plan) {
 }
 
 // elapsed is the time since the job's start.
-func (j *Job) elapsed() time.Duration { return time.Since(j.rec.start) }
+func (j *Job) elapsed() time.Duration {
+	if j.rec == nil { // in its set-up
+		return 0
+	}
+	return time.Since(j.rec.start)
+}
 
 // Name is the job's name.
 func (j *Job) Name() string { return j.name }
@@ -300,6 +326,7 @@ func (j *Job) interrupt() {
 // supervise sees a job through from its start to its end.
 func (j *Job) supervise() {
 	defer j.m.wg.Done()
+	j.setUp()
 	j.untilOver()
 	grace := time.NewTimer(j.plan.Load().cfg.grace())
 	defer grace.Stop()
@@ -309,6 +336,7 @@ func (j *Job) supervise() {
 		j.interrupt()
 		<-j.empty
 	}
+	j.tearDown()
 	j.cut()
 	j.rec.flush()
 	j.finish()
@@ -375,6 +403,7 @@ func (j *Job) finish() {
 	j.set(j.outcome, j.why)
 	j.publish(EventEnded)
 	j.mu.Unlock()
+	closeFeeds(p.feeds, nil)
 	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
 		"elapsed", j.ended.Sub(j.rec.start).Round(time.Millisecond))
 	close(j.done)
@@ -415,11 +444,22 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	if state == StatePending {
 		return j.updatePending(cfg)
 	}
+	ran := j.Scenario()
 	scenario, p, err := j.m.compile(cfg, scenario)
 	if err != nil {
 		return err
 	}
+	if !scenario.follows(ran) {
+		f := faults{}
+		f.add("scenario", "has another set-up than the job has run, and a job runs its set-up once: stop the job, and start it again")
+		return f.err()
+	}
+	old := j.plan.Load()
+	if err := p.open(scenario, ran, old); err != nil {
+		return err
+	}
 	if err := j.enforce(p, scenario); err != nil {
+		closeFeeds(p.feeds, old)
 		return err
 	}
 	j.log.Info("job updated", "revision", p.revision, "workers", p.cfg.Workers,
@@ -434,10 +474,16 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 	if j.status.State != StateRunning {
 		return fmt.Errorf("%w: %q", ErrJobEnded, j.name)
 	}
-	j.reschedule(p)
 	j.status.Revision++
 	p.revision = j.status.Revision
 	j.cfg, j.scenario = p.cfg, scenario
+	if j.rec == nil { // in its set-up: the job will begin with this plan
+		j.plan.Store(p)
+		j.size.Store(int64(p.cfg.Workers))
+		j.publish(EventUpdated)
+		return nil
+	}
+	j.reschedule(p)
 	j.install(p)
 	j.publish(EventUpdated)
 	j.populate(p)

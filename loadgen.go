@@ -166,11 +166,15 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.open(scenario, nil, nil); err != nil {
+		return nil, err
+	}
 	j := newJob(m, p.cfg, scenario)
 	if err := m.register(j, func() {
 		m.wg.Add(1)
 		j.launch(p)
 	}); err != nil {
+		closeFeeds(p.feeds, nil)
 		return nil, err
 	}
 	j.logStart(p)
@@ -255,6 +259,8 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 		f = append(f, bf...)
 		p.take(b)
 		p.judge(scenario, m.env, &f)
+		p.session = sessionKey{scenario, cfg.BaseURL}
+		p.newSession = scenario.newSession
 	}
 	if err := f.err(); err != nil {
 		return nil, nil, err
@@ -373,7 +379,7 @@ func (m *Manager) Close() {
 	m.mu.Unlock()
 	for _, j := range m.List() {
 		j.stop(StateStopped, "the manager was closed")
-		j.interrupt()
+		j.kill()
 	}
 	m.wg.Wait()
 	m.watch.close()

@@ -19,12 +19,19 @@ type plan struct {
 	base     *url.URL
 	target   *target
 	vars     map[string]any // by name, both names of an alias; read only
-	tasks    []planTask
-	sums     []float64     // sums[i] is the weight of tasks[0..i] together
-	verdicts []Threshold   // those of the job and of its scenario
-	sched    *schedule     // of the open model; nil in the closed one
-	staged   time.Duration // when its stages began, since the job's start
-	end      time.Duration // no iteration begins that is due at or after it
+	secrets  map[string]string
+	mask     *mask
+	feeds    []*feed
+	hooks    [numHooks]TaskFunc
+	session  sessionKey
+
+	newSession bool // each iteration has a session of its own
+	tasks      []planTask
+	sums       []float64     // sums[i] is the weight of tasks[0..i] together
+	verdicts   []Threshold   // those of the job and of its scenario
+	sched      *schedule     // of the open model; nil in the closed one
+	staged     time.Duration // when its stages began, since the job's start
+	end        time.Duration // no iteration begins that is due at or after it
 }
 
 // time sets when the stages of the plan begin, and when it ends.
@@ -40,7 +47,7 @@ func (p *plan) time(staged time.Duration) {
 
 // take makes the tasks of a bound scenario those of the plan.
 func (p *plan) take(b bound) {
-	p.vars = b.vars
+	p.vars, p.secrets, p.mask, p.hooks = b.vars, b.secrets, b.mask, b.hooks
 	var sum float64
 	for _, t := range b.tasks {
 		sum += t.weight
@@ -80,5 +87,7 @@ func (s *Scenario) clone() *Scenario {
 	c.variables = slices.Clone(s.variables)
 	c.tasks = slices.Clone(s.tasks)
 	c.thresholds = slices.Clone(s.thresholds)
+	c.secrets = slices.Clone(s.secrets)
+	c.feeders = slices.Clone(s.feeders)
 	return &c
 }

@@ -172,20 +172,25 @@ func (vu *VU) await() (time.Duration, bool) {
 	awaited := time.Duration(-1)
 	for {
 		vu.plan = j.plan.Load()
-		if j.halted.Load() {
-			return 0, !j.leave(vu, false)
+		stale := vu.stale()
+		if j.halted.Load() || stale && j.drain.Load() {
+			return 0, !vu.quit(false)
 		}
 		if vu.id >= j.limit(vu.plan) {
-			if j.leave(vu, true) {
+			if vu.quit(true) {
 				return 0, false
 			}
+			continue
+		}
+		if stale {
+			vu.prepare()
 			continue
 		}
 		due, ok := vu.next()
 		end := vu.plan.end
 		if !ok || due >= end {
 			if j.drain.Load() {
-				return 0, !j.leave(vu, false)
+				return 0, !vu.quit(false)
 			}
 			// Nothing more to do, unless an update moves the end.
 			due, ok = end, false
@@ -205,7 +210,7 @@ func (vu *VU) await() (time.Duration, bool) {
 		}
 		if !j.begin(vu.plan) {
 			if j.drain.Load() {
-				return 0, !j.leave(vu, false)
+				return 0, !vu.quit(false)
 			}
 			vu.sleep(math.MaxInt64) // the job is about to end, unless an update wants more
 			continue
@@ -217,7 +222,7 @@ func (vu *VU) await() (time.Duration, bool) {
 		} else if vu.plan.sched != nil {
 			vu.late = -left > lateBy
 		}
-		if vu.plan.sched != nil && j.idle.Load() == 0 && int(j.live.Load()) < j.limit(vu.plan) {
+		if vu.plan.sched != nil && j.idle.Load() == 0 && j.preparing.Load() == 0 && int(j.live.Load()) < j.limit(vu.plan) {
 			j.grow()
 		}
 		return due, true
@@ -353,6 +358,9 @@ type panicError struct {
 // panicOf returns the panic that VU.run has made an error of. It does not look
 // further: an error of the user's may panic when asked.
 func panicOf(err error) *panicError {
+	if m, ok := err.(*maskedError); ok { //nolint:errorlint // as said
+		err = m.err
+	}
 	if e, ok := err.(*Error); ok && e != nil { //nolint:errorlint // as said
 		p, _ := e.Err.(*panicError) //nolint:errorlint // as said
 		return p

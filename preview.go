@@ -25,7 +25,8 @@ func (m *Manager) Preview(cfg JobConfig) (*Preview, error) {
 	}
 	vars, f := scenario.resolve(&cfg, m.env.lookupEnv)
 	f = append(scenario.check(), f...)
-	weights, wf := scenario.weigh(newBinding(vars), &cfg)
+	secrets, _ := scenario.resolveSecrets(nil) // their values are not to be seen
+	weights, wf := scenario.weigh(newBinding(vars, secrets), &cfg)
 	if err := append(f, wf...).err(); err != nil {
 		return nil, err
 	}

@@ -37,6 +37,7 @@ type recorder struct {
 	mu     sync.Mutex
 	index  map[string]int
 	tasks  []taskTotals
+	groups []groupTotals
 	recent [recentLen]second
 	lag    Histogram
 	late   uint64 // iterations that began late for want of a free VU
@@ -61,6 +62,8 @@ const (
 	kindRequest recordKind = iota
 	kindIteration
 	kindInterrupted
+	kindGroup // task is the number of a group
+	kindHook  // a set-up or tear-down that failed
 )
 
 // record is one measurement on its way to the totals.
@@ -172,6 +175,10 @@ func (r *recorder) flush() {
 
 // add counts one record; r is locked.
 func (r *recorder) add(rec *record) {
+	if rec.kind == kindGroup {
+		r.addGroup(rec)
+		return
+	}
 	t := &r.tasks[rec.task].Totals
 	if rec.kind == kindInterrupted {
 		t.Interrupted++
@@ -182,6 +189,9 @@ func (r *recorder) add(rec *record) {
 		e := t.Errors[class]
 		e.Count++
 		t.Errors[class] = e
+	}
+	if rec.kind == kindHook {
+		return
 	}
 	at := int64(rec.at / time.Second)
 	sec := &r.recent[uint64(at)%recentLen]
@@ -282,6 +292,7 @@ func (r *recorder) fill(s *Snapshot) {
 		s.Tasks[i] = TaskSnapshot{Task: r.tasks[i].name, Totals: r.tasks[i].clone()}
 		maps.DeleteFunc(s.Tasks[i].Errors, func(_ ErrorClass, e ErrorStat) bool { return e.Count == 0 })
 	}
+	s.Groups = r.groupSnapshots()
 	s.Recent = r.rates(s.Elapsed)
 	s.Lag, s.Starved = r.lag.clone(), r.late
 	r.mu.Unlock()

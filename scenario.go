@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"context"
+	"io/fs"
+	"maps"
 	"math"
 	"slices"
 )
@@ -24,7 +26,13 @@ type Scenario struct {
 	name        string
 	description string
 	source      string // the file it was read from, if any
+	folder      fs.FS  // where files are that it names; nil: nowhere
 	variables   []Variable
+	secrets     []string
+	feeders     []namedFeeder
+	heads       []*feederHead // of feeders, if the scenario is from a file
+	hooks       [numHooks]*hook
+	newSession  bool // each iteration has a session of its own
 	tasks       []task
 	thresholds  []Threshold
 	badTexts    []error // of Threshold
@@ -145,7 +153,8 @@ func (s *Scenario) TaskNames() []string {
 func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 	vars, f := s.resolve(&cfg, nil)
 	f = append(s.check(), f...)
-	weights, wf := s.weigh(newBinding(vars), &cfg)
+	secrets, _ := s.resolveSecrets(nil)
+	weights, wf := s.weigh(newBinding(vars, secrets), &cfg)
 	if err := append(f, wf...).err(); err != nil {
 		return nil, err
 	}
@@ -154,8 +163,11 @@ func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 
 // bound is a scenario under one job's configuration.
 type bound struct {
-	vars  map[string]any // every variable by name, both names of an alias
-	tasks []boundTask    // those with a weight above zero
+	vars    map[string]any // every variable by name, both names of an alias
+	secrets map[string]string
+	mask    *mask
+	hooks   [numHooks]TaskFunc
+	tasks   []boundTask // those with a weight above zero
 }
 
 type boundTask struct {
@@ -170,12 +182,15 @@ type boundTask struct {
 func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (bound, faults) {
 	vars, f := s.resolve(cfg, lookupEnv)
 	f = append(s.check(), f...)
-	out := bound{vars: vars}
-	b := newBinding(vars)
+	secrets, sf := s.resolveSecrets(lookupEnv)
+	out := bound{vars: vars, secrets: secrets, mask: newMask(slices.Collect(maps.Values(secrets)))}
+	defer func() { out.mask.faults(f) }()
+	b := newBinding(vars, secrets)
 	weights, wf := s.weigh(b, cfg)
-	if f = append(f, wf...); len(f) > 0 {
+	if f = append(append(f, sf...), wf...); len(f) > 0 {
 		return out, f
 	}
+	out.hooks = s.bindHooks(b, &f)
 	for i, w := range weights {
 		if w.Weight <= 0 {
 			continue
@@ -231,6 +246,7 @@ func (s *Scenario) check() faults {
 			f.add("scenario", "task %q has no function to run", t.name)
 		}
 	}
+	s.checkSources(&f)
 	return f
 }
 

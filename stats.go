@@ -95,6 +95,8 @@ type Snapshot struct {
 
 	Totals
 	Tasks []TaskSnapshot `json:"tasks"`
+	// Groups are the named parts of flows; see [VU.Group].
+	Groups []GroupSnapshot `json:"groups,omitempty"`
 }
 
 // MarshalJSON adds "elapsed_s", the elapsed time in seconds.
@@ -165,6 +167,7 @@ func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 	d.Lag = s.Lag.since(&prev.Lag)
 	d.Starved, d.Dropped = s.Starved-prev.Starved, s.Dropped-prev.Dropped
 	d.Totals = s.Totals.since(&prev.Totals)
+	d.Groups = groupsSince(s.Groups, prev.Groups)
 	before := make(map[string]*Totals, len(prev.Tasks))
 	for i := range prev.Tasks {
 		before[prev.Tasks[i].Task] = &prev.Tasks[i].Totals

@@ -43,6 +43,7 @@ type boundPart struct {
 	escape escape
 	draw   bool
 	lo, hi int
+	column *columnRef
 }
 
 // bind computes every part that depends on the variables of b only.
@@ -54,6 +55,8 @@ func (t template) bind(b *binding) (boundTemplate, error) {
 			out.text([]byte(p.text))
 		case p.expr.draw:
 			out.parts = append(out.parts, boundPart{draw: true, lo: b.bound(p.expr.lo), hi: b.bound(p.expr.hi)})
+		case p.expr.column != nil:
+			out.parts = append(out.parts, boundPart{expr: p.expr, escape: p.escape, column: p.expr.column})
 		case p.expr.pure:
 			v, err := b.ev.eval(p.expr)
 			if err != nil {
@@ -100,6 +103,14 @@ func (t boundTemplate) render(dst []byte, ev *evaluator) ([]byte, error) {
 		switch p := &t.parts[i]; {
 		case p.draw:
 			dst = strconv.AppendInt(dst, int64(drawInt(ev.state.rand, p.lo, p.hi)), 10)
+		case p.column != nil:
+			row, err := ev.state.row(p.column.feeder)
+			if err != nil {
+				return dst, p.expr.fail(err)
+			}
+			if dst, err = p.escape.appendBytes(dst, row.field(p.column.column)); err != nil {
+				return dst, p.expr.fail(err)
+			}
 		case p.expr != nil:
 			v, err := ev.eval(p.expr)
 			if err != nil {

@@ -58,7 +58,20 @@ func (e escape) append(dst []byte, v any) ([]byte, error) {
 	return e.appendString(dst, text)
 }
 
+// appendBytes writes a text.
+func (e escape) appendBytes(dst, s []byte) ([]byte, error) {
+	if e == escapeJSON {
+		dst = append(appendJSONEscaped(append(dst, '"'), s), '"')
+		return dst, nil
+	}
+	return appendEscapedText(e, dst, s)
+}
+
 func (e escape) appendString(dst []byte, s string) ([]byte, error) {
+	return appendEscapedText(e, dst, s)
+}
+
+func appendEscapedText[T string | []byte](e escape, dst []byte, s T) ([]byte, error) {
 	switch e {
 	case escapePath:
 		return appendPercent(dst, s, plainPath), nil
@@ -91,7 +104,7 @@ func isPlain(c byte, plain string) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
 }
 
-func appendPercent(dst []byte, s, plain string) []byte {
+func appendPercent[T string | []byte](dst []byte, s T, plain string) []byte {
 	for i := range len(s) {
 		if c := s[i]; isPlain(c, plain) {
 			dst = append(dst, c)
@@ -108,7 +121,7 @@ func appendEscaped(dst []byte, c byte) []byte {
 }
 
 // appendTarget keeps what can be part of a URL, and escapes already made.
-func appendTarget(dst []byte, s string) []byte {
+func appendTarget[T string | []byte](dst []byte, s T) []byte {
 	for i := range len(s) {
 		c := s[i]
 		switch {
@@ -126,7 +139,7 @@ func isHex(c byte) bool {
 }
 
 // appendName escapes as browsers do in the names of multipart fields and files.
-func appendName(dst []byte, s string) []byte {
+func appendName[T string | []byte](dst []byte, s T) []byte {
 	for i := range len(s) {
 		if c := s[i]; c == '"' || c < ' ' || c == 0x7f {
 			dst = appendEscaped(dst, c)

@@ -119,7 +119,7 @@ func renderTarget(t testing.TB, request string, vars map[string]string) (string,
 func testScratch(seed uint64) *scratch {
 	sc := &scratch{}
 	sc.state.rand = rand.New(rand.NewPCG(seed, seed))
-	sc.use(newBinding(map[string]any{"A": "a", "B": "b", "N": 3}))
+	sc.use(newBinding(map[string]any{"A": "a", "B": "b", "N": 3}, nil))
 	return sc
 }
 

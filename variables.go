@@ -175,9 +175,14 @@ func (s *Scenario) resolve(cfg *JobConfig, lookupEnv func(string) (string, bool)
 		}
 	}
 	for _, name := range sortedKeys(cfg.Variables) {
-		if _, known := vars[name]; !known {
-			f.add("variables."+name, "%s", s.unknownVariable(name))
+		if _, known := vars[name]; known {
+			continue
 		}
+		if slices.Contains(s.secrets, name) {
+			f.add("variables."+name, "is a secret, which only the environment can set: a job's variables are shown")
+			continue
+		}
+		f.add("variables."+name, "%s", s.unknownVariable(name))
 	}
 	return vars, f
 }

@@ -30,6 +30,16 @@ type VU struct {
 	values    map[string]any
 	scratch   *scratch // of tasks from files; nil until the first
 
+	prepared *plan          // that it was set up under; nil: not set up
+	kept     map[string]any // what its set-up has captured
+	rows     []*feederRow   // of feeders
+	groups   []vuGroup      // that it knows
+	thought  time.Duration  // think time so far
+	tries    int            // of its set-up, that have failed
+	retry    time.Duration  // when it tries again
+	own      *recorder      // instead of the job's; of the VUs for the job's own hooks
+	cut      context.CancelFunc
+
 	// Of the current iteration:
 	requestFailed bool // a request failed, and is counted
 
@@ -43,7 +53,8 @@ type VU struct {
 	freeSince time.Duration // when its last iteration ended, since the job's start
 }
 
-// ID is the number of the VU within its job, from 0.
+// ID is the number of the VU within its job, from 0; -1 in the job's own set-up and
+// tear-down.
 func (vu *VU) ID() int { return vu.id }
 
 // Iteration is the number of the current iteration of this VU, from 0.
@@ -69,8 +80,14 @@ func (vu *VU) Var(name string) string {
 	return fmt.Sprint(v)
 }
 
-// Value returns what [VU.SetValue] kept under a key, or nil.
-func (vu *VU) Value(key string) any { return vu.values[key] }
+// Value returns what [VU.SetValue] kept under a key, or nil. What the job's set-up
+// (see [Scenario.Setup]) kept is there too, for every VU.
+func (vu *VU) Value(key string) any {
+	if v, ok := vu.values[key]; ok {
+		return v
+	}
+	return vu.job.values[key]
+}
 
 // SetValue keeps a value with this VU for its later iterations: a session.
 func (vu *VU) SetValue(key string, value any) {
@@ -87,6 +104,8 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 		return vu.ended(ctx)
 	}
 	vu.client.shed()
+	begin := time.Now()
+	defer func() { vu.thought += time.Since(begin) }()
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -96,6 +115,30 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 	case <-vu.ctx.Done():
 	}
 	return vu.ended(ctx)
+}
+
+// Think sleeps for a time drawn evenly from least to most: see [VU.Sleep].
+func (vu *VU) Think(ctx context.Context, least, most time.Duration) error {
+	return vu.Sleep(ctx, time.Duration(drawInt(vu.rand, int(least), int(most))))
+}
+
+// NewSession makes the VU somebody else to the target: it forgets the cookies, and
+// the connections if they are its own. Values that were set stay.
+func (vu *VU) NewSession() { vu.client.renew() }
+
+// Cookie returns the value of a cookie that the VU would send to a URL, which is
+// relative to the job's base URL or absolute, or "" if there is none of that name.
+func (vu *VU) Cookie(url, name string) string {
+	v, _ := vu.client.cookie(url, name)
+	return v
+}
+
+// recorder is where the VU's measurements go.
+func (vu *VU) recorder() *recorder {
+	if vu.own != nil {
+		return vu.own
+	}
+	return vu.job.rec
 }
 
 // ended says why ctx or the job is over, or nil if neither is.
@@ -128,6 +171,10 @@ func (vu *VU) iterate(due time.Duration) {
 	vu.task = vu.plan.pick(vu.rand)
 	vu.stat = vu.task.stat
 	vu.requestFailed = false
+	if vu.plan.newSession {
+		vu.NewSession()
+	}
+	vu.freshRows()
 	vu.conclude(vu.run())
 }
 
@@ -135,25 +182,29 @@ func (vu *VU) iterate(due time.Duration) {
 func (vu *VU) conclude(err error) {
 	j := vu.job
 	vu.client.rest() // may measure
-	class, aborts, interrupted := vu.judge(err)
+	err = vu.plan.mask.error(err)
+	is := vu.judge(err)
+	if is.exhausted {
+		j.stop(StateFinished, reasonOf(err))
+	}
 	now := time.Now()
 	at := now.Sub(j.rec.start)
 	vu.freeSince = at
 	rec := record{at: at, took: at - vu.due, task: vu.stat, kind: kindIteration, lag: vu.lag, late: vu.late}
 	switch {
 	case err == nil:
-	case interrupted:
+	case is.interrupted || is.exhausted:
 		rec.kind = kindInterrupted
 	default:
 		rec.failed = true
 		if !vu.requestFailed {
-			rec.class = classNumber(class)
-			j.rec.note(vu.stat, class, err, now)
+			rec.class = classNumber(is.class)
+			j.rec.note(vu.stat, is.class, err, now)
 		}
-		j.logFailure(vu.task.name, class, err)
+		j.logFailure(vu.task.name, is.class, err)
 	}
 	j.rec.record(vu.stripe, rec, nil)
-	if aborts {
+	if is.aborts {
 		j.abort(err)
 	}
 	vu.task = nil
@@ -165,18 +216,29 @@ func (vu *VU) conclude(err error) {
 
 // judge looks into an iteration's error. The error is the user's, and so may be a
 // method of it that panics.
-func (vu *VU) judge(err error) (class ErrorClass, aborts, interrupted bool) {
+func (vu *VU) judge(err error) (is judgement) {
 	if err == nil {
-		return ClassNone, false, false
+		return judgement{class: ClassNone}
 	}
 	defer func() {
 		if recover() != nil {
-			class = ClassTask
+			is.class = ClassTask
 		}
 	}()
 	// Once the job has ended the hard way, such errors come from that.
-	interrupted = vu.ctx.Err() != nil && (errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled))
-	return ClassOf(err), !interrupted && errors.Is(err, ErrAbort), interrupted
+	is.interrupted = vu.ctx.Err() != nil && (errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled))
+	is.class = ClassOf(err)
+	is.aborts = !is.interrupted && errors.Is(err, ErrAbort)
+	is.exhausted = !is.interrupted && errors.Is(err, ErrNoMoreRows)
+	return is
+}
+
+// judgement is what an iteration's error means.
+type judgement struct {
+	class       ErrorClass
+	aborts      bool // it ends the job as failed
+	interrupted bool // it comes from the end of the job
+	exhausted   bool // a feeder has no more rows, which ends the job
 }
 
 // run calls the task, and turns a panic into an error.
@@ -191,9 +253,9 @@ func (vu *VU) run() (err error) {
 
 // measured takes the measurement of one request from the client.
 func (vu *VU) measured(m *measurement) {
-	j := vu.job
+	to := vu.recorder()
 	rec := record{
-		at:       m.end.Sub(j.rec.start),
+		at:       m.end.Sub(to.start),
 		took:     m.end.Sub(m.start),
 		sent:     m.sent,
 		received: m.received,
@@ -205,13 +267,13 @@ func (vu *VU) measured(m *measurement) {
 		rec.failed = true
 		rec.class = classNumber(m.class)
 		vu.requestFailed = true
-		j.rec.note(rec.task, m.class, m.err, m.end)
+		to.note(rec.task, m.class, vu.plan.mask.error(m.err), m.end)
 	}
 	if !m.complete {
 		rec.took = -1
 	}
-	if j.rec.sink == nil {
-		j.rec.record(vu.stripe, rec, nil)
+	if to.sink == nil {
+		to.record(vu.stripe, rec, nil)
 		return
 	}
 	vu.observed(m, rec)
@@ -231,7 +293,8 @@ func (vu *VU) observed(m *measurement, rec record) {
 	if vu.task != nil {
 		s.Task = vu.task.name
 	}
-	j.rec.record(vu.stripe, rec, &s)
+	vu.plan.mask.url(&s.URL)
+	vu.recorder().record(vu.stripe, rec, &s)
 }
 
 // measurement is what the client knows of one request when it is over. An

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -48,19 +50,41 @@ func (e *ScenarioError) Error() string {
 // The error is a [*ScenarioError] that lists every fault found, and calls the
 // file by the scenario's name.
 func ParseScenario(name string, src []byte) (*Scenario, error) {
-	return parseScenario(name, name, "", src)
+	return parseScenario(name, name, "", nil, src)
 }
 
 // ParseScenarioFile is [ParseScenario] for text that was read from a file: errors
 // name it, and [Scenario.Source] returns it. The file is not opened.
 func ParseScenarioFile(name, file string, src []byte) (*Scenario, error) {
-	return parseScenario(name, file, file, src)
+	return parseScenario(name, file, file, nil, src)
 }
 
-func parseScenario(name, file, source string, src []byte) (*Scenario, error) {
-	p := &yamlParser{file: file, vars: map[string]any{}}
+// LoadScenario reads a scenario file of a folder, such as os.DirFS("scenarios"). The
+// scenario is named like the file, without .yaml. The files that it names, for
+// feeders and bodies, are read from the folder, and from nowhere else.
+//
+// The error is a [*ScenarioError] if the file does not parse.
+func LoadScenario(folder fs.FS, file string) (*Scenario, error) {
+	name, ok := scenarioName(path.Base(file))
+	if !ok {
+		return nil, fmt.Errorf("loadgen: expected a scenario file NAME.yaml, found %q", abbreviate(file))
+	}
+	src, err := readIn(folder, file, MaxScenarioSize)
+	if err != nil {
+		return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
+	}
+	if dir := path.Dir(file); dir != "." {
+		if folder, err = fs.Sub(folder, dir); err != nil {
+			return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
+		}
+	}
+	return parseScenario(name, file, file, folder, src)
+}
+
+func parseScenario(name, file, source string, folder fs.FS, src []byte) (*Scenario, error) {
+	p := &yamlParser{file: file, folder: folder, vars: map[string]any{}}
 	s := NewScenario(name)
-	s.source = source
+	s.source, s.folder = source, folder
 	p.parse(s, src)
 	if len(p.errs) > 0 {
 		slices.SortStableFunc(p.errs, func(a, b SourceError) int {
@@ -78,6 +102,11 @@ type yamlParser struct {
 	lines [][]rune
 	errs  []SourceError
 	vars  map[string]any // every variable, with a value of its type
+
+	folder  fs.FS // where the files are that the scenario names
+	feeders []*feederHead
+	kept    []string    // names that the set-ups capture
+	auth    *yamlHeader // of every request to the job's target, unless it says otherwise
 }
 
 func (p *yamlParser) parse(s *Scenario, src []byte) {
@@ -105,6 +134,14 @@ func (p *yamlParser) parse(s *Scenario, src []byte) {
 		p.variables(s, n)
 	}
 	p.declare(s)
+	p.secrets(s, f["secrets"])
+	p.feederList(s, f["feeders"])
+	p.session(s, f["session"])
+	p.hook(s, hookSetup, f)
+	p.hook(s, hookVUSetup, f)
+	p.defaultAuth(f["auth"])
+	p.hook(s, hookTeardown, f)
+	p.hook(s, hookVUTeardown, f)
 	if n := f["tasks"]; n != nil {
 		p.tasks(s, n)
 	} else {

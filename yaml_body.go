@@ -3,8 +3,10 @@ package loadgen
 import (
 	"encoding/json"
 	"mime"
+	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -51,7 +53,11 @@ func (p *yamlParser) body(s *yamlStep, f map[string]*yaml.Node, scope *exprScope
 			p.json(&s.body.content, n, scope)
 		case "body":
 			contentType = "text/plain; charset=utf-8"
-			s.body.content = p.template(n, "the body as text", escapeNone, scope)
+			if n.Kind == yaml.MappingNode {
+				contentType = p.fileBody(&s.body.content, n, scope)
+			} else {
+				s.body.content = p.template(n, "the body as text, or a map with file", escapeNone, scope)
+			}
 		case "form":
 			contentType = "application/x-www-form-urlencoded"
 			p.form(&s.body.content, n, scope)
@@ -64,7 +70,7 @@ func (p *yamlParser) body(s *yamlStep, f map[string]*yaml.Node, scope *exprScope
 		case own && key == "multipart":
 			p.errorf(n, "the Content-Type of a multipart body is set with its boundary: remove the header")
 		case !own && contentType != "":
-			s.headers = append(s.headers, yamlHeader{"Content-Type", template{{text: contentType}}})
+			s.headers = append(s.headers, yamlHeader{name: "Content-Type", value: template{{text: contentType}}})
 		}
 	}
 }
@@ -183,10 +189,22 @@ func (p *yamlParser) multipart(b *yamlBody, n *yaml.Node, scope *exprScope) {
 }
 
 func (p *yamlParser) filePart(part *yamlPart, f map[string]*yaml.Node, k *yaml.Node, scope *exprScope) {
-	if f["content"] == nil {
+	kind := ""
+	switch {
+	case f["content"] != nil && f["file"] != nil:
+		p.errorf(f["file"], "a file has either content or the name of a file, not both")
+	case f["file"] != nil:
+		part.content, kind = p.fileContent(f["file"], f["template"], scope)
+	case f["content"] == nil:
 		p.errorf(k, "the file %q has no content", abbreviate(k.Value))
-	} else {
+	default:
+		if n := f["template"]; n != nil {
+			p.errorf(n, "template is for a file; content is always a template")
+		}
 		part.content = p.template(f["content"], "the file's content as text", escapeNone, scope)
+	}
+	if n := f["file"]; n != nil && f["filename"] == nil {
+		part.head.literal(`; filename="` + string(appendName(nil, path.Base(n.Value))) + `"`)
 	}
 	if n := f["filename"]; n != nil {
 		part.head.literal(`; filename="`)
@@ -200,14 +218,76 @@ func (p *yamlParser) filePart(part *yamlPart, f map[string]*yaml.Node, k *yaml.N
 		part.head.literal(`"`)
 	}
 	if n := f["content_type"]; n != nil {
-		text, ok := p.text(n, "a media type such as text/plain")
-		if !ok {
-			return
-		}
-		if _, _, err := mime.ParseMediaType(text); err != nil || !strings.Contains(text, "/") || hasControl(text) {
-			p.errorf(n, "expected a media type such as text/plain, found %q", abbreviate(text))
-			return
-		}
-		part.head.literal("\r\nContent-Type: " + text)
+		kind = p.mediaType(n)
 	}
+	if kind != "" {
+		part.head.literal("\r\nContent-Type: " + kind)
+	}
+}
+
+// mediaType reads a media type.
+func (p *yamlParser) mediaType(n *yaml.Node) string {
+	text, ok := p.text(n, "a media type such as text/plain")
+	if !ok {
+		return ""
+	}
+	if _, _, err := mime.ParseMediaType(text); err != nil || !strings.Contains(text, "/") || hasControl(text) {
+		p.errorf(n, "expected a media type such as text/plain, found %q", abbreviate(text))
+		return ""
+	}
+	return text
+}
+
+// fileBody reads a body that is a file of the scenario's folder, and returns its
+// media type.
+func (p *yamlParser) fileBody(t *template, n *yaml.Node, scope *exprScope) (contentType string) {
+	f, ok := p.fields(n, "a body", bodyFileKeys())
+	if !ok {
+		return ""
+	}
+	if f["file"] == nil {
+		p.errorf(n, "expected a file, such as {file: order.json}")
+		return ""
+	}
+	*t, contentType = p.fileContent(f["file"], f["template"], scope)
+	if n := f["content_type"]; n != nil {
+		contentType = p.mediaType(n)
+	}
+	return contentType
+}
+
+// fileContent reads a file of the scenario's folder: as it is, or as a template.
+func (p *yamlParser) fileContent(n, asTemplate *yaml.Node, scope *exprScope) (t template, contentType string) {
+	name, ok := p.text(n, "the name of a file")
+	if !ok {
+		return nil, ""
+	}
+	templated := false
+	if asTemplate != nil {
+		v, _ := p.scalar(asTemplate)
+		if templated, ok = v.(bool); !ok {
+			p.errorf(asTemplate, "expected true or false, whether ${…} in the file are expressions, found %s", kindWord(asTemplate))
+		}
+	}
+	data, err := p.readFile(name)
+	if err != nil {
+		p.errorf(n, "%s: %v", abbreviate(name), err)
+		return nil, ""
+	}
+	if !templated {
+		t.literal(string(data))
+		return t, mediaType(name)
+	}
+	// The file is read like a text of this one; errors name it instead.
+	q := &yamlParser{file: path.Join(path.Dir(p.file), name), vars: p.vars, feeders: p.feeders}
+	if !utf8.Valid(data) {
+		p.errorf(n, "%s: a template must be UTF-8 text", abbreviate(name))
+		return nil, ""
+	}
+	text := strings.ReplaceAll(string(data), "\r\n", "\n")
+	t = q.template(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: wholeFile, Value: text, Line: 1, Column: 1}, "", escapeNone, scope)
+	for _, e := range q.errs {
+		p.errorf(n, "%s:%d:%d: %s", name, e.Line, e.Column, e.Message)
+	}
+	return t, mediaType(name)
 }

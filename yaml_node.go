@@ -13,19 +13,34 @@ import (
 // The keys of each kind of map in a scenario file. The JSON Schema lists the
 // same, which a test holds in step.
 
-func scenarioKeys() []string { return []string{"description", "variables", "thresholds", "tasks"} }
-
-func taskKeys() []string {
-	return append([]string{"name", "weight", "when", "steps", "think"}, stepKeys()...)
-}
-
-func stepKeys() []string {
+func scenarioKeys() []string {
 	return []string{
-		"request", "headers", "expect", "redirects", "json", "body", "form", "multipart", "capture", "check",
+		"description", "variables", "thresholds", "secrets", "feeders", "session", "auth",
+		"setup", "vu_setup", "tasks", "vu_teardown", "teardown",
 	}
 }
 
-func fileKeys() []string { return []string{"filename", "content_type", "content"} }
+func taskKeys() []string {
+	return append([]string{"name", "weight", "when", "steps", "think"}, requestKeys()...)
+}
+
+func stepKeys() []string { return append(requestKeys(), "think") }
+
+func groupKeys() []string { return []string{"group", "steps", "think"} }
+
+func requestKeys() []string {
+	return []string{
+		"request", "headers", "auth", "expect", "redirects", "json", "body", "form", "multipart", "capture", "check",
+	}
+}
+
+func feederKeys() []string { return []string{"file", "format", "delimiter", "order", "at_end"} }
+
+func authKeys() []string { return []string{"user", "password", "bearer"} }
+
+func bodyFileKeys() []string { return []string{"file", "content_type", "template"} }
+
+func fileKeys() []string { return []string{"filename", "content_type", "content", "file", "template"} }
 
 // errorf reports a fault at a node.
 func (p *yamlParser) errorf(n *yaml.Node, format string, args ...any) {
@@ -197,6 +212,9 @@ func kindWord(n *yaml.Node) string {
 // through quotes, escapes, folded lines and block indentation, and stops at the
 // last place it is sure of.
 func (p *yamlParser) position(n *yaml.Node, offset int) (line, column int) {
+	if n.Style == wholeFile {
+		return placeIn(n.Value, offset)
+	}
 	w := sourceWalk{lines: p.lines, line: n.Line - 1, column: n.Column - 1}
 	block := n.Style&(yaml.LiteralStyle|yaml.FoldedStyle) != 0
 	switch {
@@ -214,6 +232,24 @@ func (p *yamlParser) position(n *yaml.Node, offset int) (line, column int) {
 	}
 	w.settle()
 	return w.line + 1, w.column + 1
+}
+
+// wholeFile marks a text that is all of a file, so that its places are those of the
+// file.
+const wholeFile yaml.Style = 1 << 20
+
+// placeIn is the line and column of a rune of a text.
+func placeIn(text string, offset int) (line, column int) {
+	line, column = 1, 1
+	for _, r := range text {
+		if offset--; offset < 0 {
+			break
+		}
+		if column++; r == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return line, column
 }
 
 // sourceWalk is a place in the source that moves along with a text.

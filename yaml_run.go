@@ -2,10 +2,10 @@ package loadgen
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strconv"
-	"time"
 )
 
 // boundYAMLTask is a task of a file under one job's variables. It is immutable;
@@ -30,6 +30,12 @@ type boundHeader struct {
 	name  string
 	value boundTemplate
 	fixed []byte // the value, if nothing of it is left to compute
+	basic bool   // value is USER:PASSWORD
+}
+
+// appendBasic writes the value of a header with basic credentials (RFC 7617).
+func appendBasic(dst, credentials []byte) []byte {
+	return base64.StdEncoding.AppendEncode(append(dst, "Basic "...), credentials)
 }
 
 type boundFile struct{ head, content boundTemplate }
@@ -70,8 +76,10 @@ func (s *yamlStep) bind(b *binding) (boundStep, error) {
 	}
 	out.target = bind(s.target)
 	for _, h := range s.headers {
-		bh := boundHeader{name: h.name, value: bind(h.value)}
-		bh.fixed, _ = bh.value.static()
+		bh := boundHeader{name: h.name, value: bind(h.value), basic: h.basic}
+		if bh.fixed, _ = bh.value.static(); bh.fixed != nil && bh.basic {
+			bh.fixed = appendBasic(nil, bh.fixed)
+		}
 		out.headers = append(out.headers, bh)
 	}
 	out.body = bind(s.body.content)
@@ -92,6 +100,8 @@ type scratch struct {
 	evaluator
 
 	call   call
+	step   *boundStep // whose response settle looks at
+	settle func(*reply) error
 	fields []headerField
 	target []byte
 	header []byte
@@ -102,42 +112,83 @@ type scratch struct {
 // scratchOf returns the VU's scratch, made ready for an iteration of t.
 func (t *boundYAMLTask) scratchOf(vu *VU) *scratch {
 	if vu.scratch == nil {
-		vu.scratch = &scratch{}
+		sc := &scratch{}
+		sc.settle = func(rep *reply) error {
+			sc.state.response = exprResponse{
+				status: rep.status, body: rep.body, header: rep.header, cookie: rep.cookie, service: rep.service,
+			}
+			return sc.step.settle(sc)
+		}
+		vu.scratch = sc
 	}
 	sc := vu.scratch
 	sc.state.rand = vu.rand
 	sc.state.vu = vu.id
 	sc.state.iteration = int(vu.iteration)
+	sc.state.user = vu
 	sc.use(t.binding)
+	if vu.job != nil {
+		sc.keep(vu.job.kept, vu.kept)
+	}
 	return sc
 }
 
 // run is one iteration.
-func (t *boundYAMLTask) run(ctx context.Context, vu *VU) error {
+func (t *boundYAMLTask) run(ctx context.Context, vu *VU) (err error) {
 	sc := t.scratchOf(vu)
 	defer t.forget(sc)
+	var group groupTimer
+	var within bool
+	defer func() {
+		if within {
+			vu.endGroup(group, err)
+		}
+	}()
 	for i := range t.steps {
-		if i > 0 && t.think.max > 0 {
-			pause := drawInt(vu.rand, int(t.think.min), int(t.think.max))
-			if err := vu.Sleep(ctx, time.Duration(pause)); err != nil {
+		s := &t.steps[i]
+		if s.enters {
+			group, within = vu.beginGroup(s.group), true
+		}
+		if err := t.step(ctx, vu, sc, s); err != nil {
+			return err
+		}
+		if s.leaves {
+			within = false
+			vu.endGroup(group, nil)
+		}
+		if s.think.max > 0 {
+			if err := vu.Think(ctx, s.think.min, s.think.max); err != nil {
 				return err
 			}
 		}
-		s := &t.steps[i]
-		if err := s.render(sc); err != nil {
-			return s.fail(ClassTask, err)
-		}
-		if len(s.captures) > 0 || len(s.checks) > 0 {
-			sc.call.settle = func(rep *reply) error {
-				sc.state.response = exprResponse{status: rep.status, body: rep.body, header: rep.header, service: rep.service}
-				return s.settle(sc)
-			}
-		}
-		if _, err := vu.client.send(ctx, &sc.call); err != nil {
-			return err
-		}
+	}
+	if t.kind != numHooks {
+		t.keep(sc, vu)
 	}
 	return nil
+}
+
+func (t *boundYAMLTask) step(ctx context.Context, vu *VU, sc *scratch, s *boundStep) error {
+	if err := s.render(sc); err != nil {
+		return s.fail(ClassTask, err)
+	}
+	if len(s.captures) > 0 || len(s.checks) > 0 {
+		sc.step, sc.call.settle = s, sc.settle
+	}
+	_, err := vu.client.send(ctx, &sc.call)
+	return err
+}
+
+// keep makes what a set-up has captured known to the iterations after it.
+func (t *boundYAMLTask) keep(sc *scratch, vu *VU) {
+	if len(t.captures) == 0 || t.kind != hookSetup && t.kind != hookVUSetup {
+		return
+	}
+	vu.kept = map[string]any{}
+	for _, name := range t.captures {
+		vu.kept[name] = sc.env[name]
+	}
+	sc.loaded = nil // the next iteration sees them
 }
 
 // forget drops what belongs to the iteration, so that a large response does not
@@ -195,8 +246,14 @@ func (s *boundStep) renderHeaders(sc *scratch) error {
 			continue
 		}
 		var err error
+		from := len(sc.header)
 		if sc.header, err = s.headers[i].value.render(sc.header, &sc.evaluator); err != nil {
 			return err
+		}
+		if s.headers[i].basic {
+			n := len(sc.header)
+			sc.header = appendBasic(sc.header, sc.header[from:n])
+			sc.header = append(sc.header[:from], sc.header[n:]...)
 		}
 		sc.ends = append(sc.ends, len(sc.header))
 	}
@@ -261,12 +318,14 @@ func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
 // response does not have, or what an expression cannot do with it, is a failed
 // check: it is the response that is not as expected.
 func (s *boundStep) settle(sc *scratch) error {
-	sc.load()
 	r := &sc.state.response
-	sc.env["status"] = r.status
-	sc.env["duration"] = r.service
-	if s.bodyText {
-		sc.env["body"] = string(r.body)
+	if !s.simple {
+		sc.load()
+		sc.env["status"] = r.status
+		sc.env["duration"] = r.service
+		if s.bodyText {
+			sc.env["body"] = string(r.body)
+		}
 	}
 	for _, c := range s.captures {
 		v, err := sc.eval(c.expr)
@@ -280,11 +339,17 @@ func (s *boundStep) settle(sc *scratch) error {
 		sc.env[c.name] = v
 	}
 	for _, check := range s.checks {
-		v, err := sc.eval(check)
-		if err != nil {
-			return s.fail(ClassCheck, fmt.Errorf("check: %w", err))
+		ok := false
+		if check.limit != nil {
+			ok = check.limit.holds(r.status, r.service)
+		} else {
+			v, err := sc.eval(check)
+			if err != nil {
+				return s.fail(ClassCheck, fmt.Errorf("check: %w", err))
+			}
+			ok, _ = v.(bool)
 		}
-		if ok, _ := v.(bool); !ok {
+		if !ok {
 			return s.fail(ClassCheck, fmt.Errorf("%s: check failed: %s (status %d, %s)",
 				check.at, abbreviate(check.source), r.status, r.service))
 		}

@@ -24,7 +24,7 @@ func boundTaskOf(t testing.TB, s *Scenario, name string, vars map[string]any) *b
 	for _, task := range s.tasks {
 		if task.name == name {
 			require.NotNil(t, task.yaml, "a task of a file")
-			bt, err := task.yaml.bindSteps(newBinding(vars))
+			bt, err := task.yaml.bindSteps(newBinding(vars, nil))
 			require.NoError(t, err)
 			return bt
 		}

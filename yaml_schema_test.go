@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
@@ -46,14 +47,15 @@ func asDocument(t *testing.T, src []byte) any {
 
 func TestSchemaAcceptsWhatParses(t *testing.T) {
 	schema := scenarioSchema(t)
-	sources := append(docBlocks(t), []byte(exampleYAML))
+	folder, sources := docBlocks(t)
+	sources = append(sources, []byte(exampleYAML))
 	for _, name := range []string{"molotov_scenarios.yaml", "dyno.yaml", "high_error_rates.yaml"} {
 		src, err := scenarios.FS.ReadFile(name)
 		require.NoError(t, err)
 		sources = append(sources, src)
 	}
 	for _, src := range sources {
-		_, err := ParseScenario("x", src)
+		_, err := parseScenario("x", "x", "", folder, src)
 		require.NoError(t, err, "%s", src)
 		assert.NoError(t, schema.Validate(asDocument(t, src)), "%s", src)
 	}
@@ -84,6 +86,25 @@ func TestSchemaRefusesWhatDoesNotParse(t *testing.T) {
 		"tasks: [{name: a, request: GET /, capture: {a-b: '1'}}]",
 		"variables: {A: []}\ntasks: [{name: a, request: GET /}]",
 		"think: 1s\ntasks: [{name: a, request: GET /}]",
+		"secrets: []\ntasks: [{name: a, request: GET /}]",
+		"secrets: [1a]\ntasks: [{name: a, request: GET /}]",
+		"feeders: {u: ../users.csv}\ntasks: [{name: a, request: GET /}]",
+		"feeders: {u: /users.csv}\ntasks: [{name: a, request: GET /}]",
+		"feeders: {u: {order: random}}\ntasks: [{name: a, request: GET /}]",
+		"feeders: {u: {file: a.csv, order: shuffled}}\ntasks: [{name: a, request: GET /}]",
+		"feeders: {u: {file: a.csv, at_end: wrap}}\ntasks: [{name: a, request: GET /}]",
+		"feeders: {u: {file: a.csv, delimiter: ';;'}}\ntasks: [{name: a, request: GET /}]",
+		"session: forever\ntasks: [{name: a, request: GET /}]",
+		"auth: none\ntasks: [{name: a, request: GET /}]",
+		"auth: {user: a, bearer: b}\ntasks: [{name: a, request: GET /}]",
+		"setup: []\ntasks: [{name: a, request: GET /}]",
+		"vu_setup: [{expect: 200}]\ntasks: [{name: a, request: GET /}]",
+		"tasks: [{name: a, request: GET /, auth: {password: b}}]",
+		"tasks: [{name: a, request: POST /, body: {template: true}}]",
+		"tasks: [{name: a, request: POST /, multipart: {f: {file: a.txt, content: b}}}]",
+		"tasks: [{name: a, steps: [{group: a}]}]",
+		"tasks: [{name: a, steps: [{group: a, steps: [{group: b, steps: [{request: GET /}]}]}]}]",
+		"tasks: [{name: a, steps: [{request: GET /, think: 5}]}]",
 	} {
 		_, err := ParseScenario("x", []byte(src))
 		require.Error(t, err, src)
@@ -113,6 +134,10 @@ func TestSchemaKnowsTheParsersKeys(t *testing.T) {
 		"scenario": {scenarioKeys(), schema},
 		"task":     {taskKeys(), schema.Defs["task"]},
 		"step":     {stepKeys(), schema.Defs["step"]},
+		"group":    {groupKeys(), schema.Defs["group"]},
+		"feeder":   {feederKeys(), schema.Defs["feeder"]},
+		"auth":     {authKeys(), schema.Defs["credentials"]},
+		"body":     {bodyFileKeys(), schema.Defs["body_file"]},
 		"file":     {fileKeys(), schema.Defs["file"]},
 	} {
 		assert.ElementsMatch(t, c.keys, slices.Collect(maps.Keys(c.object.Properties)), name)
@@ -135,33 +160,21 @@ func TestSchemaKnowsTheParsersKeys(t *testing.T) {
 	}
 }
 
-// docBlocks returns the YAML blocks of docs/scenarios.md.
-func docBlocks(t *testing.T) [][]byte {
+// docBlocks returns the folder of the blocks of docs/scenarios.md that are files,
+// and its blocks of YAML.
+func docBlocks(t *testing.T) (folder fstest.MapFS, examples [][]byte) {
 	t.Helper()
 	src, err := os.ReadFile(filepath.Join("docs", "scenarios.md"))
 	require.NoError(t, err)
 	text := strings.ReplaceAll(string(src), "\r\n", "\n")
-	var out [][]byte
-	for _, m := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
-		out = append(out, []byte(m[1]))
-	}
-	require.NotEmpty(t, out)
-	return out
-}
-
-// Every YAML block of the documentation is a whole scenario that starts, and
-// whose requests can be made.
-func TestDocumentationExamples(t *testing.T) {
-	for _, src := range docBlocks(t) {
-		s, err := ParseScenario("docs", src)
-		require.NoError(t, err, "%s", src)
-		b, f := s.bind(&JobConfig{BaseURL: "http://host"}, nil)
-		require.NoError(t, f.err(), "%s", src)
-		for _, task := range s.tasks {
-			step := stepsOf(t, s, task.name, b.vars)[0]
-			sc := testScratch(1)
-			sc.use(newBinding(b.vars))
-			assert.NoError(t, step.render(sc), "%s", src)
+	folder = fstest.MapFS{}
+	for _, m := range regexp.MustCompile("(?ms)^```([a-z]+)( [^\n]+)?\n(.*?)^```$").FindAllStringSubmatch(text, -1) {
+		if name := strings.TrimSpace(m[2]); name != "" {
+			folder[name] = &fstest.MapFile{Data: []byte(m[3])}
+		} else if m[1] == "yaml" {
+			examples = append(examples, []byte(m[3]))
 		}
 	}
+	require.NotEmpty(t, examples)
+	return folder, examples
 }

@@ -13,13 +13,14 @@ import (
 
 // step reads a request with all that belongs to it. known are the names that are
 // captured so far; those of this step are added.
-func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string) yamlStep {
+func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string, kind hookKind) yamlStep {
 	s := yamlStep{label: label, expect: statusRange(200, 399), expected: "2xx or 3xx"}
-	scope := &exprScope{place: inRequest, vars: p.vars, captures: slices.Clone(*known)}
+	scope := p.scope(inRequest, *known, kind)
 	bare := p.request(&s, f["request"], scope)
 	if n := f["headers"]; n != nil {
 		p.headers(&s, n, scope)
 	}
+	p.authorize(&s, f["auth"], scope, kind)
 	p.body(&s, f, scope)
 	if s.body.kind != bodyNone && bare {
 		p.errorf(f["request"], "a request with a body needs its method, such as \"POST %s\"", abbreviate(f["request"].Value))
@@ -35,7 +36,7 @@ func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string
 		}
 		s.noRedirect = ok && !follow
 	}
-	after := &exprScope{place: inResponse, vars: p.vars, captures: slices.Clone(*known)}
+	after := p.scope(inResponse, *known, kind)
 	if n := f["capture"]; n != nil {
 		p.captures(&s, n, after)
 		*known = after.captures
@@ -43,6 +44,7 @@ func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string
 	if n := f["check"]; n != nil {
 		p.checks(&s, n, after)
 	}
+	s.simple = len(s.captures) == 0 && !slices.ContainsFunc(s.checks, func(e *expression) bool { return e.limit == nil })
 	return s
 }
 
@@ -119,7 +121,7 @@ func (p *yamlParser) headers(s *yamlStep, n *yaml.Node, scope *exprScope) {
 			p.errorf(k, "the header %s is there already", name)
 		default:
 			value := p.template(v, "the header's value", escapeHeader, scope)
-			s.headers = append(s.headers, yamlHeader{name, value})
+			s.headers = append(s.headers, yamlHeader{name: name, value: value})
 		}
 	})
 }
@@ -132,6 +134,18 @@ func isToken(s string) bool {
 		}
 	}
 	return s != "" && len(s) <= MaxNameLen
+}
+
+// scope is what expressions of a step can see.
+func (p *yamlParser) scope(place exprPlace, captures []string, kind hookKind) *exprScope {
+	scope := &exprScope{place: place, vars: p.vars, captures: slices.Clone(captures)}
+	if kind != hookSetup && kind != hookTeardown {
+		scope.feeders = p.feeders
+	}
+	for _, f := range p.feeders {
+		scope.feederNames = append(scope.feederNames, f.name)
+	}
+	return scope
 }
 
 // template reads a text with embedded expressions.
@@ -171,6 +185,12 @@ func (p *yamlParser) captures(s *yamlStep, n *yaml.Node, scope *exprScope) {
 			return
 		case isVariable:
 			p.errorf(k, "%q is a variable already", key)
+			return
+		case slices.ContainsFunc(p.feeders, func(f *feederHead) bool { return f.name == key }):
+			p.errorf(k, "%q is a feeder already", key)
+			return
+		case slices.Contains(p.kept, key):
+			p.errorf(k, "%q is captured by a set-up already, for all iterations", key)
 			return
 		}
 		e := p.wholeExpr(v, reflect.Invalid, scope)

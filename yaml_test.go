@@ -56,7 +56,8 @@ func TestParseScenario(t *testing.T) {
 	assert.Zero(t, weights[1].Weight)
 
 	browse := s.tasks[3].yaml
-	assert.Equal(t, thinkTime{200 * time.Millisecond, 2 * time.Second}, browse.think)
+	assert.Equal(t, thinkTime{min: 200 * time.Millisecond, max: 2 * time.Second}, browse.steps[0].think)
+	assert.Zero(t, browse.steps[1].think)
 	assert.True(t, browse.steps[1].readBody)
 }
 
@@ -81,7 +82,7 @@ func TestParseScenarioErrors(t *testing.T) {
 		"two documents": {homeYAML + "---\n" + homeYAML, []string{"5:1: expected the end of the file, found a second document: a file holds one scenario"}},
 		"alias":         {"tasks: &a []\nx: *a\n", []string{"1:8: anchors and aliases are not supported: remove &a"}},
 		"tag":           {task("request: !!binary aGVsbG8="), []string{"3:14: the tag !!binary is not supported"}},
-		"merge":         {task("<<: {weight: 1}", "request: GET /"), []string{`3:5: unknown key "<<"; a task has name, weight, when, steps, think, request, headers, expect, redirects, json, body, form, multipart, capture, check`}},
+		"merge":         {task("<<: {weight: 1}", "request: GET /"), []string{`3:5: unknown key "<<"; a task has name, weight, when, steps, think, request, headers, auth, expect, redirects, json, body, form, multipart, capture, check`}},
 		"unknown key":   {task("wieght: 2", "request: GET /"), []string{`3:5: unknown key "wieght" (did you mean "weight"?)`}},
 		"key twice":     {task("request: GET /", "request: GET /x"), []string{`4:5: the key "request" is already in line 3`}},
 		"several": {task("weight: [1]", "when: 5 +", "request: GET", "expect: ok", "think: 1"), []string{
@@ -130,7 +131,7 @@ func TestParseScenarioErrors(t *testing.T) {
 		"expect nothing":   {task("request: GET /", "expect: []"), []string{"4:13: expected at least one status, found an empty list"}},
 		"redirects":        {task("request: GET /", "redirects: 3"), []string{"4:16: expected true or false, whether redirects are followed, found the number 3"}},
 		"think":            {task("think: 2s..1s", "steps: [{request: GET /}]"), []string{`3:12: the range "2s..1s" ends before it begins`}},
-		"think unit":       {task("think: 200", "steps: [{request: GET /}]"), []string{`3:12: expected a duration with its unit such as 200ms, or a range such as 200ms..2s, found "200"`}},
+		"think unit":       {task("think: 200", "steps: [{request: GET /}]"), []string{`3:12: expected a duration with its unit such as 200ms, a range such as 200ms..2s, or one with a jitter such as 1s +/- 20%, found "200"`}},
 		"think long":       {task("think: 25h", "steps: [{request: GET /}]"), []string{`3:12: expected a duration from 0 to 24h, found "25h"`}},
 		"capture": {task("request: GET /", `capture: {a-b: "1", len: "1", ERROR_WEIGHT: "1"}`), []string{
 			`4:15: "a-b" cannot be a captured name: expected letters, digits and _, and no word of the expression language`,
@@ -210,7 +211,7 @@ func FuzzParseScenario(f *testing.F) {
 			return
 		}
 		for _, task := range s.tasks {
-			bt, err := task.yaml.bindSteps(newBinding(b.vars))
+			bt, err := task.yaml.bindSteps(newBinding(b.vars, nil))
 			if err != nil {
 				continue
 			}

@@ -59,6 +59,8 @@ type answer struct {
 	wait   time.Duration // before answering, besides the latency
 	cookie *http.Cookie
 	allow  []string // methods, if the request's was none of them
+
+	location string // where the answer is to be had instead
 }
 
 // body is a body with its headers, made once.
@@ -94,6 +96,11 @@ func New(opts Options) *Shop {
 	s.handle("GET /api/orders/{id}", 6*ms, one("order", s.data.orderDetails))
 	s.handle("POST /api/orders", 20*ms, s.order)
 	s.handle("POST /api/orders/csv", 35*ms, s.orderCSV)
+	s.handle("POST /api/login", 30*ms, s.login)
+	s.handle("DELETE /api/login", 3*ms, s.private(logout))
+	s.handle("GET /api/account", 5*ms, s.private(account))
+	s.handle("PUT /api/customers/{id}/note", 8*ms, s.note)
+	s.handle("GET /products/{id}", ms, moved)
 	s.handle("GET /labeldelay", 0, labelDelay)
 
 	broken := always500("the shop fails on purpose")
@@ -137,6 +144,9 @@ func (a *answer) write(w http.ResponseWriter) {
 	}
 	if a.allow != nil {
 		h["Allow"] = a.allow
+	}
+	if a.location != "" {
+		h.Set("Location", a.location)
 	}
 	if a.body.contentType != nil {
 		h["Content-Type"] = a.body.contentType
@@ -182,7 +192,7 @@ func (s *Shop) productCustomers(r *http.Request) answer {
 // unknown answers what no route takes: 405 if one takes the path, else 404.
 func (s *Shop) unknown(r *http.Request) answer {
 	var allow []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "/" {
 			allow = append(allow, method)
 		}

@@ -1,0 +1,243 @@
+package loadgen
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+)
+
+const (
+	maxFeedOffsets = 1 << 16 // of the index: 512 KiB, however large the file is
+	maxFeedInline  = 1 << 20 // a smaller file is kept in memory
+	maxFeedMemory  = 64 << 20
+)
+
+// feed is an open feeder of one job. Its rows stay in the file: of them it keeps only
+// where every stride-th begins. It is safe for concurrent use.
+type feed struct {
+	namedFeeder
+	folder  fs.FS
+	csv     bool
+	comma   byte
+	columns []string
+	rows    int64
+
+	data   []byte // the whole file, or
+	file   fs.File
+	reader io.ReaderAt
+	size   int64
+	mtime  time.Time
+
+	stride  int64
+	offsets []int64
+
+	taken  atomic.Int64 // rows that were given out, in sequential order
+	blocks sync.Pool    // of *[]byte
+}
+
+// openFeed opens a feeder's file, and looks at every row. A fault is a
+// [*ScenarioError] that says where.
+func openFeed(def namedFeeder, folder fs.FS) (*feed, error) {
+	if def.FS != nil {
+		folder = def.FS
+	}
+	if msg := def.check(); msg != "" {
+		return nil, errors.New(msg)
+	}
+	f := &feed{namedFeeder: def, folder: folder, csv: def.format() == "csv", comma: def.delimiter(), stride: 1}
+	file, info, err := openIn(folder, def.File)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", def.File, err)
+	}
+	f.size, f.mtime = info.Size(), info.ModTime()
+	var in io.Reader = file
+	at, random := file.(io.ReaderAt)
+	switch {
+	case f.size <= maxFeedInline || !random:
+		data, err := io.ReadAll(io.LimitReader(file, maxFeedMemory+1))
+		_ = file.Close()
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", def.File, plainPathError(err))
+		}
+		if len(data) > maxFeedMemory {
+			return nil, fmt.Errorf("%s: its folder can only be read as a stream, and so at most %d bytes", def.File, maxFeedMemory)
+		}
+		f.data, f.size = data, int64(len(data))
+		in = bytes.NewReader(data)
+	default:
+		f.file, f.reader = file, at
+		in = io.NewSectionReader(at, 0, f.size)
+	}
+	if err := f.index(in); err != nil {
+		f.close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// index reads the whole file once.
+func (f *feed) index(in io.Reader) error {
+	s := newRowScanner(in, f.csv)
+	var text []byte
+	var ends []int32
+	for {
+		row, at, line, err := s.next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return f.fault(line, 1, err.Error())
+		}
+		var bad *rowError
+		switch {
+		case !f.csv:
+			bad = checkJSONRow(row)
+		case f.columns == nil:
+			f.columns, bad = columnNames(row, f.comma)
+		default:
+			if text, ends, bad = splitCSV(row, f.comma, text[:0], ends[:0]); bad == nil && len(ends) != len(f.columns) {
+				bad = &rowError{0, fmt.Sprintf("expected %s, as in the first line, found %d", plural(len(f.columns), "column"), len(ends))}
+			}
+		}
+		if bad != nil {
+			return f.fault(line, utf8.RuneCount(row[:bad.offset])+1, bad.message)
+		}
+		if f.csv && f.offsets == nil {
+			f.offsets = []int64{} // that was the first line
+			continue
+		}
+		f.note(at)
+	}
+	switch {
+	case f.csv && f.columns == nil:
+		return f.fault(1, 1, "the file is empty: expected a first line that names the columns")
+	case f.rows == 0:
+		return f.fault(1, 1, "there are no rows")
+	}
+	return nil
+}
+
+// note adds a row to the index. If it becomes too large, every other entry goes.
+func (f *feed) note(at int64) {
+	if f.rows%f.stride == 0 {
+		if len(f.offsets) == maxFeedOffsets {
+			for i := range maxFeedOffsets / 2 {
+				f.offsets[i] = f.offsets[2*i]
+			}
+			f.offsets = f.offsets[:maxFeedOffsets/2]
+			f.stride *= 2
+		}
+		if f.rows%f.stride == 0 {
+			f.offsets = append(f.offsets, at)
+		}
+	}
+	f.rows++
+}
+
+func (f *feed) fault(line, column int, message string) error {
+	return &ScenarioError{File: f.File, Errors: []SourceError{{line, column, message}}}
+}
+
+func (f *feed) close() {
+	if f.file != nil {
+		_ = f.file.Close()
+	}
+}
+
+// same tells whether an open feeder serves for a definition, because neither that nor
+// the file has changed.
+func (f *feed) same(def namedFeeder, folder fs.FS) bool {
+	if def.FS != nil {
+		folder = def.FS
+	}
+	mine, its := f.namedFeeder, def
+	mine.FS, its.FS = nil, nil
+	if mine != its {
+		return false
+	}
+	file, info, err := openIn(folder, def.File)
+	if err != nil {
+		return false
+	}
+	_ = file.Close()
+	return info.Size() == f.size && info.ModTime().Equal(f.mtime)
+}
+
+// choose says which row is next for a VU: that of its number, the job's next, or any.
+func (f *feed) choose(vu *VU) (int64, error) {
+	var i int64
+	switch f.Order {
+	case FeedRandom:
+		return vu.rand.Int64N(f.rows), nil
+	case FeedUnique:
+		i = int64(vu.id)
+	default:
+		i = f.taken.Add(1) - 1
+	}
+	switch {
+	case i < f.rows:
+		return i, nil
+	case f.cycles():
+		return i % f.rows, nil
+	case f.Order == FeedUnique:
+		return 0, &feedEndError{fmt.Sprintf("feeder %q has %s, one for each VU, and there are more VUs", f.name, plural(int(f.rows), "row"))}
+	}
+	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s", f.name, plural(int(f.rows), "row"))}
+}
+
+// read copies a row of the file into dst, which keeps its buffers.
+func (f *feed) read(number int64, dst *feederRow) error {
+	b := number / f.stride
+	from, to := f.offsets[b], f.size
+	if b+1 < int64(len(f.offsets)) {
+		to = f.offsets[b+1]
+	}
+	var block []byte
+	if f.data != nil {
+		block = f.data[from:to]
+	} else {
+		room, _ := f.blocks.Get().(*[]byte)
+		if room == nil {
+			room = &[]byte{}
+		}
+		defer f.blocks.Put(room)
+		*room = slices.Grow((*room)[:0], int(to-from))[:to-from]
+		block = *room
+		if _, err := f.reader.ReadAt(block, from); err != nil {
+			return fmt.Errorf("feeder %q: %s: row %d: %w", f.name, f.File, number+1, plainPathError(err))
+		}
+	}
+	row, rest, _ := cutRow(block, f.csv)
+	for skip := number % f.stride; skip > 0 || blank(row, f.csv); {
+		if !blank(row, f.csv) {
+			skip--
+		}
+		if len(rest) == 0 {
+			return f.changed(number)
+		}
+		row, rest, _ = cutRow(rest, f.csv)
+	}
+	dst.feed, dst.number, dst.decoded = f, number, nil
+	if !f.csv {
+		dst.text, dst.ends = append(dst.text[:0], row...), dst.ends[:0]
+		return nil
+	}
+	var bad *rowError
+	if dst.text, dst.ends, bad = splitCSV(row, f.comma, dst.text[:0], dst.ends[:0]); bad != nil || len(dst.ends) != len(f.columns) {
+		return f.changed(number)
+	}
+	return nil
+}
+
+// changed says that the file is not the one whose rows were indexed.
+func (f *feed) changed(number int64) error {
+	return fmt.Errorf("feeder %q: %s has changed since the job started: row %d is not there any more; reload the scenario, or put a new file in the place of the old one instead of writing into it",
+		f.name, f.File, number+1)
+}

@@ -1,0 +1,202 @@
+package loadgen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+)
+
+// feederRow is the row that a VU has of a feeder, in buffers of the VU.
+type feederRow struct {
+	feed    *feed
+	taken   bool // by this iteration
+	number  int64
+	text    []byte         // of CSV the fields, one after the other; else the line
+	ends    []int32        // of the fields in text
+	decoded map[string]any // the row as a map; nil until somebody asks
+}
+
+// field is the text of a column of CSV.
+func (r *feederRow) field(column int) []byte {
+	from := int32(0)
+	if column > 0 {
+		from = r.ends[column-1]
+	}
+	return r.text[from:r.ends[column]]
+}
+
+// value is the row as a map.
+func (r *feederRow) value() (map[string]any, error) {
+	if r.decoded != nil {
+		return r.decoded, nil
+	}
+	if !r.feed.csv {
+		v, err := decodeJSON(r.text)
+		doc, ok := v.(map[string]any)
+		if err != nil || !ok {
+			return nil, r.feed.changed(r.number)
+		}
+		r.decoded = doc
+		return doc, nil
+	}
+	r.decoded = make(map[string]any, len(r.ends))
+	for i, name := range r.feed.columns {
+		r.decoded[name] = string(r.field(i))
+	}
+	return r.decoded, nil
+}
+
+func (r *feederRow) get(column string) string {
+	if r == nil || r.feed == nil {
+		return ""
+	}
+	if r.feed.csv {
+		for i, name := range r.feed.columns {
+			if name == column {
+				return string(r.field(i))
+			}
+		}
+		return ""
+	}
+	doc, err := r.value()
+	if err != nil || doc[column] == nil {
+		return ""
+	}
+	text, _ := appendText(nil, doc[column])
+	return string(text)
+}
+
+// row returns the row of this iteration of a feeder, by the number of the feeder.
+func (vu *VU) row(i int) (*feederRow, error) {
+	if i >= len(vu.plan.feeds) {
+		return nil, errNoRows
+	}
+	for len(vu.rows) <= i {
+		vu.rows = append(vu.rows, &feederRow{})
+	}
+	row, f := vu.rows[i], vu.plan.feeds[i]
+	if row.taken && row.feed == f {
+		return row, nil
+	}
+	number, err := f.choose(vu)
+	if err != nil {
+		return nil, err
+	}
+	if row.feed != f || row.number != number {
+		if err := f.read(number, row); err != nil {
+			return nil, err
+		}
+	}
+	row.taken = true
+	return row, nil
+}
+
+// freshRows makes the next iteration take rows of its own.
+func (vu *VU) freshRows() {
+	for _, row := range vu.rows {
+		row.taken = false
+	}
+}
+
+// openFeeds opens the feeders of a scenario for a job, or takes those of the plan
+// before: whose place in their file a job keeps.
+func (s *Scenario) openFeeds(before *plan) ([]*feed, faults) {
+	var f faults
+	var out []*feed
+	for _, def := range s.feeders {
+		var old *feed
+		if before != nil {
+			if i := slices.IndexFunc(before.feeds, func(o *feed) bool { return o.name == def.name }); i >= 0 {
+				old = before.feeds[i]
+			}
+		}
+		if old != nil && old.same(def, s.folder) {
+			out = append(out, old)
+			continue
+		}
+		opened, err := openFeed(def, s.folder)
+		if err != nil {
+			f.add("scenario", "feeder %q: %v", def.name, err)
+			continue
+		}
+		if head := s.head(def.name); head != nil && opened.csv && !slices.Equal(head.columns, opened.columns) {
+			opened.close()
+			f.add("scenario", "feeder %q: %s has other columns than when the scenario was read: reload it", def.name, def.File)
+			continue
+		}
+		if old != nil && old.rows > 0 {
+			opened.taken.Store(old.taken.Load())
+		}
+		out = append(out, opened)
+	}
+	if len(f) > 0 {
+		closeFeeds(out, before)
+		return nil, f
+	}
+	return out, nil
+}
+
+// open opens the feeders of the plan's scenario. before is the plan in force, of the
+// scenario ran, if there is one.
+func (p *plan) open(scenario, ran *Scenario, before *plan) error {
+	if scenario == ran {
+		p.feeds = before.feeds
+		return nil
+	}
+	feeds, f := scenario.openFeeds(before)
+	if err := f.err(); err != nil {
+		return err
+	}
+	if p.feeds = feeds; before == nil && p.cfg.Workers > 0 {
+		for _, d := range feeds {
+			if d.Order == FeedUnique && !d.cycles() && int64(p.cfg.Workers) > d.rows {
+				f.add("workers", "must be at most %d, not %d: feeder %q has a row for so many VUs", d.rows, p.cfg.Workers, d.name)
+			}
+		}
+	}
+	if err := f.err(); err != nil {
+		closeFeeds(feeds, before)
+		return err
+	}
+	return nil
+}
+
+// closeFeeds closes feeders that a plan does not have.
+func closeFeeds(feeds []*feed, except *plan) {
+	for _, f := range feeds {
+		if except == nil || !slices.Contains(except.feeds, f) {
+			f.close()
+		}
+	}
+}
+
+// readHead reads what expressions need to know of a feeder: its columns.
+func readHead(def namedFeeder, folder fs.FS, index int) (*feederHead, error) {
+	head := &feederHead{name: def.name, index: index}
+	file, _, err := openIn(folder, def.File)
+	if err != nil {
+		return head, fmt.Errorf("%s: %w", def.File, err)
+	}
+	defer func() { _ = file.Close() }()
+	if def.format() != "csv" {
+		return head, nil
+	}
+	s := newRowScanner(file, true)
+	fault := func(line, column int, message string) error {
+		return fmt.Errorf("%s:%d:%d: %s", def.File, line, column, message)
+	}
+	row, _, line, err := s.next()
+	if errors.Is(err, io.EOF) {
+		return head, fault(1, 1, "the file is empty: expected a first line that names the columns")
+	}
+	if err != nil {
+		return head, fault(line, 1, err.Error())
+	}
+	var bad *rowError
+	if head.columns, bad = columnNames(row, def.delimiter()); bad != nil {
+		return head, fault(line, bad.offset+1, bad.message)
+	}
+	return head, nil
+}

@@ -1,0 +1,315 @@
+package loadgen
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// hookKind is one of the tasks that a scenario runs beside its iterations.
+type hookKind uint8
+
+const (
+	hookSetup      hookKind = iota // once, before the first iteration of the job
+	hookTeardown                   // once, after the last
+	hookVUSetup                    // of each VU, before its first iteration
+	hookVUTeardown                 // of each VU, after its last
+	numHooks
+)
+
+// String is the name in scenario files; in parentheses, it is that in statistics.
+func (k hookKind) String() string {
+	return [numHooks]string{"setup", "teardown", "vu_setup", "vu_teardown"}[k]
+}
+
+// hook is such a task.
+type hook struct {
+	bind   binder
+	source string // what it says in its file; "" for one in Go
+}
+
+const (
+	setupTries     = 5                // failures of a VU's set-up, before the job fails if none ever succeeded
+	setupRetry     = time.Second      // the first pause between two tries, then twice as long
+	setupRetryMost = 30 * time.Second // each time up to this
+	teardownLeast  = time.Second      // that a job's tear-down has, however short the grace time is
+)
+
+// Setup sets what a job does once, before its first iteration, and returns s. It runs
+// on a VU of its own, whose ID is -1, and which has no rows of feeders. What it keeps
+// with [VU.SetValue], every VU sees in [VU.Value], and must not change. If it fails,
+// the job fails and has no iterations.
+//
+// The statistics begin when it is done. Its requests count under the task "(setup)",
+// and are no iterations.
+func (s *Scenario) Setup(run TaskFunc) *Scenario { return s.hook(hookSetup, run) }
+
+// Teardown sets what a job does once, after its last iteration, and returns s. It
+// runs, like [Scenario.Setup] on a VU of its own, when all VUs have left, unless the
+// set-up has failed or the Manager was closed at once. It has the job's grace time, at
+// least a second, and then is interrupted. If it fails that is logged, and counted
+// under the task "(teardown)".
+func (s *Scenario) Teardown(run TaskFunc) *Scenario { return s.hook(hookTeardown, run) }
+
+// VUSetup sets what each VU does before its first iteration, to log in for instance,
+// and returns s. It is not an iteration, and no response time counts it; its requests
+// count under the task "(vu_setup)".
+//
+// A VU whose set-up fails tries again after a second, then after two, four, and so
+// on, every 30 seconds at last. If a VU has failed five times and no VU of the job has
+// ever succeeded, the job fails. An update that gives the job another scenario or base
+// URL makes VUs tear down and set up anew.
+func (s *Scenario) VUSetup(run TaskFunc) *Scenario { return s.hook(hookVUSetup, run) }
+
+// VUTeardown sets what each VU does after its last iteration, if its set-up has
+// succeeded, and returns s. It is within the job's grace time: a VU that was
+// interrupted has no tear-down. Its requests count under the task "(vu_teardown)".
+func (s *Scenario) VUTeardown(run TaskFunc) *Scenario { return s.hook(hookVUTeardown, run) }
+
+func (s *Scenario) hook(kind hookKind, run TaskFunc) *Scenario {
+	s.hooks[kind] = nil
+	if run != nil {
+		s.hooks[kind] = &hook{bind: func(*binding) (TaskFunc, error) { return run, nil }}
+	}
+	return s
+}
+
+func (s *Scenario) bindHooks(b *binding, f *faults) (out [numHooks]TaskFunc) {
+	for kind, h := range s.hooks {
+		if h == nil {
+			continue
+		}
+		run, err := h.bind(b)
+		if err != nil {
+			f.add("scenario", "%s: %v", hookKind(kind), err)
+		}
+		out[kind] = run
+	}
+	return out
+}
+
+// follows tells whether a job that has run the set-up of another scenario can go on
+// with s, which must not need another set-up.
+func (s *Scenario) follows(other *Scenario) bool {
+	mine, its := s.hooks[hookSetup], other.hooks[hookSetup]
+	return mine == nil || mine == its || (its != nil && mine.source != "" && mine.source == its.source)
+}
+
+// sessionKey tells the sessions of VUs apart: with another one they begin anew.
+type sessionKey struct {
+	scenario *Scenario
+	base     string
+}
+
+// hook runs one of the plan's hooks on the VU, on a goroutine of its own because a
+// hook may end that. Its error, masked, is counted and logged.
+func (vu *VU) hook(kind hookKind) error {
+	run := vu.plan.hooks[kind]
+	if run == nil {
+		return nil
+	}
+	rec, name := vu.recorder(), "("+kind.String()+")"
+	vu.task = &planTask{name: name, run: run, stat: rec.task(name)}
+	vu.stat, vu.requestFailed = vu.task.stat, false
+	vu.freshRows()
+	done := make(chan error, 1)
+	go func() {
+		err := error(&Error{Class: ClassTask, Err: errGoexit})
+		defer func() { done <- err }()
+		err = vu.run()
+	}()
+	err := vu.plan.mask.error(<-done)
+	vu.client.rest()
+	if is := vu.judge(err); err != nil && !is.interrupted && !is.exhausted {
+		if now := time.Now(); !vu.requestFailed {
+			rec.note(vu.stat, is.class, err, now)
+			rec.record(vu.stripe, record{at: now.Sub(rec.start), kind: kindHook, task: vu.stat, class: classNumber(is.class), lag: -1}, nil)
+		}
+		vu.job.logFailure(name, is.class, err)
+	}
+	vu.task = nil
+	return err
+}
+
+// stale tells whether the VU has to be set up before its next iteration.
+func (vu *VU) stale() bool {
+	if vu.prepared == nil {
+		return vu.plan.hooks[hookVUSetup] != nil || vu.plan.hooks[hookVUTeardown] != nil
+	}
+	return vu.prepared.session != vu.plan.session
+}
+
+// prepare tries to set the VU up, or waits for the time to do so.
+func (vu *VU) prepare() {
+	j := vu.job
+	if vu.prepared != nil { // for another scenario or target
+		vu.tearDown()
+		vu.NewSession()
+		vu.kept = nil
+	}
+	if wait := max(vu.freeSince, vu.retry) - j.elapsed(); wait > 0 {
+		vu.sleep(wait)
+		return
+	}
+	j.preparing.Add(1)
+	err := vu.hook(hookVUSetup)
+	j.preparing.Add(-1)
+	vu.freeSince = j.elapsed()
+	if err == nil {
+		vu.prepared, vu.tries, vu.retry = vu.plan, 0, 0
+		j.prepared.Store(true)
+		return
+	}
+	is := vu.judge(err)
+	vu.tries++
+	vu.retry = vu.freeSince + min(setupRetry<<min(vu.tries-1, 10), setupRetryMost)
+	switch {
+	case is.interrupted:
+	case is.exhausted:
+		j.stop(StateFinished, reasonOf(err))
+	case is.aborts:
+		j.abort(err)
+	case vu.tries >= setupTries && !j.prepared.Load() && vu.iteration == 0:
+		j.stop(StateFailed, fmt.Sprintf("the set-up of VU %d has failed %d times, and no other VU's has succeeded: %s", vu.id, vu.tries, errorText(err)))
+	}
+}
+
+// tearDown ends what prepare has begun.
+func (vu *VU) tearDown() {
+	p := vu.prepared
+	if p == nil {
+		return
+	}
+	vu.prepared = nil
+	if p.hooks[hookVUTeardown] == nil || vu.ctx.Err() != nil {
+		return
+	}
+	now := vu.plan
+	vu.plan = p
+	_ = vu.hook(hookVUTeardown) // counted and logged
+	vu.plan = now
+}
+
+// quit tears the VU down and takes it out of the job.
+func (vu *VU) quit(retire bool) bool {
+	vu.tearDown()
+	return vu.job.leave(vu, retire)
+}
+
+// hookVU returns a VU for the job's own hooks.
+func (j *Job) hookVU(p *plan, rec *recorder, ctx context.Context) *VU {
+	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, own: rec, stripe: rec.stripe(0), wake: make(chan struct{}, 1)}
+	vu.pcg = rand.NewPCG(p.cfg.Seed, 1<<63)
+	vu.rand = rand.New(vu.pcg)
+	vu.client = newClient(vu)
+	return vu
+}
+
+// setUp runs the job's set-up, if it has one, and then begins with the job itself.
+func (j *Job) setUp() {
+	j.mu.Lock()
+	p, began := j.plan.Load(), j.rec != nil
+	j.mu.Unlock()
+	if began {
+		return
+	}
+	rec := newRecorder(time.Now(), j.m.watch.sink())
+	vu := j.hookVU(p, rec, j.hard)
+	err := j.supervised(vu, hookSetup, j.over, p.cfg.grace())
+	rec.restart(time.Now())
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.rec = rec
+	if err == nil {
+		j.kept, j.values, j.ready = vu.kept, vu.values, true
+	}
+	switch {
+	case j.status.State != StateRunning:
+	case vu.judge(err).aborts:
+		j.fail(errorText(err))
+	case err != nil:
+		j.fail("set-up failed: " + errorText(err))
+	default:
+		j.status.Reason = ""
+		j.commence(j.plan.Load())
+	}
+}
+
+// fail ends the job before it has begun; j is locked.
+func (j *Job) fail(reason string) {
+	j.halted.Store(true)
+	j.end(StateFailed, reason)
+}
+
+// tearDown runs the job's tear-down, if it has one.
+func (j *Job) tearDown() {
+	p := j.plan.Load()
+	if !j.ready || p.hooks[hookTeardown] == nil {
+		return
+	}
+	select {
+	case <-j.dead:
+		return
+	default:
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	vu := j.hookVU(p, j.rec, ctx)
+	vu.cut = cancel
+	begin := make(chan struct{})
+	close(begin)
+	_ = j.supervised(vu, hookTeardown, begin, max(p.cfg.grace(), teardownLeast)) // counted and logged
+}
+
+// supervised runs a hook of the job. When over is closed it has the grace time, and
+// then is interrupted; if the Manager is closed at once, it has none.
+func (j *Job) supervised(vu *VU, kind hookKind, over <-chan struct{}, grace time.Duration) error {
+	defer vu.client.close()
+	done := make(chan error, 1)
+	go func() { done <- vu.hook(kind) }()
+	var end <-chan time.Time
+	dead := j.dead
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-over:
+			t := time.NewTimer(grace)
+			defer t.Stop()
+			over, end = nil, t.C
+			continue
+		case <-end:
+		case <-dead:
+		}
+		end, dead = nil, nil
+		if vu.cut != nil {
+			vu.cut()
+		} else {
+			j.cut()
+		}
+		vu.client.interrupt()
+	}
+}
+
+// kill ends everything at once, the tear-down too.
+func (j *Job) kill() {
+	j.mu.Lock()
+	select {
+	case <-j.dead:
+	default:
+		close(j.dead)
+	}
+	j.mu.Unlock()
+	j.interrupt()
+}
+
+// reasonOf is why a job ended for want of rows.
+func reasonOf(err error) string {
+	var end *feedEndError
+	if errors.As(err, &end) {
+		return end.text
+	}
+	return errorText(err)
+}

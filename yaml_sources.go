@@ -1,0 +1,295 @@
+package loadgen
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Limits of the lists of a scenario file.
+const (
+	maxSecrets = 100
+	maxFeeders = 100
+)
+
+// readFile reads a file of the scenario's folder.
+func (p *yamlParser) readFile(name string) ([]byte, error) {
+	return readIn(p.folder, name, maxRendered)
+}
+
+// secrets reads the names of environment variables that are secrets. To expressions
+// they are texts.
+func (p *yamlParser) secrets(s *Scenario, n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	items, ok := p.list(n, "secrets")
+	if !ok {
+		return
+	}
+	if len(items) == 0 || len(items) > maxSecrets {
+		p.errorf(n, "expected 1 to %d names of environment variables, found %d", maxSecrets, len(items))
+	}
+	for _, item := range items {
+		name, ok := p.text(item, "the name of an environment variable")
+		if !ok || !p.newName(item, name, "a secret") {
+			continue
+		}
+		p.vars[name] = ""
+		s.Secret(name)
+	}
+}
+
+// newName checks a name that expressions are to know something by.
+func (p *yamlParser) newName(n *yaml.Node, name, what string) bool {
+	_, taken := p.vars[name]
+	switch {
+	case !isIdentifier(name):
+		p.errorf(n, "%q cannot be the name of %s: expected letters, digits and _, not beginning with a digit", abbreviate(name), what)
+	case slices.Contains(reservedNames(), name):
+		p.errorf(n, "%q cannot be the name of %s: expressions already have something of that name", abbreviate(name), what)
+	case taken:
+		p.errorf(n, "%q is a variable or secret already", abbreviate(name))
+	default:
+		return true
+	}
+	return false
+}
+
+// feederList reads the feeders.
+func (p *yamlParser) feederList(s *Scenario, n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	p.pairs(n, "feeders", func(name string, k, v *yaml.Node) {
+		if len(s.feeders) == maxFeeders {
+			p.errorf(k, "expected at most %d feeders", maxFeeders)
+			return
+		}
+		if !p.newName(k, name, "a feeder") {
+			return
+		}
+		def, at, ok := p.feeder(v)
+		if !ok {
+			return
+		}
+		s.Feeder(name, def)
+		head, err := readHead(namedFeeder{name, def}, p.folder, len(p.feeders))
+		if err != nil {
+			p.errorf(at, "%v", err)
+		}
+		p.feeders = append(p.feeders, head)
+		s.heads = p.feeders
+	})
+}
+
+// feeder reads one feeder: the name of its file, or a map. The node is that of the
+// file.
+func (p *yamlParser) feeder(n *yaml.Node) (def Feeder, at *yaml.Node, ok bool) {
+	f := map[string]*yaml.Node{"file": n}
+	if n.Kind != yaml.ScalarNode {
+		if f, ok = p.fields(n, "a feeder", feederKeys()); !ok {
+			return def, n, false
+		}
+	}
+	if at = f["file"]; at == nil {
+		p.errorf(n, "the feeder has no file, such as \"file: users.csv\"")
+		return def, n, false
+	}
+	faults := len(p.errs)
+	def.File, _ = p.text(at, "the name of a file such as users.csv")
+	word := func(key string) string {
+		if f[key] == nil {
+			return ""
+		}
+		text, _ := p.text(f[key], "a word")
+		return text
+	}
+	def.Format, def.Order, def.AtEnd = word("format"), FeedOrder(word("order")), FeedEnd(word("at_end"))
+	if d := word("delimiter"); d != "" {
+		if utf8.RuneCountInString(d) != 1 {
+			p.errorf(f["delimiter"], "expected one character such as ; as the delimiter, found %q", abbreviate(d))
+		}
+		def.Delimiter, _ = utf8.DecodeRuneInString(d)
+	}
+	if len(p.errs) > faults {
+		return def, at, false
+	}
+	if msg := def.check(); msg != "" {
+		where := at
+		for _, key := range []string{"format", "delimiter", "order", "at_end"} {
+			if f[key] != nil && def.checkWithout(key) == "" {
+				where = f[key]
+			}
+		}
+		p.errorf(where, "%s", msg)
+		return def, at, false
+	}
+	return def, at, true
+}
+
+// checkWithout is check for a definition without one of its keys, to find the key
+// that is at fault.
+func (f Feeder) checkWithout(key string) string {
+	switch key {
+	case "format":
+		if f.Format = ""; f.format() == "" {
+			f.Format = "csv"
+		}
+	case "delimiter":
+		f.Delimiter = 0
+	case "order":
+		f.Order = ""
+	case "at_end":
+		f.AtEnd = ""
+	}
+	return f.check()
+}
+
+// session reads for how long a session lasts.
+func (p *yamlParser) session(s *Scenario, n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	text, ok := p.text(n, "vu or iteration")
+	switch {
+	case !ok:
+	case text == "iteration":
+		s.newSession = true
+	case text != "vu":
+		p.errorf(n, "expected vu or iteration, for how long cookies and connections are kept, found %q", abbreviate(text))
+	}
+}
+
+// hook reads a set-up or tear-down: a list of steps. What a set-up captures, all
+// iterations know.
+func (p *yamlParser) hook(s *Scenario, kind hookKind, f map[string]*yaml.Node) {
+	n := f[kind.String()]
+	if n == nil {
+		return
+	}
+	y := &yamlTask{name: kind.String()}
+	known := p.stepList(y, kind.String(), n, nil, kind)
+	if kind == hookSetup || kind == hookVUSetup {
+		p.kept = known
+	}
+	s.hooks[kind] = &hook{bind: y.bind, source: nodeText(n)}
+}
+
+// nodeText is what a node says, wherever and in whatever style that is written.
+func nodeText(n *yaml.Node) string {
+	if n.Kind == yaml.ScalarNode {
+		return n.ShortTag() + strconv.Quote(n.Value)
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "%d(", n.Kind)
+	for _, c := range n.Content {
+		out.WriteString(nodeText(c))
+		out.WriteByte(',')
+	}
+	out.WriteByte(')')
+	return out.String()
+}
+
+// defaultAuth reads the credentials of all tasks.
+func (p *yamlParser) defaultAuth(n *yaml.Node) {
+	if n == nil {
+		return
+	}
+	p.auth = p.credentials(n, p.scope(inRequest, p.kept, numHooks))
+}
+
+// authorize gives a step its credentials: its own, or those of all tasks if it goes
+// to the job's target.
+func (p *yamlParser) authorize(s *yamlStep, n *yaml.Node, scope *exprScope, kind hookKind) {
+	own := slices.ContainsFunc(s.headers, func(h yamlHeader) bool { return h.name == "Authorization" })
+	if n == nil {
+		atTarget := len(s.target) > 0 && s.target[0].expr == nil && strings.HasPrefix(s.target[0].text, "/")
+		if p.auth != nil && !own && atTarget && (kind == numHooks || kind == hookVUTeardown) {
+			s.headers = append(s.headers, *p.auth)
+		}
+		return
+	}
+	if n.Kind == yaml.ScalarNode && n.Value == "none" {
+		return
+	}
+	if own {
+		p.errorf(n, "the header Authorization is there already: a request has either that or auth")
+		return
+	}
+	if h := p.credentials(n, scope); h != nil {
+		s.headers = append(s.headers, *h)
+	}
+}
+
+// credentials reads the value of auth, which becomes a header.
+func (p *yamlParser) credentials(n *yaml.Node, scope *exprScope) *yamlHeader {
+	if n.Kind == yaml.ScalarNode {
+		p.errorf(n, "expected {bearer: TOKEN}, {user: NAME, password: PASSWORD} or none, found %s", kindWord(n))
+		return nil
+	}
+	f, ok := p.fields(n, "auth", authKeys())
+	if !ok {
+		return nil
+	}
+	h := &yamlHeader{name: "Authorization"}
+	switch {
+	case f["bearer"] != nil && (f["user"] != nil || f["password"] != nil):
+		p.errorf(n, "expected either bearer, or user and password, found both")
+		return nil
+	case f["bearer"] != nil:
+		h.value.literal("Bearer ")
+		h.value = append(h.value, p.template(f["bearer"], "the token", escapeHeader, scope)...)
+	case f["user"] != nil:
+		h.basic = true
+		if strings.Contains(f["user"].Value, ":") && !strings.Contains(f["user"].Value, "${") {
+			p.errorf(f["user"], "the name of a user cannot hold a colon, which ends it")
+		}
+		h.value = p.template(f["user"], "the user's name", escapeNone, scope)
+		h.value.literal(":")
+		if f["password"] != nil {
+			for _, part := range p.template(f["password"], "the password", escapeNone, scope) {
+				if part.expr == nil {
+					h.value.literal(part.text)
+				} else {
+					h.value = append(h.value, part)
+				}
+			}
+		}
+	default:
+		p.errorf(n, "the password has no user")
+		return nil
+	}
+	return h
+}
+
+// head returns what the scenario's file was compiled against of a feeder, or nil.
+func (s *Scenario) head(name string) *feederHead {
+	for _, h := range s.heads {
+		if h.name == name {
+			return h
+		}
+	}
+	return nil
+}
+
+// checkSources finds the mistakes of a builder in secrets and feeders.
+func (s *Scenario) checkSources(f *faults) {
+	for _, name := range s.secrets {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			f.add("scenario", "%q cannot be the name of a secret", name)
+		}
+		if standardRow(name) != nil || slices.ContainsFunc(s.variables, func(v Variable) bool { return v.Name == name }) {
+			f.add("scenario", "%q is a variable, which cannot be a secret", name)
+		}
+	}
+	for _, d := range s.feeders {
+		if msg := d.check(); msg != "" {
+			f.add("scenario", "feeder %q: %s", d.name, msg)
+		}
+	}
+}
