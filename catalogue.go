@@ -142,7 +142,7 @@ func (e entry) load(name string) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ParseScenarioFile(name, e.file, src)
+	return parseScenario(name, e.file, e.file, e.folder, src)
 }
 
 // read returns the file's text, and no more of it than a scenario may have.

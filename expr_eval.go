@@ -32,13 +32,18 @@ type evalState struct {
 type exprResponse struct {
 	status  int
 	body    []byte
-	header  func(name string) []byte // the first value, or nil
-	cookie  func(name string) (string, bool)
+	head    responseHead
 	service time.Duration
 
 	parsed   bool // doc and docErr are those of body
 	doc      any
 	parseErr error
+}
+
+// responseHead is what expressions see of a response's header.
+type responseHead interface {
+	header(name string) []byte // the first value, or nil
+	cookie(name string) (string, bool)
 }
 
 func (st *evalState) spend(n int) error {

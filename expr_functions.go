@@ -275,7 +275,7 @@ func exprHeader(st *evalState, args []any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("header needs the name of a header, not %s", describe(args[0]))
 	}
-	v := st.response.header(name)
+	v := st.response.head.header(name)
 	if v == nil {
 		return nil, nil
 	}
@@ -289,7 +289,7 @@ func exprCookie(st *evalState, args []any) (any, error) {
 	if !ok {
 		return nil, fmt.Errorf("cookie needs the name of a cookie, not %s", describe(args[0]))
 	}
-	if v, ok := st.response.cookie(name); ok {
+	if v, ok := st.response.head.cookie(name); ok {
 		return v, nil
 	}
 	return nil, nil

@@ -20,12 +20,12 @@ func testEvaluator(vars map[string]any) *evaluator {
 	b.ev.state.response = exprResponse{
 		status: 201, service: 300 * time.Millisecond,
 		body: []byte(`{"id": 7, "big": 12345678901234567, "price": 1.5, "tags": ["a", "b"], "a b": {"0": null}}`),
-		header: func(name string) []byte {
+		head: headFunc(func(name string) []byte {
 			if name == "X-Id" {
 				return []byte("h1")
 			}
 			return nil
-		},
+		}),
 	}
 	b.ev.env["status"], b.ev.env["duration"] = 201, 300*time.Millisecond
 	b.ev.env["body"] = string(b.ev.state.response.body)

@@ -199,8 +199,8 @@ func (vu *VU) quit(retire bool) bool {
 }
 
 // hookVU returns a VU for the job's own hooks.
-func (j *Job) hookVU(p *plan, rec *recorder, ctx context.Context) *VU {
-	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, own: rec, stripe: rec.stripe(0), wake: make(chan struct{}, 1)}
+func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *recorder) *VU {
+	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.stripe(0), wake: make(chan struct{}, 1)}
 	vu.pcg = rand.NewPCG(p.cfg.Seed, 1<<63)
 	vu.rand = rand.New(vu.pcg)
 	vu.client = newClient(vu)
@@ -216,7 +216,7 @@ func (j *Job) setUp() {
 		return
 	}
 	rec := newRecorder(time.Now(), j.m.watch.sink())
-	vu := j.hookVU(p, rec, j.hard)
+	vu := j.hookVU(j.hard, j.cut, p, rec)
 	err := j.supervised(vu, hookSetup, j.over, p.cfg.grace())
 	rec.restart(time.Now())
 	j.mu.Lock()
@@ -254,10 +254,7 @@ func (j *Job) tearDown() {
 		return
 	default:
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	vu := j.hookVU(p, j.rec, ctx)
-	vu.cut = cancel
+	vu := j.hookVU(j.last, j.cutLast, p, j.rec)
 	begin := make(chan struct{})
 	close(begin)
 	_ = j.supervised(vu, hookTeardown, begin, max(p.cfg.grace(), teardownLeast)) // counted and logged
@@ -284,11 +281,7 @@ func (j *Job) supervised(vu *VU, kind hookKind, over <-chan struct{}, grace time
 		case <-dead:
 		}
 		end, dead = nil, nil
-		if vu.cut != nil {
-			vu.cut()
-		} else {
-			j.cut()
-		}
+		vu.cut()
 		vu.client.interrupt()
 	}
 }

@@ -97,6 +97,8 @@ type Job struct {
 	vus      []*VU    // by number; nil where one has left
 	spawned  uint64   // VUs made so far
 
+	last      context.Context // of the tear-down
+	cutLast   context.CancelFunc
 	dead      chan struct{}  // closed when the job is to end at once
 	ready     bool           // its set-up has succeeded, or it has none; of supervise
 	kept      map[string]any // what its set-up has captured, and
@@ -124,6 +126,7 @@ func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
 		dead:      make(chan struct{}),
 	}
 	j.hard, j.cut = context.WithCancel(context.Background())
+	j.last, j.cutLast = context.WithCancel(context.Background())
 	j.status.Revision = 1
 	j.set(StatePending, "")
 	return j
@@ -338,6 +341,7 @@ func (j *Job) supervise() {
 	}
 	j.tearDown()
 	j.cut()
+	j.cutLast()
 	j.rec.flush()
 	j.finish()
 }

@@ -105,16 +105,22 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	vu.client.shed()
 	begin := time.Now()
-	defer func() { vu.thought += time.Since(begin) }()
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-	case <-vu.ctx.Done():
+	if vu.timer == nil {
+		vu.timer = time.NewTimer(d)
+	} else {
+		vu.timer.Reset(d)
 	}
-	return vu.ended(ctx)
+	var err error
+	select {
+	case <-vu.timer.C:
+	case <-ctx.Done():
+		err = vu.ended(ctx)
+	case <-vu.ctx.Done():
+		err = vu.ended(ctx)
+	}
+	vu.timer.Stop()
+	vu.thought += time.Since(begin)
+	return err
 }
 
 // Think sleeps for a time drawn evenly from least to most: see [VU.Sleep].

@@ -114,9 +114,7 @@ func (t *boundYAMLTask) scratchOf(vu *VU) *scratch {
 	if vu.scratch == nil {
 		sc := &scratch{}
 		sc.settle = func(rep *reply) error {
-			sc.state.response = exprResponse{
-				status: rep.status, body: rep.body, header: rep.header, cookie: rep.cookie, service: rep.service,
-			}
+			sc.state.response = exprResponse{status: rep.status, body: rep.body, head: rep, service: rep.service}
 			return sc.step.settle(sc)
 		}
 		vu.scratch = sc

@@ -204,16 +204,22 @@ func TestExpect(t *testing.T) {
 	assert.False(t, sc.call.readBody)
 }
 
+// headFunc is the header of a response that pretends to have come.
+type headFunc func(name string) []byte
+
+func (f headFunc) header(name string) []byte    { return f(name) }
+func (f headFunc) cookie(string) (string, bool) { return "", false }
+
 // answer pretends that a response came back.
 func answer(sc *scratch, status int, body string) {
 	sc.state.response = exprResponse{
 		status: status, body: []byte(body), service: 20 * time.Millisecond,
-		header: func(name string) []byte {
+		head: headFunc(func(name string) []byte {
 			if name == "Location" {
 				return []byte("/orders/9")
 			}
 			return nil
-		},
+		}),
 	}
 }
 

@@ -1,0 +1,321 @@
+package loadgen
+
+import (
+	"bytes"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// openText opens a feeder over a text.
+func openText(t testing.TB, name, text string, f Feeder) (*feed, error) {
+	t.Helper()
+	f.File = name
+	return openFeed(namedFeeder{"rows", f}, fstest.MapFS{name: {Data: []byte(text)}})
+}
+
+// fields reads a row and returns its fields.
+func fields(t testing.TB, f *feed, number int64) []string {
+	t.Helper()
+	var row feederRow
+	require.NoError(t, f.read(number, &row))
+	out := make([]string, len(row.ends))
+	for i := range out {
+		out[i] = string(row.field(i))
+	}
+	return out
+}
+
+func TestFeederReadsCSV(t *testing.T) {
+	f, err := openText(t, "u.csv", "\uFEFFname, note\r\nada,\"a \"\"b\"\", c\"\r\n\r\nbruno,\"two\nlines\"\n,\n\"\",last", Feeder{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"name", "note"}, f.columns)
+	assert.EqualValues(t, 4, f.rows)
+	assert.Equal(t, []string{"ada", `a "b", c`}, fields(t, f, 0))
+	assert.Equal(t, []string{"bruno", "two\nlines"}, fields(t, f, 1))
+	assert.Equal(t, []string{"", ""}, fields(t, f, 2))
+	assert.Equal(t, []string{"", "last"}, fields(t, f, 3))
+
+	f, err = openText(t, "u.tsv", "a\tb\n1,5\t2\n", Feeder{})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1,5", "2"}, fields(t, f, 0))
+	f, err = openText(t, "u.txt", "a;b\n1,5;2\n", Feeder{Format: "csv", Delimiter: ';'})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"1,5", "2"}, fields(t, f, 0))
+}
+
+func TestFeederReadsJSONLines(t *testing.T) {
+	f, err := openText(t, "u.jsonl", "{\"n\": 1, \"o\": {\"a\": [true, \"x\"]}}\n \n{\"n\": 2.5}\r\n", Feeder{})
+	require.NoError(t, err)
+	assert.EqualValues(t, 2, f.rows)
+	row := &feederRow{}
+	require.NoError(t, f.read(0, row))
+	assert.Equal(t, "1", Row{row}.Get("n"))
+	assert.JSONEq(t, `{"a":[true,"x"]}`, Row{row}.Get("o"))
+	assert.Empty(t, Row{row}.Get("none"))
+	require.NoError(t, f.read(1, row))
+	v, err := Row{row}.Value("n")
+	require.NoError(t, err)
+	assert.Equal(t, 2.5, v)
+	assert.EqualValues(t, 1, Row{row}.Number())
+}
+
+// Mistakes in a file have their place.
+func TestFeederFaults(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"u.csv", "", "u.csv:1:1: the file is empty: expected a first line that names the columns"},
+		{"u.csv", "a,b\n", "u.csv:1:1: there are no rows"},
+		{"u.csv", "a,,b\n1,2,3\n", "u.csv:1:1: column 2 has no name: the first line names the columns"},
+		{"u.csv", "a,b,a\n1,2,3\n", `u.csv:1:1: two columns are named "a"`},
+		{"u.csv", "a,b\n1,2\n\n1,2,3\n", "u.csv:4:1: expected 2 columns, as in the first line, found 3"},
+		{"u.csv", "a,b\n\"x\ny\",2\n1\n", "u.csv:4:1: expected 2 columns, as in the first line, found 1"},
+		{"u.csv", "a,b\né,5\" disk\"\n", "u.csv:2:4: a quotation mark in a field that does not begin with one; put the field in quotes, and write \"\" for a \""},
+		{"u.csv", "a,b\n1,\"x\"y\"\"\n", "u.csv:2:6: expected the end of the field after its closing quotation mark; within a field, write \"\" for a \""},
+		{"u.csv", "a,b\n1,\"x\n2,3\n", "u.csv:2:3: this quotation mark is not closed"},
+		{"u.jsonl", "{}\n[1]\n", `u.jsonl:2:1: expected a JSON object such as {"name": "ada"}, found "[1]"`},
+		{"u.jsonl", "{}\n\n{\"a\": tru}\n", "u.jsonl:3:10: not a JSON object: invalid character '}' in literal true (expecting 'e')"},
+		{"u.jsonl", "{} {}\n", "u.jsonl:1:4: not a JSON object: invalid character '{' after top-level value"},
+		{"u.jsonl", "\n", "u.jsonl:1:1: there are no rows"},
+		{"u.csv", "a\n" + strings.Repeat("x", maxRowLen+2) + "\n", "u.csv:2:1: the row is longer than 1048576 bytes"},
+	} {
+		_, err := openText(t, c.name, c.text, Feeder{})
+		assert.EqualError(t, err, c.want)
+	}
+	for _, c := range []struct {
+		f    Feeder
+		want string
+	}{
+		{Feeder{File: "a.txt"}, "does not tell its format"},
+		{Feeder{File: "a.txt", Format: "xml"}, "expected the format csv or jsonl"},
+		{Feeder{File: "../a.csv"}, "without .."},
+		{Feeder{File: "/a.csv"}, "without .."},
+		{Feeder{File: "a\\b.csv"}, "without .."},
+		{Feeder{File: "a.csv", Delimiter: '"'}, "expected one character"},
+		{Feeder{File: "a.jsonl", Delimiter: ';'}, "JSON lines have no delimiter"},
+		{Feeder{File: "a.csv", Order: "any"}, "sequential, random or unique"},
+		{Feeder{File: "a.csv", AtEnd: "wrap"}, "cycle or stop"},
+		{Feeder{File: "a.csv", Order: FeedRandom, AtEnd: FeedStop}, "no end to stop at"},
+		{Feeder{File: "none.csv"}, "none.csv: there is no such file in the scenario's folder"},
+	} {
+		_, err := openFeed(namedFeeder{"rows", c.f}, fstest.MapFS{})
+		assert.ErrorContains(t, err, c.want)
+	}
+	_, err := openFeed(namedFeeder{"rows", Feeder{File: "a.csv"}}, nil)
+	assert.ErrorContains(t, err, "was not read from a folder")
+}
+
+// Links lead anywhere within the folder, and nowhere else.
+func TestFolderKeepsWithin(t *testing.T) {
+	outside := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(outside, "secret.csv"), []byte("a\n1\n"), 0o600))
+	dir := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(dir, "data", "deep"), 0o700))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "data", "u.csv"), []byte("a\n1\n"), 0o600))
+	for link, to := range map[string]string{
+		"near.csv": "data/u.csv", "data/deep/up.csv": "../u.csv", "folder": "data", "loop.csv": "loop.csv",
+		"abs.csv": filepath.Join(outside, "secret.csv"), "out": outside,
+		"climb.csv": "../" + filepath.Base(outside) + "/secret.csv", "data/climb.csv": "../../x.csv",
+	} {
+		require.NoError(t, os.Symlink(to, filepath.Join(dir, filepath.FromSlash(link))))
+	}
+	folder := os.DirFS(dir)
+	for _, name := range []string{"data/u.csv", "near.csv", "data/deep/up.csv", "folder/u.csv", "folder/deep/up.csv"} {
+		_, err := readIn(folder, name, 100)
+		assert.NoError(t, err, name)
+	}
+	for name, want := range map[string]string{
+		"abs.csv": "leads out", "out/secret.csv": "leads out", "climb.csv": "leads out", "data/climb.csv": "leads out",
+		"loop.csv": "too many", "data": "not a regular file", "../x": "without ..", "none": "no such file",
+	} {
+		_, err := readIn(folder, name, 100)
+		assert.ErrorContains(t, err, want, name)
+	}
+	_, err := readIn(folder, "data/u.csv", 3)
+	assert.ErrorContains(t, err, "larger than 3 bytes")
+}
+
+// Every row is found, however coarse the index has become.
+func TestFeederIndexHalves(t *testing.T) {
+	const rows = 3*maxFeedOffsets + 17
+	var text bytes.Buffer
+	text.WriteString("n\n")
+	for i := range rows {
+		fmt.Fprintf(&text, "%d\n", i)
+		if i%1000 == 0 {
+			text.WriteString("\n") // blank lines do not count
+		}
+	}
+	f, err := openText(t, "u.csv", text.String(), Feeder{})
+	require.NoError(t, err)
+	assert.EqualValues(t, rows, f.rows)
+	assert.LessOrEqual(t, len(f.offsets), maxFeedOffsets)
+	assert.EqualValues(t, 4, f.stride)
+	for range 2000 {
+		i := rand.Int64N(rows)
+		require.Equal(t, []string{fmt.Sprint(i)}, fields(t, f, i))
+	}
+	assert.Equal(t, []string{fmt.Sprint(rows - 1)}, fields(t, f, rows-1))
+}
+
+// A file of a million rows costs half a megabyte of memory, and no allocation per row.
+func TestFeederOfAMillionRows(t *testing.T) {
+	const rows = 1_000_000
+	dir := t.TempDir()
+	file, err := os.Create(filepath.Join(dir, "users.csv"))
+	require.NoError(t, err)
+	var text bytes.Buffer
+	text.WriteString("id,name,email\n")
+	for i := range rows {
+		fmt.Fprintf(&text, "%d,user number %d,\"user%d@shop.example\"\n", i, i, i)
+	}
+	_, err = file.Write(text.Bytes())
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	size := text.Len()
+	text = bytes.Buffer{}
+
+	before := heap()
+	f, err := openFeed(namedFeeder{"users", Feeder{File: "users.csv"}}, os.DirFS(dir))
+	require.NoError(t, err)
+	defer f.close()
+	row, vu := &feederRow{}, &VU{}
+	read := func(number int64) {
+		require.NoError(t, f.read(number, row))
+		require.Equal(t, fmt.Sprint(number), string(row.field(0)))
+		require.Equal(t, fmt.Sprintf("user%d@shop.example", number), string(row.field(2)))
+	}
+	for range 10_000 {
+		n, err := f.choose(vu)
+		require.NoError(t, err)
+		read(n)
+		read(rand.Int64N(rows))
+	}
+	used := int64(heap()) - int64(before)
+	t.Logf("%d rows in %d bytes: %d bytes of memory", rows, size, used)
+	assert.Less(t, used, int64(2<<20), "bytes of memory for a file of %d", size)
+	assert.Zero(t, testing.AllocsPerRun(1000, func() {
+		n, _ := f.choose(vu)
+		if err := f.read(n, row); err != nil {
+			t.Fatal(err)
+		}
+	}))
+	runtime.KeepAlive(f)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestFeederNoticesAChangedFile(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "u.csv")
+	require.NoError(t, os.WriteFile(name, []byte("a,b\n"+strings.Repeat("1,2\n", maxFeedInline/4+1)), 0o600))
+	f, err := openFeed(namedFeeder{"u", Feeder{File: "u.csv"}}, os.DirFS(dir))
+	require.NoError(t, err)
+	defer f.close()
+	require.NoError(t, os.WriteFile(name, []byte("a\n1\n"), 0o600))
+	err = f.read(f.rows-1, &feederRow{})
+	assert.ErrorContains(t, err, "u.csv")
+	assert.NoError(t, os.WriteFile(name, []byte("a,b\n"+strings.Repeat("1;2\n", maxFeedInline/4+1)), 0o600))
+	assert.ErrorContains(t, f.read(5, &feederRow{}), "has changed since the job started")
+}
+
+func TestFeederOrders(t *testing.T) {
+	text := "n\n0\n1\n2\n"
+	draw := func(f *feed, vu *VU, n int) (out []int64, err error) {
+		for range n {
+			var i int64
+			if i, err = f.choose(vu); err != nil {
+				return out, err
+			}
+			out = append(out, i)
+		}
+		return out, nil
+	}
+	vu := func(id int) *VU { return &VU{id: id, rand: rand.New(rand.NewPCG(1, uint64(id)))} }
+	for _, c := range []struct {
+		f    Feeder
+		id   int
+		want []int64
+		end  bool
+	}{
+		{Feeder{}, 0, []int64{0, 1, 2, 0, 1}, false},
+		{Feeder{AtEnd: FeedStop}, 0, []int64{0, 1, 2}, true},
+		{Feeder{Order: FeedUnique}, 2, []int64{2, 2, 2, 2, 2}, false},
+		{Feeder{Order: FeedUnique}, 3, nil, true},
+		{Feeder{Order: FeedUnique, AtEnd: FeedCycle}, 4, []int64{1, 1, 1, 1, 1}, false},
+	} {
+		f, err := openText(t, "u.csv", text, c.f)
+		require.NoError(t, err)
+		got, err := draw(f, vu(c.id), 5)
+		assert.Equal(t, c.want, got)
+		assert.Equal(t, c.end, errors.Is(err, ErrNoMoreRows), "%v", err)
+	}
+	f, err := openText(t, "u.csv", text, Feeder{Order: FeedRandom})
+	require.NoError(t, err)
+	a, err := draw(f, vu(7), 50)
+	require.NoError(t, err)
+	b, err := draw(f, vu(7), 50)
+	require.NoError(t, err)
+	assert.Equal(t, a, b, "the same seed draws the same rows")
+	assert.Subset(t, a, []int64{0, 1, 2})
+}
+
+// What encoding/csv reads, we read alike; and what we read, it does.
+func FuzzFeederCSV(f *testing.F) {
+	f.Add("a,b\n1,2\n")
+	f.Add("a,b\r\n\"x \"\"y\"\", z\",\"two\nlines\"\n\n,\n")
+	f.Add("\uFEFFa\n\"\"\n")
+	f.Add("a,b\n5\" disk,2\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := openText(t, "u.csv", text, Feeder{})
+		r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\uFEFF")))
+		want, oracle := r.ReadAll()
+		if err != nil {
+			var se *ScenarioError
+			require.ErrorAs(t, err, &se)
+			require.GreaterOrEqual(t, se.Errors[0].Column, 1)
+			return
+		}
+		// A lone carriage return, and one before a line break in quotes, is text to us.
+		if strings.Contains(text, "\r") {
+			return
+		}
+		require.NoError(t, oracle)
+		require.EqualValues(t, len(want)-1, got.rows)
+		for i := range want[1:] {
+			require.Equal(t, want[i+1], fields(t, got, int64(i)))
+		}
+	})
+}
+
+func FuzzFeederJSONLines(f *testing.F) {
+	f.Add("{\"a\": 1}\n\n{\"b\": [\"x\\n\"]}")
+	f.Add("{}\r\n[1]\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := openText(t, "u.jsonl", text, Feeder{})
+		if err != nil {
+			return
+		}
+		for i := range got.rows {
+			row := &feederRow{}
+			require.NoError(t, got.read(i, row))
+			_, err := row.value()
+			require.NoError(t, err)
+		}
+	})
+}

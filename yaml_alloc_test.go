@@ -1,0 +1,79 @@
+package loadgen
+
+import (
+	"math/rand/v2"
+	"testing"
+	"testing/fstest"
+
+	"github.com/stretchr/testify/require"
+)
+
+// flowYAML is a flow as people write it: rows, groups, pauses, credentials that were
+// fetched by a set-up, checks.
+const flowYAML = `
+secrets: [KEY]
+variables: {LIMIT: 5}
+feeders: {users: {file: users.csv, order: random}}
+vu_setup:
+  - request: GET /
+    capture: {token: header("ETag")}
+tasks:
+  - name: flow
+    think: 1us +/- 20%
+    steps:
+      - request: GET /products/${randint(1, LIMIT)}?user=${users.name}
+        auth: {user: "${users.name}", password: "${KEY}"}
+        check: [status == 200, duration < 10s]
+      - group: browse
+        steps:
+          - request: GET /users/${users.name}?limit=${LIMIT}
+            headers: {X-User: "${users.id}", X-Draw: "n${randint(1, 9)}"}
+            auth: {bearer: "${token}"}
+          - request: GET /
+            check: status < 300
+      - request: GET /last
+`
+
+// flowRig is a VU that can run the flow.
+func flowRig(tb testing.TB) (*clientRig, TaskFunc) {
+	folder := fstest.MapFS{"users.csv": {Data: []byte("id,name\n1,ada\n2,\"bruno \"\"b\"\"\"\n3,chiara\n")}}
+	s, err := parseScenario("flow", "flow.yaml", "", folder, []byte(flowYAML))
+	require.NoError(tb, err)
+	cfg := JobConfig{BaseURL: "http://" + blunt(tb)}
+	rig := unobserved(tb, cfg.BaseURL)
+	rig.rand = rand.New(rand.NewPCG(1, 2))
+	b, f := s.bind(&cfg, func(name string) (string, bool) { return "hush", name == "KEY" })
+	require.NoError(tb, f.err())
+	rig.plan.take(b)
+	rig.plan.feeds, f = s.openFeeds(nil)
+	require.NoError(tb, f.err())
+	require.NoError(tb, rig.hook(hookVUSetup))
+	rig.task = &planTask{name: "flow", stat: rig.job.rec.task("flow")}
+	require.Len(tb, b.tasks, 1)
+	return rig, b.tasks[0].run
+}
+
+func TestFlowOfGETsDoesNotAllocate(t *testing.T) {
+	rig, run := flowRig(t)
+	require.Zero(t, testing.AllocsPerRun(300, func() {
+		rig.freshRows()
+		if err := run(rig.ctx, rig.VU); err != nil {
+			t.Fatal(err)
+		}
+		rig.client.rest()
+	}))
+	require.Zero(t, rig.totals().FailedRequests)
+}
+
+// What a flow of four requests costs.
+func BenchmarkFlow(b *testing.B) {
+	rig, run := flowRig(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		rig.freshRows()
+		if err := run(rig.ctx, rig.VU); err != nil {
+			b.Fatal(err)
+		}
+		rig.client.rest()
+	}
+}
