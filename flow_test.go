@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"testing/fstest"
@@ -371,12 +372,13 @@ tasks:
     request: GET ${choice([KEY])}
   - name: json
     request: POST /
+    headers: {X-Innocent: "${KEY}"}
     json: {k: "${KEY}"}
     check: header(KEY) == KEY
 `
 	var outputs []string
 	for _, task := range []string{"query", "computed", "shown", "target", "json"} {
-		m := loadgen.New(env("KEY", secret), loadgen.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))),
+		m := loadgen.New(env("KEY", secret), loadgen.WithExemplars(3), loadgen.WithLogger(slog.New(slog.NewJSONHandler(&log, nil))),
 			loadgen.WithObserver(loadgen.ObserverFunc(func(s loadgen.Sample) { seen = append(seen, s.URL.String()) })))
 		events := m.Subscribe(t.Context())
 		s, err := loadgen.ParseScenario("s", []byte(src))
@@ -396,6 +398,9 @@ tasks:
 		require.NoError(t, err)
 		config, err := json.Marshal(j.Config())
 		require.NoError(t, err)
+		for _, e := range slices.Concat(j.Exemplars().Slowest, j.Exemplars().Failed) {
+			outputs = append(outputs, fmt.Sprintf("%+v %s", e, e.Curl()))
+		}
 		m.Close()
 		outputs = append(outputs, string(snap), string(config), fmt.Sprintf("%+v", j.Status()), fmt.Sprintf("%+v", j.Scenario().Variables()))
 		for e := range events {
