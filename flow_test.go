@@ -340,10 +340,12 @@ func TestFeederOverUpdates(t *testing.T) {
 		step(func(c *loadgen.JobConfig) { c.Workers = 1 })
 		step(func(c *loadgen.JobConfig) { c.Reload() })
 		time.Sleep(time.Second)
+		synctest.Wait()
 		folder["u.csv"] = &fstest.MapFile{Data: []byte("n\nA,B\n"), ModTime: time.Now()}
 		err := j.Update(func(c *loadgen.JobConfig) { c.Reload() })
 		assert.ErrorContains(t, err, `feeder "u": u.csv:2:1: expected 1 column, as in the first line, found 2`)
 		time.Sleep(time.Second)
+		synctest.Wait()
 		j.Stop()
 		require.NoError(t, j.Wait(t.Context()))
 		assert.Equal(t, []string{"GET /0 ||", "GET /1 ||", "GET /2 ||", "GET /3 ||", "GET /4 ||", "GET /B ||", "GET /C ||"}, v.lines)
