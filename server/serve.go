@@ -62,7 +62,7 @@ func (a *app) serve(ctx context.Context) error {
 		if a.datagrams, err = statsd.New(a.statsd, statsd.WithNames(statsd.Names(a.statsdNames.value))); err != nil {
 			return usageErrorf("-statsd: %w", err)
 		}
-		defer a.datagrams.Close() // after the Manager, which feeds it
+		defer a.closeStatsD() // after the Manager, which feeds it
 		opts = append(opts, loadgen.WithObserver(a.datagrams))
 	}
 	if a.statsdBridge != "" {
@@ -92,6 +92,17 @@ func (a *app) serve(ctx context.Context) error {
 		return a.standalone(ctx)
 	}
 	return a.service(ctx)
+}
+
+// closeStatsD sends what is left, and says what could not be sent.
+func (a *app) closeStatsD() {
+	a.datagrams.Close()
+	if a.manager == nil {
+		return // which has never begun
+	}
+	if dropped, missed := a.datagrams.Dropped(), a.manager.Missed(); dropped > 0 || missed > 0 {
+		a.log.Warn("StatsD did not get everything", "sent", a.datagrams.Sent(), "dropped", dropped, "missed", missed)
+	}
 }
 
 func (a *app) logHandler() slog.Handler {

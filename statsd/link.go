@@ -2,9 +2,11 @@ package statsd
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -41,6 +43,7 @@ type link struct {
 
 	// Of the goroutine alone:
 	sending []datagram
+	last    int // lines of the datagram that was sent last
 	dialled time.Time
 }
 
@@ -120,12 +123,19 @@ func (l *link) send() {
 		if i > 0 && i%burst == 0 {
 			<-time.After(burstPause)
 		}
-		if _, err := conn.Write(d.bytes); err != nil {
+		_, err := conn.Write(d.bytes)
+		if errors.Is(err, syscall.ECONNREFUSED) { // it was the datagram before that nobody took
+			l.dropped.Add(uint64(l.last))
+			l.last = 0
+			_, err = conn.Write(d.bytes)
+		}
+		if err != nil {
 			l.dropped.Add(uint64(d.lines))
 			conn = l.redial(conn)
 			continue
 		}
 		l.sent.Add(uint64(d.lines))
+		l.last = d.lines
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

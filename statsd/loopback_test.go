@@ -70,6 +70,36 @@ func (tg *target) counters() map[string]int {
 	}
 }
 
+// TestAServerThatComesBack gets everything from its return on: that the datagram before
+// was refused is told when the next one is sent.
+func TestAServerThatComesBack(t *testing.T) {
+	server, err := net.ListenPacket("udp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := server.LocalAddr().String()
+	o, err := statsd.New(addr, statsd.WithHostname("box"))
+	require.NoError(t, err)
+	defer o.Close()
+	receives := func(want string) {
+		t.Helper()
+		buf := make([]byte, 2000)
+		require.NoError(t, server.SetReadDeadline(time.Now().Add(30*time.Second)))
+		n, _, err := server.ReadFrom(buf)
+		require.NoError(t, err)
+		assert.Contains(t, string(buf[:n]), want)
+	}
+	o.Observe(sample(path("/first")))
+	receives("/first.200:1|c")
+	require.NoError(t, server.Close())
+	o.Observe(sample(path("/lost")))
+	require.Eventually(t, func() bool { return o.Sent()+o.Dropped() == 4 }, 30*time.Second, time.Millisecond)
+	server, err = net.ListenPacket("udp", addr)
+	require.NoError(t, err)
+	defer func() { _ = server.Close() }()
+	o.Observe(sample(path("/again")))
+	receives("/again.200:1|c")
+	assert.EqualValues(t, 2, o.Dropped(), "what nobody took")
+}
+
 // TestLoopback sends what a job measures to a socket.
 func TestLoopback(t *testing.T) {
 	for _, exact := range []int{0, 100} {

@@ -186,9 +186,9 @@ func (o *Observer) Watch(ctx context.Context, m *loadgen.Manager) { o.watch(ctx,
 // Sent is the number of lines that were handed to the network without an error.
 func (o *Observer) Sent() uint64 { return o.link.sent.Load() }
 
-// Dropped is the number of lines that were not: because the network refused or did
-// not take them, or requests that came while an address was being resolved were too
-// many.
+// Dropped is the number of lines that were lost, as far as that is known: because the
+// network did not take them, or said later that nobody did, so that they were counted as
+// sent; or because requests that came while an address was being resolved were too many.
 func (o *Observer) Dropped() uint64 { return o.link.dropped.Load() + o.dropped.Load() }
 
 // Close writes what is left and ends the Observer; no goroutine of it remains. A
