@@ -120,12 +120,20 @@ func (x *exchange) exchange(ctx context.Context, r *call) error {
 // send sends the request, on a connection that is idle if possible, and reads the
 // head of the response.
 func (x *exchange) send(ctx context.Context) error {
-	c, now := x.c, time.Now()
+	c := x.c
+	var held error
+	if x.t.env.throttle != nil {
+		held = c.held(ctx, x.t.env.throttle)
+	}
+	now := time.Now()
 	x.ctx, x.h2 = ctx, nil
 	x.reply.status, x.reply.body = 0, nil
 	x.m = measurement{} // one with values in it would be made on the stack
 	x.m.method, x.m.hop, x.m.start, x.m.header = x.method, x.hop, now, now
 	x.total, x.byContext = now.Add(x.t.timeout), false
+	if held != nil {
+		return held
+	}
 	if ctx != c.vu.ctx {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -166,6 +174,18 @@ func (x *exchange) send(ctx context.Context) error {
 		x.leave()
 		cn, now = nil, time.Now()
 	}
+}
+
+// held waits until the limit on all jobs lets the next request go.
+func (c *client) held(ctx context.Context, t *throttle) error {
+	waited, err := t.wait(ctx, c.vu.ctx)
+	if waited {
+		c.vu.job.short.held.Add(1)
+	}
+	if err != nil && c.vu.ctx.Err() != nil {
+		return interrupted()
+	}
+	return err
 }
 
 // watch makes the end of the context end the exchange on a connection.

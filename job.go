@@ -95,6 +95,7 @@ type Job struct {
 	ended    time.Time
 	tripped  *Verdict // of the threshold that has ended the job
 	vus      []*VU    // by number; nil where one has left
+	reserved int      // VUs that it may make without asking
 	spawned  uint64   // VUs made so far
 
 	last      context.Context // of the tear-down
@@ -110,6 +111,7 @@ type Job struct {
 	live      atomic.Int64  // VUs that exist; written under mu
 	exemplars *keeper       // nil for none
 	dropped   atomic.Uint64 // iterations that were due and never began
+	short     shortfall
 	failures  failureLog
 }
 
@@ -377,6 +379,9 @@ func (j *Job) untilOver() {
 			if changes < math.MaxInt64 {
 				next = min(next, p.staged+changes)
 			}
+			if j.short.workers.Load() && j.live.Load() < j.size.Load() && j.refill(p) {
+				next = min(next, now+refillEvery)
+			}
 		}
 		if next == math.MaxInt64 {
 			alarm.Stop()
@@ -478,6 +483,13 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 	if j.status.State != StateRunning {
 		return fmt.Errorf("%w: %q", ErrJobEnded, j.name)
 	}
+	if !p.cfg.open() && len(p.cfg.Stages) == 0 { // else it takes what there is
+		need := max(0, j.missing(p.cfg.Workers)-j.reserved)
+		if err := j.m.env.reserve(need); err != nil {
+			return err
+		}
+		j.reserved += need
+	}
 	j.status.Revision++
 	p.revision = j.status.Revision
 	j.cfg, j.scenario = p.cfg, scenario
@@ -555,7 +567,7 @@ func (j *Job) Snapshot() *Snapshot {
 	if !j.ended.IsZero() {
 		now = j.ended
 	}
-	s.Dropped = j.dropped.Load()
+	s.Dropped, s.Held = j.dropped.Load(), j.short.held.Load()
 	rec, tripped := j.rec, j.tripped
 	j.mu.Unlock()
 	if rec == nil {
@@ -566,7 +578,7 @@ func (j *Job) Snapshot() *Snapshot {
 	s.Started = rec.start
 	s.Elapsed = now.Sub(rec.start)
 	rec.fill(s)
-	s.Invalid = rec.watch.verdict(s)
+	s.Invalid = append(rec.watch.verdict(s), j.limited(s)...)
 	s.Valid = len(s.Invalid) == 0
 	j.judge(s, tripped)
 	if s.State.Ended() {

@@ -51,6 +51,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // environment is what the options of New set up, shared by all jobs.
@@ -60,6 +61,9 @@ type environment struct {
 	resolver resolver
 	targets  *TargetRules // nil: anything
 	buffers  *buffers
+	limits   Limits
+	throttle *throttle    // nil without a MaxRate
+	workers  atomic.Int64 // VUs that exist, or are about to
 
 	unixSocket func(path string) bool // nil: none
 	logger     *slog.Logger
@@ -156,8 +160,8 @@ func New(opts ...Option) *Manager {
 // alone, and the error is [ErrJobRunning].
 //
 // The error is a [*ValidationError] that lists every fault of cfg, wraps
-// [ErrScenarioNotFound], or says why the scenario cannot be read. ctx bounds the
-// start, not the job.
+// [ErrScenarioNotFound] or [ErrLimit], or says why the scenario cannot be read. ctx
+// bounds the start, not the job.
 func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -170,7 +174,7 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 		return nil, err
 	}
 	j := newJob(m, p.cfg, scenario)
-	if err := m.register(j, func() {
+	if err := m.register(j, func() error { return m.admit(j, p) }, func() {
 		m.wg.Add(1)
 		j.launch(p)
 	}); err != nil {
@@ -181,9 +185,9 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 	return j, nil
 }
 
-// register makes j the job of its name, unless one of that name is active, and
-// starts what is to be with that.
-func (m *Manager) register(j *Job, begin func()) error {
+// register makes j the job of its name, unless one of that name is active or it is not
+// admitted, and starts what is to be with that.
+func (m *Manager) register(j *Job, admit func() error, begin func()) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed {
@@ -192,11 +196,18 @@ func (m *Manager) register(j *Job, begin func()) error {
 	if old := m.jobs[j.name]; old != nil {
 		old.mu.Lock()
 		active := old.status.State.Active()
-		old.gone = !active
 		old.mu.Unlock()
 		if active {
 			return fmt.Errorf("%w: %q", ErrJobRunning, j.name)
 		}
+	}
+	if err := admit(); err != nil {
+		return err
+	}
+	if old := m.jobs[j.name]; old != nil {
+		old.mu.Lock()
+		old.gone = true
+		old.mu.Unlock()
 	}
 	m.jobs[j.name] = j
 	begin()
@@ -214,7 +225,7 @@ func (m *Manager) Prepare(cfg JobConfig) (*Job, error) {
 		return nil, cfg.Validate()
 	}
 	j := newJob(m, cfg.clone(), nil)
-	err := m.register(j, func() {
+	err := m.register(j, func() error { return nil }, func() {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		j.publish(EventPrepared)
@@ -233,7 +244,7 @@ func present(f faults) faults {
 // compile makes the plan of a config. The scenario is the one that the job already
 // has; without, it is taken from the config, or else looked up.
 func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, error) {
-	f := cfg.check()
+	f := append(cfg.check(), m.env.limits.check(&cfg)...)
 	switch {
 	case scenario != nil:
 	case cfg.Scenario != nil:

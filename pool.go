@@ -39,14 +39,22 @@ func (j *Job) populate(p *plan) {
 		if id == len(j.vus) {
 			j.vus = append(j.vus, nil)
 		}
-		if j.vus[id] == nil {
-			j.spawn(p, id)
+		if j.vus[id] == nil && !j.spawn(p, id) {
+			return
 		}
 	}
 }
 
-// spawn starts the VU of a free number; j is locked.
-func (j *Job) spawn(p *plan, id int) {
+// spawn starts the VU of a free number, unless there are as many as there may be, all
+// jobs together; j is locked.
+func (j *Job) spawn(p *plan, id int) bool {
+	switch {
+	case j.reserved > 0:
+		j.reserved--
+	case j.m.env.reserve(1) != nil:
+		j.short.workers.Store(true)
+		return false
+	}
 	vu := &VU{
 		id: id, job: j, plan: p, ctx: j.hard,
 		stripe:    j.rec.stripe(id),
@@ -67,6 +75,7 @@ func (j *Job) spawn(p *plan, id int) {
 	j.vus[id] = vu
 	j.live.Add(1)
 	go vu.loop()
+	return true
 }
 
 // spread is when VU id of n begins, if they begin evenly over a time.
@@ -77,6 +86,10 @@ func spread(over time.Duration, id, n int) time.Duration {
 
 // grow adds one VU to a job with a rate, unless it has all it may have.
 func (j *Job) grow() {
+	if j.m.env.full() {
+		j.short.workers.Store(true)
+		return
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	p := j.plan.Load()
@@ -108,6 +121,7 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 		j.giveBack(vu.slot, retire)
 	}
 	j.vus[vu.id] = nil
+	j.m.env.unreserve(1)
 	for n := len(j.vus); n > 0 && j.vus[n-1] == nil; n-- {
 		j.vus = j.vus[:n-1]
 	}

@@ -152,6 +152,7 @@ func (s *Snapshot) Merge(o *Snapshot) {
 	s.Lag.Merge(&o.Lag)
 	s.Starved += o.Starved
 	s.Dropped += o.Dropped
+	s.Held += o.Held
 	s.Totals.Merge(&o.Totals)
 	s.Tasks = slices.Clip(s.Tasks)
 	for i := range o.Tasks {

@@ -86,6 +86,8 @@ type Snapshot struct {
 	Lag     Histogram `json:"lag"`
 	Starved uint64    `json:"starved"`
 	Dropped uint64    `json:"dropped"`
+	// Held counts requests that had to wait because of [Limits.MaxRate].
+	Held uint64 `json:"held"`
 
 	// Verdicts are what the thresholds of the job, and then those of its scenario, say of
 	// it so far.
@@ -165,7 +167,7 @@ func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 	d.Verdicts, d.Metrics = nil, nil
 	d.Elapsed = s.Elapsed - prev.Elapsed
 	d.Lag = s.Lag.since(&prev.Lag)
-	d.Starved, d.Dropped = s.Starved-prev.Starved, s.Dropped-prev.Dropped
+	d.Starved, d.Dropped, d.Held = s.Starved-prev.Starved, s.Dropped-prev.Dropped, s.Held-prev.Held
 	d.Totals = s.Totals.since(&prev.Totals)
 	d.Groups = groupsSince(s.Groups, prev.Groups)
 	before := make(map[string]*Totals, len(prev.Tasks))

@@ -15,6 +15,7 @@ const (
 	lateBy         = 10 * time.Millisecond // an iteration is starved that begins later
 	maxStarved     = 0.01                  // of all iterations
 	saturated      = 0.95                  // of the CPU time that the process may use
+	maxHeld        = 0.01                  // of all requests
 	maxSaturated   = 0.10                  // of the time
 	maxGCPause     = 0.02                  // of the time
 	verdictAfter   = 100                   // iterations; below that percentiles mean little
@@ -94,6 +95,18 @@ func (w *selfWatch) verdict(s *Snapshot) []string {
 	}
 	if part := float64(w.paused) / float64(w.watched); w.watched > 0 && part > maxGCPause {
 		add("GC pauses: garbage collection stopped this process for %.0f %% of the time", 100*part)
+	}
+	return why
+}
+
+// limited says what the limits over all jobs have kept a job from.
+func (j *Job) limited(s *Snapshot) []string {
+	var why []string
+	if n := s.Requests; n > 0 && float64(s.Held) > maxHeld*float64(n) {
+		why = append(why, fmt.Sprintf("rate limit: %d of %d requests had to wait, because all jobs together may send at most %s", s.Held, n, j.m.env.limits.MaxRate))
+	}
+	if j.short.workers.Load() {
+		why = append(why, fmt.Sprintf("worker limit: fewer VUs than the job needed, because there may be at most %d, all jobs together", j.m.env.limits.MaxWorkers))
 	}
 	return why
 }
