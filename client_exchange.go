@@ -176,7 +176,10 @@ func (x *exchange) send(ctx context.Context) error {
 	}
 }
 
-// held waits until the limit on all jobs lets the next request go.
+// held waits until the limit on all jobs lets the next request go. It is on its own,
+// because what it needs of the stack every VU would have.
+//
+//go:noinline
 func (c *client) held(ctx context.Context, t *throttle) error {
 	waited, err := t.wait(ctx, c.vu.ctx)
 	if waited {

@@ -86,6 +86,11 @@ type JobConfig struct {
 	// with the same metric, labels and direction. At most MaxThresholds.
 	Thresholds []Threshold
 
+	// Lease stops the job when it is that long since its start, its last update or
+	// [Job.Renew]: a job that is not looked after any more ends by itself. Zero: no
+	// lease.
+	Lease time.Duration
+
 	// Variables override the defaults of variables that the scenario declares.
 	// Values are converted to the type of the default. The names that the wire
 	// always sends (see StandardVariables) may be set for any scenario.
@@ -255,6 +260,7 @@ func (c *JobConfig) checkHow(f *faults) {
 	c.checkStages(f)
 	span("ramp_up", c.RampUp, 365*day)
 	span("duration", c.Duration, MaxDuration)
+	span("lease", c.Lease, MaxDuration)
 	if c.Grace != NoGrace {
 		span("grace", c.Grace, 365*day)
 	}

@@ -65,14 +65,17 @@ func WithTargetRules(rules *TargetRules) Option {
 	return func(e *environment) { e.targets = rules }
 }
 
-// String lists the rules.
-func (t *TargetRules) String() string {
+// Rules returns the rules as they were read.
+func (t *TargetRules) Rules() []string {
 	texts := make([]string, len(t.rules))
 	for i, r := range t.rules {
 		texts[i] = r.text
 	}
-	return strings.Join(texts, ", ")
+	return texts
 }
+
+// String lists the rules.
+func (t *TargetRules) String() string { return strings.Join(t.Rules(), ", ") }
 
 func parseTargetRule(text string) (targetRule, error) {
 	r := targetRule{text: text}

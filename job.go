@@ -112,6 +112,7 @@ type Job struct {
 	exemplars *keeper       // nil for none
 	dropped   atomic.Uint64 // iterations that were due and never began
 	short     shortfall
+	lease     atomic.Int64 // when the lease ends, since the job's start; written under mu
 	failures  failureLog
 }
 
@@ -129,6 +130,7 @@ func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
 	}
 	j.hard, j.cut = context.WithCancel(context.Background())
 	j.last, j.cutLast = context.WithCancel(context.Background())
+	j.lease.Store(math.MaxInt64)
 	j.status.Revision = 1
 	j.set(StatePending, "")
 	return j
@@ -179,7 +181,10 @@ func (j *Job) commence(p *plan) {
 		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0)
 	}
 	j.install(p)
+	j.lend(p)
 	j.populate(p)
+	j.m.env.unreserve(j.reserved) // an update may have come before
+	j.reserved = 0
 }
 
 // logStart is not done under a lock, since a logger is code of somebody else's.
@@ -366,7 +371,11 @@ func (j *Job) untilOver() {
 		if now >= p.end {
 			j.expire(p.end)
 		}
-		next := p.end
+		lease := time.Duration(j.lease.Load())
+		if now >= lease {
+			j.lapse()
+		}
+		next := min(p.end, lease)
 		if p.mayAbort() {
 			if now >= look {
 				look = now + j.guard()
@@ -403,6 +412,8 @@ func (j *Job) untilOver() {
 func (j *Job) finish() {
 	j.mu.Lock()
 	j.ended = time.Now()
+	j.m.env.unreserve(j.reserved) // its set-up has failed
+	j.reserved = 0
 	p := j.plan.Load()
 	if limit := p.cfg.MaxIterations; limit > 0 && j.begun.Load() >= limit {
 		j.dropped.Store(0) // it was not to do more
@@ -501,6 +512,7 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 	}
 	j.reschedule(p)
 	j.install(p)
+	j.lend(p)
 	j.publish(EventUpdated)
 	j.populate(p)
 	j.wakeAll()

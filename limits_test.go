@@ -199,7 +199,7 @@ func TestJobLimit(t *testing.T) {
 		wait := func(c *JobConfig) { c.Delay = time.Second }
 		one := begin(t, m, "one", wait)
 		begin(t, m, "two", wait)
-		_, err := m.Prepare(JobConfig{Name: "three"})
+		_, err := m.Prepare(JobConfig{Name: "three", Scenario: gets()})
 		require.NoError(t, err, "it does not run")
 		_, err = m.Start(t.Context(), JobConfig{Name: "three", Scenario: gets(), BaseURL: "http://shop"})
 		assert.ErrorIs(t, err, ErrLimit)

@@ -328,6 +328,27 @@ func (m *Manager) Stop(name string) error {
 	return nil
 }
 
+// Renew begins the lease of a job anew; see [Job.Renew]. The error wraps
+// [ErrJobNotFound] if there is none of that name.
+func (m *Manager) Renew(name string) error {
+	j, err := m.Get(name)
+	if err != nil {
+		return err
+	}
+	return j.Renew()
+}
+
+// StopAll asks every job that runs to stop; see [Job.Stop]. It returns those jobs.
+func (m *Manager) StopAll() []*Job {
+	return slices.DeleteFunc(m.List(), func(j *Job) bool {
+		if j.State() != StateRunning {
+			return true
+		}
+		j.Stop()
+		return false
+	})
+}
+
 // Remove forgets a job that is pending or has ended. The error wraps
 // [ErrJobRunning] while it runs, or [ErrJobNotFound].
 func (m *Manager) Remove(name string) error {

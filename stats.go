@@ -87,7 +87,7 @@ type Snapshot struct {
 	Starved uint64    `json:"starved"`
 	Dropped uint64    `json:"dropped"`
 	// Held counts requests that had to wait because of [Limits.MaxRate].
-	Held uint64 `json:"held"`
+	Held uint64 `json:"held,omitempty"`
 
 	// Verdicts are what the thresholds of the job, and then those of its scenario, say of
 	// it so far.

@@ -24,6 +24,7 @@ const (
 	CodeMethodNotAllowed = "method_not_allowed" // 405: the header Allow lists those that are
 	CodeJobRunning       = "job_running"        // 409: stop it first
 	CodeJobStopping      = "job_stopping"       // 409: it takes long to stop; try again
+	CodeLimit            = "limit_reached"      // 409: more than all jobs together may have
 	CodeTooManyJobs      = "too_many_jobs"      // 409: remove some first
 	CodeTooLarge         = "body_too_large"     // 413
 	CodeInternal         = "internal"           // 500: a mistake in this program
@@ -88,6 +89,8 @@ func toError(err error) *Error {
 		return about(http.StatusNotFound, CodeJobNotFound, "job")
 	case errors.Is(err, loadgen.ErrJobRunning):
 		return about(http.StatusConflict, CodeJobRunning, "job")
+	case errors.Is(err, loadgen.ErrLimit):
+		return about(http.StatusConflict, CodeLimit, "")
 	case errors.Is(err, loadgen.ErrJobEnded):
 		return about(http.StatusConflict, CodeJobStopping, "job")
 	case errors.Is(err, loadgen.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

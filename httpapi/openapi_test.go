@@ -91,7 +91,7 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 		httpapi.CodeBadJSON, httpapi.CodeMissingField, httpapi.CodeUnknownField, httpapi.CodeInvalidField,
 		httpapi.CodeUnknownScenario, httpapi.CodeBadScenario, httpapi.CodeOrigin, httpapi.CodeJobNotFound,
 		httpapi.CodeNotFound, httpapi.CodeMethodNotAllowed, httpapi.CodeJobRunning, httpapi.CodeJobStopping,
-		httpapi.CodeTooManyJobs, httpapi.CodeTooLarge, httpapi.CodeInternal, httpapi.CodeUnavailable,
+		httpapi.CodeLimit, httpapi.CodeTooManyJobs, httpapi.CodeTooLarge, httpapi.CodeInternal, httpapi.CodeUnavailable,
 	}, described)
 }
 

@@ -37,6 +37,9 @@ func routes() []route {
 		{get, "/api/jobs/:name", callJob, pathArgs, false},
 		{get, "/api/jobs/:name/history", callHistory, pathArgs, false},
 		{get, "/api/jobs/:name/distribution", callDistribution, pathArgs, false},
+		{post, "/api/jobs/:name/renew", callRenew, pathArgs, true},
+		{post, "/api/stop-all", callStopAll, noArgs, true},
+		{get, "/api/limits", callLimits, noArgs, false},
 		{del, "/api/jobs/:name", callRemove, pathArgs, true},
 		{get, "/healthz", callHealth, noArgs, false},
 	}

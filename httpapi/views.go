@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/opbeans/loadgen"
 )
@@ -23,10 +24,12 @@ type Stats struct {
 type Job struct {
 	Name string `json:"job"`
 	loadgen.Status
-	Config   loadgen.JobConfig    `json:"config"`
-	Next     *loadgen.JobConfig   `json:"next,omitempty"` // of the next start, once an update has come after the end
-	History  []loadgen.Transition `json:"history"`
-	Snapshot *Snapshot            `json:"snapshot,omitempty"`
+	Config  loadgen.JobConfig    `json:"config"`
+	Next    *loadgen.JobConfig   `json:"next,omitempty"` // of the next start, once an update has come after the end
+	History []loadgen.Transition `json:"history"`
+	// LeaseEnds is when the job stops unless its lease is renewed; see [API.Renew].
+	LeaseEnds time.Time `json:"lease_ends,omitzero"`
+	Snapshot  *Snapshot `json:"snapshot,omitempty"`
 	// Effective is left out while the scenario of a pending job cannot be read.
 	Effective *Effective `json:"effective,omitempty"`
 }
@@ -91,7 +94,7 @@ func (a *API) Remove(name string) error {
 }
 
 func view(j *loadgen.Job) Job {
-	v := Job{Name: j.Name(), Status: j.Status(), Config: j.Config(), History: j.History()}
+	v := Job{Name: j.Name(), Status: j.Status(), Config: j.Config(), History: j.History(), LeaseEnds: j.LeaseEnds()}
 	if next, ok := j.Next(); ok {
 		v.Next = &next
 	}
@@ -114,6 +117,9 @@ const (
 	callStats     = "stats"
 	callJobs      = "jobs"
 	callJob       = "job"
+	callRenew     = "renew"
+	callStopAll   = "stop-all"
+	callLimits    = "limits"
 	callRemove    = "remove"
 	callHealth    = "health"
 
@@ -139,7 +145,11 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 		return done(a.Start(ctx, body))
 	case callUpdate:
 		return done(a.Update(ctx, body))
-	case callStop, callJob, callRemove, callHistory, callDistribution:
+	case callStopAll:
+		return a.StopAll(), nil
+	case callLimits:
+		return a.Limits(), nil
+	case callStop, callJob, callRemove, callRenew, callHistory, callDistribution:
 		return a.callJob(name, body)
 	case callScenario:
 		return given(a.Scenario(body))
@@ -170,6 +180,8 @@ func (a *API) callJob(name string, body json.RawMessage) (any, error) {
 	switch name {
 	case callStop:
 		return done(a.Stop(job))
+	case callRenew:
+		return given(a.Renew(job))
 	case callRemove:
 		return done(a.Remove(job))
 	case callHistory:

@@ -22,6 +22,9 @@ func (s *settings) checkAccess() error {
 	if (s.tlsCert == "") != (s.tlsKey == "") {
 		return usageErrorf("-tls-cert and -tls-key go together: give both, or neither")
 	}
+	if s.limits.MaxWorkers < 0 || s.limits.MaxJobs < 0 {
+		return usageErrorf("-max-workers and -max-jobs must not be negative")
+	}
 	if _, err := s.gate(http.NotFoundHandler()); err != nil {
 		return usageErrorf("-token: %w", err)
 	}

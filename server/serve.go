@@ -51,6 +51,7 @@ func (a *app) serve(ctx context.Context) error {
 	opts := []loadgen.Option{
 		loadgen.WithLogger(a.log),
 		loadgen.WithTargetRules(rules),
+		loadgen.WithLimits(a.limits),
 		loadgen.WithScenarios(folders...),
 		loadgen.WithEnv(func(name string) (string, bool) {
 			value := a.getenv(name)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -26,6 +27,7 @@ type settings struct {
 	insecureNoAuth bool
 	allowHosts     hosts
 	allowTargets   targetList
+	limits         loadgen.Limits
 	tlsCert        string
 	tlsKey         string
 
@@ -58,6 +60,9 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.BoolVar(&s.insecureNoAuth, "insecure-no-auth", false, "listen without a token on an address that is not loopback: whoever reaches it can send load")
 	fs.Var(&s.allowHosts, "allow-host", "`NAME` that the server goes by, beside localhost, IP addresses and the machine's own name; repeatable, * is any")
 	fs.Var(&s.allowTargets, "allow-target", "`RULE` of where jobs may connect to: a host, HOST:PORT, *.DOMAIN, range of addresses, loopback, private or *; repeatable; without it loopback, private and the host of -target")
+	fs.TextVar(&s.limits.MaxRate, "max-rate", loadgen.Rate{}, "`RATE` of requests, such as 1000/s, that all jobs together may send; those beyond it wait")
+	fs.IntVar(&s.limits.MaxWorkers, "max-workers", 0, "`N` workers that all jobs together may have")
+	fs.IntVar(&s.limits.MaxJobs, "max-jobs", 0, "`N` jobs that may run at a time")
 	fs.StringVar(&s.tlsCert, "tls-cert", "", "`FILE` of the certificate to serve HTTPS with, in PEM; read again when it changes")
 	fs.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of its key, in PEM")
 	fs.BoolVar(&s.demo, "demo", false, "also start a small shop, and a job that drives it")

@@ -19,7 +19,7 @@ const (
 )
 
 func isCall(name string) bool {
-	return slices.Contains([]string{"start", "update", "stop", "list", "scenarios"}, name)
+	return slices.Contains([]string{"start", "update", "stop", "stop-all", "renew", "list", "scenarios"}, name)
 }
 
 // namePrefix is what a job's name may begin with and loses.

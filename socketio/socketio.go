@@ -27,7 +27,7 @@
 //
 // # Events from clients
 //
-//   - start, update, stop, list, scenarios: the calls of [WithCalls], with the body
+//   - start, update, stop, stop-all, renew, list, scenarios: the calls of [WithCalls], with the body
 //     as their argument, acknowledged with the answer or {"error":{…}}. Those of one
 //     client are done in their order.
 //   - subscribe JOB or [JOB, …]: from then on job, stats and job_error come for the

@@ -1,0 +1,92 @@
+package loadgen
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/memnet"
+)
+
+// leased runs f in virtual time with a job whose lease is a minute.
+func leased(t *testing.T, f func(t *testing.T, m *Manager, j *Job)) {
+	synctest.Test(t, func(t *testing.T) {
+		dial, stop := memnet.Serve(&arrivals{})
+		defer stop()
+		m := New(WithDialContext(dial))
+		defer m.Close()
+		f(t, m, begin(t, m, "job", func(c *JobConfig) { c.Delay, c.Lease = time.Second, time.Minute }))
+	})
+}
+
+func TestLeaseEnds(t *testing.T) {
+	leased(t, func(t *testing.T, m *Manager, j *Job) {
+		began := time.Now()
+		assert.Equal(t, began.Add(time.Minute), j.LeaseEnds())
+		<-j.Done()
+		assert.Equal(t, time.Minute, time.Since(began))
+		assert.Equal(t, StateStopped, j.State())
+		assert.Equal(t, "its lease of 1m0s was not renewed", j.Status().Reason)
+		assert.ErrorIs(t, j.Renew(), ErrJobEnded)
+		assert.ErrorIs(t, m.Renew("nosuch"), ErrJobNotFound)
+		assert.Zero(t, j.LeaseEnds())
+	})
+}
+
+func TestLeaseIsRenewed(t *testing.T) {
+	leased(t, func(t *testing.T, m *Manager, j *Job) {
+		began := time.Now()
+		for range 100 {
+			time.Sleep(59 * time.Second)
+			require.NoError(t, m.Renew("job"))
+		}
+		assert.EqualValues(t, 1, j.Status().Revision, "renewing changes nothing else")
+		time.Sleep(59 * time.Second)
+		require.NoError(t, j.Update(func(c *JobConfig) { c.Workers = 2 }), "an update renews it as well")
+		time.Sleep(59 * time.Second)
+		require.Error(t, j.Update(func(c *JobConfig) { c.Workers = -1 }), "one that is refused does not")
+		<-j.Done()
+		assert.Equal(t, 101*59*time.Second+time.Minute, time.Since(began))
+	})
+}
+
+func TestLeaseIsChanged(t *testing.T) {
+	leased(t, func(t *testing.T, m *Manager, j *Job) {
+		began := time.Now()
+		time.Sleep(30 * time.Second)
+		require.NoError(t, j.Update(func(c *JobConfig) { c.Lease = 10 * time.Second }))
+		<-j.Done()
+		assert.Equal(t, 40*time.Second, time.Since(began), "a shorter one counts at once")
+	})
+	leased(t, func(t *testing.T, m *Manager, j *Job) {
+		require.NoError(t, j.Update(func(c *JobConfig) { c.Lease = 0 }))
+		assert.Zero(t, j.LeaseEnds())
+		time.Sleep(24 * time.Hour)
+		assert.Equal(t, StateRunning, j.State(), "without a lease it runs on")
+		require.NoError(t, j.Renew())
+		require.NoError(t, j.Update(func(c *JobConfig) { c.Lease, c.Duration = time.Hour, 24*time.Hour+time.Minute }))
+		<-j.Done()
+		assert.Equal(t, StateFinished, j.State(), "its own end is first")
+	})
+}
+
+func TestLeaseFaults(t *testing.T) {
+	c := JobConfig{Lease: -1}
+	assert.ErrorContains(t, c.Validate(), "lease: must be from 0 to ")
+}
+
+func TestStopAll(t *testing.T) {
+	leased(t, func(t *testing.T, m *Manager, j *Job) {
+		other := begin(t, m, "other", func(c *JobConfig) { c.Delay = time.Second })
+		_, err := m.Prepare(JobConfig{Name: "pending", Scenario: gets()})
+		assert.NoError(t, err)
+		assert.Equal(t, []*Job{j, other}, m.StopAll())
+		<-j.Done()
+		<-other.Done()
+		assert.Empty(t, m.StopAll())
+		assert.Equal(t, "stopped on request", other.Status().Reason)
+	})
+}
