@@ -230,3 +230,20 @@ func BenchmarkThrottle(b *testing.B) {
 		}
 	})
 }
+
+// TestLimitWithSetUp gives back what a job whose set-up fails has reserved.
+func TestLimitWithSetUp(t *testing.T) {
+	limited(t, Limits{MaxWorkers: 10}, func(t *testing.T, m *Manager, a *arrivals) {
+		failing, err := ParseScenario("failing", []byte("setup: [{request: GET /, expect: 500}]\ntasks: [{name: x, request: GET /}]\n"))
+		require.NoError(t, err)
+		j := begin(t, m, "job", func(c *JobConfig) { c.Scenario, c.Workers, c.Lease = failing, 10, time.Second })
+		assert.ErrorContains(t, j.Wait(t.Context()), "failed")
+		assert.Zero(t, m.Usage().Workers)
+		working, err := ParseScenario("working", []byte("setup: [{request: GET /}]\ntasks: [{name: x, request: GET /}]\n"))
+		require.NoError(t, err)
+		j = begin(t, m, "job", func(c *JobConfig) { c.Scenario, c.Workers, c.Lease, c.Delay = working, 10, time.Minute, time.Second })
+		require.NoError(t, j.Renew())
+		<-j.Done()
+		assert.Equal(t, "its lease of 1m0s was not renewed", j.Status().Reason)
+	})
+}
