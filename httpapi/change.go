@@ -180,9 +180,11 @@ func unknownKey(object map[string]json.RawMessage, fields []field) error {
 
 // apply changes a configuration. Its maps must not be shared.
 func (c *change) apply(cfg *loadgen.JobConfig) {
+	before := *cfg // whose headers a setter replaces, and leaves as they are
 	for _, s := range c.settings {
 		s.set(cfg)
 	}
+	cfg.KeepSecrets(&before)
 	if c.has("stages") && !c.has("duration") {
 		cfg.Duration = 0 // the stages say when the job ends
 	}

@@ -183,15 +183,21 @@ func (r *record) change(e loadgen.Event) {
 // objects differ by their entries.
 func changesOf(before, after *loadgen.JobConfig) []Change {
 	was, is := flat(before), flat(after)
+	shownWas, shownIs := flat(redacted(before)), flat(redacted(after))
 	fields := maps.Clone(was)
 	maps.Copy(fields, is)
 	changes := []Change{}
 	for _, field := range slices.Sorted(maps.Keys(fields)) {
 		if string(was[field]) != string(is[field]) {
-			changes = append(changes, Change{Field: field, From: orNull(was[field]), To: orNull(is[field])})
+			changes = append(changes, Change{Field: field, From: orNull(shownWas[field]), To: orNull(shownIs[field])})
 		}
 	}
 	return changes
+}
+
+func redacted(cfg *loadgen.JobConfig) *loadgen.JobConfig {
+	shown := cfg.Redacted()
+	return &shown
 }
 
 func orNull(raw json.RawMessage) json.RawMessage {

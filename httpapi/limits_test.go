@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -108,4 +109,30 @@ func TestLeases(t *testing.T) {
 
 	assert.Equal(t, 200, s.start(`{"job":"c","port":1}`).status)
 	assert.JSONEq(t, `{}`, s.post("/api/jobs/c/renew", "").body, "it has none")
+}
+
+func TestSecretsAreNotShown(t *testing.T) {
+	s := serveLimited(t, loadgen.Limits{})
+	const secrets = `"url":"http://user:s3cret@localhost:1/x","proxy":"http://u:s3cret@localhost:3","headers":{"Authorization":"s3cret"}`
+	assert.Equal(t, 200, s.start(`{"job":"a",`+secrets+`,"delay":60}`).status)
+	assert.Equal(t, 200, s.updateJob(`{"job":"b",`+secrets+`}`).status)
+	for _, path := range []string{"/api/list", "/api/jobs", "/api/jobs/a", "/api/jobs/b", "/api/stats", "/api/jobs/a/history"} {
+		a := s.get(path)
+		assert.Equal(t, 200, a.status)
+		assert.NotContains(t, a.body, "s3cret", path)
+	}
+	assert.Contains(t, s.get("/api/list").body, `"url":"http://user:REDACTED@localhost:1/x"`)
+	shown := `"url":"http://user:REDACTED@localhost:1/x","proxy":"http://u:REDACTED@localhost:3","headers":{"Authorization":"REDACTED"}`
+	assert.Equal(t, 200, s.updateJob(`{"job":"a",`+shown+`,"workers":2}`).status)
+	j, err := s.manager.Get("a")
+	require.NoError(t, err)
+	cfg := j.Config()
+	assert.Equal(t, "http://user:s3cret@localhost:1/x", cfg.BaseURL, "what was shown stands for what is in force")
+	assert.Equal(t, "http://u:s3cret@localhost:3", cfg.Proxy)
+	assert.Equal(t, "s3cret", cfg.Headers["Authorization"])
+	assert.Equal(t, 2, cfg.Workers)
+
+	assert.Equal(t, 200, s.updateJob(`{"job":"a","url":"http://user:s3cret2@localhost:1/x"}`).status)
+	require.Eventually(t, func() bool { return strings.Contains(s.get("/api/jobs/a/history").body, `"field":"url"`) }, 10*time.Second, time.Millisecond)
+	assert.NotContains(t, s.get("/api/jobs/a/history").body, "s3cret")
 }

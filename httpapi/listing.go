@@ -120,7 +120,7 @@ func (a *API) listing(j *loadgen.Job) Listing {
 	}
 	l.LabelName, l.LabelWeight = l.AppLatencyLabel, l.AppLatencyWeight
 	if isNull(l.Port) {
-		l.URL = cfg.BaseURL
+		l.URL = cfg.Redacted().BaseURL
 	}
 	return l
 }

@@ -64,8 +64,8 @@ func (a *API) Jobs() Jobs {
 }
 
 // Job describes one job: its state, since when and why, its revision, the
-// configuration in force with defaults filled in (and with what a URL or a header
-// has of passwords), the states that it has been in, and its statistics. The error
+// configuration in force with defaults filled in (and REDACTED in the place of
+// passwords; sent back, it stands for what is in force), the states that it has been in, and its statistics. The error
 // is an [*Error].
 func (a *API) Job(name string) (Job, error) {
 	j, err := a.get(name)
@@ -94,8 +94,9 @@ func (a *API) Remove(name string) error {
 }
 
 func view(j *loadgen.Job) Job {
-	v := Job{Name: j.Name(), Status: j.Status(), Config: j.Config(), History: j.History(), LeaseEnds: j.LeaseEnds()}
+	v := Job{Name: j.Name(), Status: j.Status(), Config: j.Config().Redacted(), History: j.History(), LeaseEnds: j.LeaseEnds()}
 	if next, ok := j.Next(); ok {
+		next = next.Redacted()
 		v.Next = &next
 	}
 	return v

@@ -90,7 +90,11 @@ type JobErrorMessage struct {
 
 func jobMessage(name string, status loadgen.Status, cfg loadgen.JobConfig, next *loadgen.JobConfig) JobMessage {
 	status.Since = status.Since.UTC()
-	return JobMessage{Job: name, Status: status, Config: cfg, Next: next}
+	if next != nil {
+		shown := next.Redacted()
+		next = &shown
+	}
+	return JobMessage{Job: name, Status: status, Config: cfg.Redacted(), Next: next}
 }
 
 // statsMessage tells what happened between two snapshots.
