@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -119,6 +120,22 @@ func (r *recorder) groupSnapshots() []GroupSnapshot {
 	return out
 }
 
+// mergeGroups adds groups of another snapshot.
+func (s *Snapshot) mergeGroups(more []GroupSnapshot) {
+	s.Groups = slices.Clip(s.Groups)
+	for i := range more {
+		g := &more[i]
+		at := slices.IndexFunc(s.Groups, func(have GroupSnapshot) bool { return have.Group == g.Group })
+		if at < 0 {
+			at = len(s.Groups)
+			s.Groups = append(s.Groups, GroupSnapshot{Group: g.Group})
+		}
+		s.Groups[at].Count += g.Count
+		s.Groups[at].Failed += g.Failed
+		s.Groups[at].Time.Merge(&g.Time)
+	}
+}
+
 // groupsSince is what happened between two snapshots.
 func groupsSince(now, before []GroupSnapshot) []GroupSnapshot {
 	var out []GroupSnapshot
@@ -138,7 +155,7 @@ func (r *recorder) restart(now time.Time) {
 	r.flush()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.start = now
+	r.start, r.started = now, now
 	for i := range r.recent {
 		r.recent[i] = second{at: -1}
 	}

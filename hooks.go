@@ -221,6 +221,9 @@ func (j *Job) setUp() {
 	rec.restart(time.Now())
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.back != nil {
+		j.back.takeUp(j, rec)
+	}
 	j.rec = rec
 	if err == nil {
 		j.kept, j.values, j.ready = vu.kept, vu.values, true

@@ -93,10 +93,13 @@ type Job struct {
 	why      string
 	overAt   time.Duration // when it was to end, since its start
 	ended    time.Time
-	tripped  *Verdict // of the threshold that has ended the job
-	vus      []*VU    // by number; nil where one has left
-	reserved int      // VUs that it may make without asking
-	spawned  uint64   // VUs made so far
+	tripped  *Verdict      // of the threshold that has ended the job
+	final    *Snapshot     // of a job that had ended when it was restored
+	back     *comeback     // of a job that is resumed, until it begins
+	vus      []*VU         // by number; nil where one has left
+	reserved int           // VUs that it may make without asking
+	spawned  uint64        // VUs made so far
+	phase    time.Duration // over which the VUs of a job that is resumed begin
 
 	last      context.Context // of the tear-down
 	cutLast   context.CancelFunc
@@ -162,7 +165,12 @@ func (j *Job) launch(p *plan) {
 	if p.hooks[hookSetup] == nil {
 		j.ready = true
 		j.rec = newRecorder(time.Now(), j.m.watch.sink())
-		j.set(StateRunning, "")
+		reason := ""
+		if j.back != nil {
+			j.back.takeUp(j, j.rec)
+			reason = "resumed"
+		}
+		j.set(StateRunning, reason)
 		j.publish(EventStarted)
 		j.commence(p)
 	} else {
@@ -177,12 +185,18 @@ func (j *Job) launch(p *plan) {
 // commence lets the iterations of a job begin; j is locked, and has its recorder.
 func (j *Job) commence(p *plan) {
 	p.time(0)
-	if p.cfg.open() {
+	switch {
+	case j.back != nil:
+		j.back.schedule(p)
+		j.phase = p.cfg.Delay // VUs begin as far apart as they would be by now, not all at once
+	case p.cfg.open():
 		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0)
+		p.sched.ramp = p.cfg.RampUp
 	}
 	j.install(p)
 	j.lend(p)
 	j.populate(p)
+	j.back, j.phase = nil, 0
 	j.m.env.unreserve(j.reserved) // an update may have come before
 	j.reserved = 0
 }
@@ -426,6 +440,7 @@ func (j *Job) finish() {
 	closeFeeds(p.feeds, nil)
 	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
 		"elapsed", j.ended.Sub(j.rec.start).Round(time.Millisecond))
+	j.m.env.tellEnded(j)
 	close(j.done)
 }
 
@@ -580,14 +595,20 @@ func (j *Job) Snapshot() *Snapshot {
 		now = j.ended
 	}
 	s.Dropped, s.Held = j.dropped.Load(), j.short.held.Load()
-	rec, tripped := j.rec, j.tripped
+	rec, tripped, final := j.rec, j.tripped, j.final
+	if rec == nil && j.back != nil {
+		final = j.back.stats // it is in its set-up
+	}
 	j.mu.Unlock()
+	if final != nil {
+		return final.ended(s)
+	}
 	if rec == nil {
 		s.Valid = true
 		return s
 	}
 	s.Active = int(j.active.Load())
-	s.Started = rec.start
+	s.Started = rec.started
 	s.Elapsed = now.Sub(rec.start)
 	rec.fill(s)
 	s.Invalid = append(rec.watch.verdict(s), j.limited(s)...)

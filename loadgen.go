@@ -49,6 +49,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -74,6 +75,7 @@ type environment struct {
 	observers  []Observer
 	metrics    []metricSource
 	exemplars  int // requests that each job keeps
+	onEnd      []func(*Job)
 }
 
 // Option configures a Manager. The order of options does not matter, except that
@@ -127,6 +129,26 @@ func WithEnv(lookup func(name string) (string, bool)) Option {
 // WithObserver adds an observer of every measured request of every job.
 func WithObserver(o Observer) Option {
 	return func(e *environment) { e.observers = append(e.observers, o) }
+}
+
+// WithOnEnd adds a function that is called with each job that has ended, before
+// [Job.Done] tells: to keep what its run has come to. It is called on the job's own
+// goroutine, for several jobs at a time, and [Manager.Close] waits for it. A panic in it
+// is logged.
+func WithOnEnd(f func(*Job)) Option {
+	return func(e *environment) { e.onEnd = append(e.onEnd, f) }
+}
+
+// tellEnded calls what WithOnEnd has added.
+func (e *environment) tellEnded(j *Job) {
+	defer func() {
+		if p := recover(); p != nil {
+			e.logger.Error("a function of WithOnEnd panicked", "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	for _, f := range e.onEnd {
+		f(j)
+	}
 }
 
 // Manager is a registry of jobs and a catalogue of scenarios. All its methods are

@@ -72,6 +72,9 @@ func (j *Job) spawn(p *plan, id int) bool {
 	if p.sched == nil && p.cfg.RampUp > 0 {
 		vu.freeSince = max(vu.freeSince, spread(p.cfg.RampUp, id, p.cfg.Workers))
 	}
+	if p.sched == nil && j.phase > 0 {
+		vu.freeSince += spread(j.phase, 2*id+1, 2*max(int(j.size.Load()), id+1))
+	}
 	j.vus[id] = vu
 	j.live.Add(1)
 	go vu.loop()

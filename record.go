@@ -34,7 +34,7 @@ type SnapshotRecord struct {
 // MarshalJSON writes the snapshot such that [SnapshotRecord.UnmarshalJSON] can read it.
 func (r SnapshotRecord) MarshalJSON() ([]byte, error) {
 	s := r.Snapshot
-	s.Tasks = slices.Clone(s.Tasks)
+	s.Tasks, s.Groups = slices.Clone(s.Tasks), slices.Clone(s.Groups)
 	form := formWhole
 	if r.Compact {
 		form = formCompact
@@ -60,6 +60,7 @@ func (r *SnapshotRecord) UnmarshalJSON(data []byte) error {
 		Version int               `json:"version"`
 		Elapsed int64             `json:"elapsed_ns"`
 		Tasks   []json.RawMessage `json:"tasks"`
+		Groups  []json.RawMessage `json:"groups"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
 		return fmt.Errorf("loadgen: not a record of a snapshot: %w", err)
@@ -69,6 +70,8 @@ func (r *SnapshotRecord) UnmarshalJSON(data []byte) error {
 		return errors.New("loadgen: not a record of a snapshot: it has no version")
 	case head.Version != recordVersion:
 		return fmt.Errorf("loadgen: the record of a snapshot has version %d, and this program reads version %d", head.Version, recordVersion)
+	case len(head.Groups) > maxGroups+1:
+		return fmt.Errorf("loadgen: the record of a snapshot has %d groups; a job has at most %d", len(head.Groups), maxGroups+1)
 	case len(head.Tasks) > maxTaskNames+1:
 		return fmt.Errorf("loadgen: the record of a snapshot has %d tasks; a job has at most %d", len(head.Tasks), maxTaskNames+1)
 	case head.Elapsed < 0:
@@ -102,12 +105,17 @@ func (s *Snapshot) histograms() iter.Seq[*Histogram] {
 				return
 			}
 		}
+		for i := range s.Groups {
+			if !yield(&s.Groups[i].Time) {
+				return
+			}
+		}
 	}
 }
 
 // Merge adds what o counts to s: statistics of another job or process that ran side
 // by side with s, or a part of the same run. Counts, bytes, histograms, errors and
-// statuses add up exactly, tasks by their name; so do workers, VUs, and the rates of
+// statuses add up exactly, tasks and groups by their name; so do workers, VUs, and the rates of
 // Recent. Started is the earlier of the two, Time the later, Elapsed and Revision the
 // larger. Invalid has the reasons of both, at most 100; s stays Valid if o is, too.
 // Verdicts are given anew on the sum, except for those that have ended a job, and
@@ -164,6 +172,7 @@ func (s *Snapshot) Merge(o *Snapshot) {
 		}
 		s.Tasks[at].Merge(&o.Tasks[i].Totals)
 	}
+	s.mergeGroups(o.Groups)
 	s.mergeVerdicts(o)
 }
 

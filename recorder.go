@@ -29,7 +29,9 @@ const (
 //
 // Lock order: stripe, then totals.
 type recorder struct {
-	start   time.Time
+	start   time.Time // the origin of its times; later than started where the job was resumed
+	started time.Time // when the job first started
+	first   int64     // the second that it starts in: not 0 where the job was resumed
 	stripes []stripe
 	watch   selfWatch
 	sink    func([]Sample) // takes over full batches for observers; nil without any
@@ -96,6 +98,7 @@ func newRecorder(start time.Time, sink func([]Sample)) *recorder {
 	n := 1 << bits.Len(uint(2*runtime.GOMAXPROCS(0)-1))
 	r := &recorder{
 		start:   start,
+		started: start,
 		stripes: make([]stripe, min(n, maxStripes)),
 		index:   map[string]int{},
 		sink:    sink,
@@ -305,10 +308,10 @@ func (r *recorder) fill(s *Snapshot) {
 // rates averages over the last whole seconds; r is locked.
 func (r *recorder) rates(now time.Duration) Recent {
 	whole := int64(now / time.Second)
-	from, to := max(0, whole-recentWindow), whole
+	from, to := max(r.first, whole-recentWindow), whole
 	span := float64(to - from)
-	if whole == 0 {
-		to, span = 1, now.Seconds()
+	if whole == r.first {
+		to, span = whole+1, (now - time.Duration(whole)*time.Second).Seconds()
 	}
 	if span <= 0 {
 		return Recent{}

@@ -15,6 +15,7 @@ import (
 type schedule struct {
 	pacer   Pacer
 	origin  time.Duration // of the pacer, since the job's start
+	ramp    time.Duration // that the pacer begins with
 	skip    uint64        // slots of the pacer before the takeover, already done
 	backlog []slots       // due before that, still to do; first of all
 	behind  uint64        // how many those are

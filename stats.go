@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -108,6 +109,29 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 		plain
 		Elapsed float64 `json:"elapsed_s"`
 	}{plain(s), s.Elapsed.Seconds()})
+}
+
+// clone returns a copy that shares nothing with s.
+func (s *Snapshot) clone() *Snapshot {
+	c := *s
+	c.Invalid, c.Lag, c.Totals = slices.Clone(s.Invalid), s.Lag.clone(), s.Totals.clone()
+	c.Tasks = make([]TaskSnapshot, len(s.Tasks))
+	for i := range s.Tasks {
+		c.Tasks[i] = TaskSnapshot{Task: s.Tasks[i].Task, Totals: s.Tasks[i].clone()}
+	}
+	c.Verdicts, c.Metrics, c.Groups = slices.Clone(s.Verdicts), maps.Clone(s.Metrics), nil
+	c.mergeGroups(s.Groups)
+	return &c
+}
+
+// ended completes now, of a job that has ended, with the statistics s of its end.
+func (s *Snapshot) ended(now *Snapshot) *Snapshot {
+	c := s.clone()
+	c.fillMaps()
+	c.State, c.Reason, c.Revision, c.Time = now.State, now.Reason, now.Revision, now.Time
+	c.Workers, c.Seed, c.VUs, c.Active, c.Recent = now.Workers, now.Seed, 0, 0, Recent{}
+	c.Valid = len(c.Invalid) == 0
+	return c
 }
 
 // TaskSnapshot is the part of one task in a [Snapshot].

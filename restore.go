@@ -1,0 +1,273 @@
+package loadgen
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// JobRecord is a job at one moment, as data: with it and the statistics of that
+// moment, [Manager.Restore] has the job back in another process. Its JSON form can be
+// read back; it has the configuration with all that is secret in it.
+type JobRecord struct {
+	Config JobConfig `json:"config"`
+	// Next is what the next start is to have: see [Job.SetNext].
+	Next    *JobConfig   `json:"next,omitempty"`
+	Status  Status       `json:"status"`
+	History []Transition `json:"history"`
+	// Outcome and Why are what the state of a stopping job leads to.
+	Outcome State  `json:"outcome,omitempty"`
+	Why     string `json:"why,omitempty"`
+	// Started is when the job started; zero for a pending one. Elapsed is for how long
+	// it has run since, which does not count the time between a process that ended and
+	// the one that went on.
+	Started  time.Time     `json:"started,omitzero"`
+	Elapsed  time.Duration `json:"elapsed_ns"`
+	Position JobPosition   `json:"position"`
+}
+
+// JobPosition is how far a running job has come. It is for [Manager.Restore]; times
+// are since the job's start.
+type JobPosition struct {
+	Staged  time.Duration `json:"staged_ns"`  // when its stages began
+	Origin  time.Duration `json:"origin_ns"`  // of its schedule
+	Ramp    time.Duration `json:"ramp_ns"`    // of its schedule
+	Overdue uint64        `json:"overdue"`    // iterations that were due and had not begun
+	Spawned uint64        `json:"spawned"`    // VUs made so far
+	Watched time.Duration `json:"watched_ns"` // for how long it knows what the process did, and
+	CPU     time.Duration `json:"cpu_ns"`     // for how much of it all CPUs were in use,
+	GC      time.Duration `json:"gc_ns"`      // or garbage collection had stopped it
+}
+
+// maxHistory is how many states of a job's history a record takes along, so that a
+// job which is resumed over and over does not grow.
+const maxHistory = 100
+
+// Record returns the job as data. Statistics are not in it: take the [Job.Snapshot]
+// as well, before or after.
+func (j *Job) Record() JobRecord {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r := JobRecord{
+		Config: j.cfg.clone(), Status: j.status, Outcome: j.outcome, Why: j.why,
+		History: slices.Clone(j.history[max(0, len(j.history)-maxHistory):]),
+	}
+	if j.next != nil {
+		next := j.next.clone()
+		r.Next = &next
+	}
+	switch {
+	case j.final != nil:
+		r.Started, r.Elapsed = j.final.Started, j.final.Elapsed
+		return r
+	case j.rec == nil && j.back != nil: // in its set-up
+		r.Started, r.Elapsed, r.Position = j.back.record.Started, j.back.record.Elapsed, j.back.record.Position
+		return r
+	case j.rec == nil:
+		return r
+	}
+	r.Started, r.Elapsed = j.rec.started, j.elapsed()
+	if !j.ended.IsZero() {
+		r.Elapsed = j.ended.Sub(j.rec.start)
+	}
+	p := j.plan.Load()
+	r.Position.Staged, r.Position.Spawned = p.staged, j.spawned
+	if p.sched != nil {
+		r.Position.Origin, r.Position.Ramp = p.sched.origin, p.sched.ramp
+		r.Position.Overdue = p.sched.unclaimed(r.Elapsed)
+	}
+	w := &j.rec.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.Position.Watched, r.Position.CPU, r.Position.GC = w.watched, w.saturated, w.paused
+	return r
+}
+
+// Interrupt makes r the record of a job that has failed, if it was running or
+// stopping: for one that cannot be resumed, or is not to be. A job that was stopping
+// has the end that it was coming to.
+func (r *JobRecord) Interrupt(reason string) {
+	outcome := StateFailed
+	switch r.Status.State {
+	case StateRunning:
+	case StateStopping:
+		outcome, reason = r.Outcome, r.Why
+	default:
+		return
+	}
+	r.Status.State, r.Status.Reason, r.Status.Since = outcome, reason, time.Now()
+	r.History = append(slices.Clip(r.History), Transition{State: outcome, Reason: reason, Time: r.Status.Since})
+}
+
+// Restore brings back a job that another process had, with the statistics that it had
+// then; nil for none. A running job runs on: its statistics go on from those, its
+// duration and its stages from where they were, with what is left of its
+// iterations. What was due meanwhile and has not begun counts as dropped; what ran and
+// was not yet in the statistics is lost. A job that was stopping has ended. Pending and
+// ended ones are as they were.
+//
+// The error is that of [Manager.Start]: a running job whose scenario the catalogue does
+// not have cannot be restored, as opposed to its record after [JobRecord.Interrupt].
+// A job of the same name that is there already is treated as by Start.
+func (m *Manager) Restore(r JobRecord, stats *Snapshot) (*Job, error) {
+	if stats == nil {
+		stats = &Snapshot{Started: r.Started}
+	}
+	r.Elapsed = max(r.Elapsed, stats.Elapsed)
+	if r.Status.State == StateRunning {
+		return m.resume(&r, stats)
+	}
+	r.Interrupt("")
+	if r.Config.Name == "" {
+		return nil, r.Config.Validate()
+	}
+	scenario := r.Config.Scenario
+	if scenario == nil {
+		scenario, _ = m.env.catalogue.Load(r.Config.ScenarioName) // it is shown; else it is not
+	}
+	j := newJob(m, r.Config.clone(), scenario)
+	j.status, j.history, j.next = r.Status, slices.Clone(r.History), r.Next
+	kind := EventPrepared
+	if r.Status.State.Ended() {
+		kind = EventEnded
+		j.outcome, j.why, j.ended = r.Status.State, r.Status.Reason, r.Status.Since
+		j.final = stats.clone()
+		j.final.Job, j.final.Started, j.final.Elapsed = j.name, r.Started, r.Elapsed
+		j.cut()
+		j.cutLast()
+		close(j.done)
+	}
+	err := m.register(j, func() error { return nil }, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.publish(kind)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return j, nil
+}
+
+// resume makes a job that was running run on. One that was still in its set-up had not
+// begun, and starts.
+func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
+	scenario, p, err := m.compile(r.Config, nil)
+	if err != nil {
+		return nil, err
+	}
+	j := newJob(m, p.cfg, scenario)
+	j.history = slices.Clone(r.History)
+	j.status.Revision = max(r.Status.Revision, 1)
+	if !r.Started.IsZero() {
+		j.back = &comeback{record: *r, stats: stats.clone()}
+	}
+	if err := m.register(j, func() error { return m.admit(j, p) }, func() {
+		m.wg.Add(1)
+		j.launch(p)
+	}); err != nil {
+		return nil, err
+	}
+	j.log.Info("job resumed", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
+		"elapsed", r.Elapsed.Round(time.Millisecond), "iterations", stats.Iterations, "revision", r.Status.Revision)
+	return j, nil
+}
+
+// comeback is what a job that is resumed begins with.
+type comeback struct {
+	record JobRecord
+	stats  *Snapshot
+}
+
+// takeUp lets the recorder, which begins now, and the counters of the job go on from
+// there; j is locked, or not yet shared.
+func (b *comeback) takeUp(j *Job, rec *recorder) {
+	r, stats := &b.record, b.stats
+	numbers := make([]int32, len(stats.Tasks))
+	for i := range stats.Tasks {
+		numbers[i] = rec.task(stats.Tasks[i].Task)
+	}
+	groups := make([]int32, len(stats.Groups))
+	for i := range stats.Groups {
+		groups[i] = rec.group(stats.Groups[i].Group)
+	}
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	rec.start, rec.started = rec.start.Add(-r.Elapsed), r.Started
+	rec.first = int64(r.Elapsed / time.Second)
+	for i, n := range numbers {
+		rec.tasks[n].Merge(&stats.Tasks[i].Totals)
+	}
+	for i, n := range groups {
+		g := &rec.groups[n]
+		g.count += stats.Groups[i].Count
+		g.failed += stats.Groups[i].Failed
+		g.took.Merge(&stats.Groups[i].Time)
+	}
+	rec.lag.Merge(&stats.Lag)
+	rec.late += stats.Starved
+	w := &rec.watch
+	w.watched, w.saturated, w.paused = r.Position.Watched, r.Position.CPU, r.Position.GC
+	j.dropped.Store(stats.Dropped + r.Position.Overdue)
+	j.short.held.Store(stats.Held)
+	j.begun.Store(stats.Iterations + stats.Interrupted)
+	j.spawned = r.Position.Spawned
+}
+
+// schedule gives the plan, which the job resumes with, its times and its schedule.
+func (b *comeback) schedule(p *plan) {
+	at := &b.record.Position
+	p.time(at.Staged)
+	if p.cfg.open() {
+		p.sched = newSchedule(p.cfg.pacer(at.Ramp, true), at.Origin)
+		p.sched.ramp = at.Ramp
+		p.sched.skip = dueBy(p.sched.pacer, b.record.Elapsed-at.Origin)
+	}
+}
+
+// RunRecord is one run of a job, from its start to its end, for those who keep what
+// runs have come to.
+type RunRecord struct {
+	ID         string     `json:"id"`
+	Job        JobRecord  `json:"job"`
+	Summary    RunSummary `json:"summary"`
+	Statistics *Snapshot  `json:"-"` // nil where only the summary was asked for
+}
+
+// RunSummary is the gist of a run's statistics.
+type RunSummary struct {
+	Iterations       uint64   `json:"iterations"`
+	FailedIterations uint64   `json:"failed_iterations"`
+	Requests         uint64   `json:"requests"`
+	FailedRequests   uint64   `json:"failed_requests"`
+	ResponseP99      *float64 `json:"response_p99_ms"` // null without iterations
+	ServiceP99       *float64 `json:"service_p99_ms"`  // null without responses
+	Valid            bool     `json:"valid"`
+}
+
+// NewRunRecord returns the record of a job's run with the statistics so far. The ID
+// follows from the job's name and start, so that a run which was resumed keeps it; in
+// the order of IDs, runs are in the order of their starts, to the second.
+func NewRunRecord(r JobRecord, stats *Snapshot) RunRecord {
+	ms := func(h *Histogram) *float64 {
+		if h.Count() == 0 {
+			return nil
+		}
+		v := float64(h.P99().Microseconds()) / 1e3
+		return &v
+	}
+	// FNV-1a, of the name and the nanoseconds: two runs within a second differ.
+	hash := uint32(2166136261)
+	for _, b := range []byte(fmt.Sprint(r.Started.UnixNano(), r.Config.Name)) {
+		hash = (hash ^ uint32(b)) * 16777619
+	}
+	return RunRecord{
+		ID:         fmt.Sprintf("%s-%08x", r.Started.UTC().Format("20060102-150405"), hash),
+		Job:        r,
+		Statistics: stats,
+		Summary: RunSummary{
+			Iterations: stats.Iterations, FailedIterations: stats.FailedIterations,
+			Requests: stats.Requests, FailedRequests: stats.FailedRequests,
+			ResponseP99: ms(&stats.Response), ServiceP99: ms(&stats.Service), Valid: stats.Valid,
+		},
+	}
+}
