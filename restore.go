@@ -244,9 +244,19 @@ type RunSummary struct {
 	Valid            bool     `json:"valid"`
 }
 
-// NewRunRecord returns the record of a job's run with the statistics so far. The ID
-// follows from the job's name and start, so that a run which was resumed keeps it; in
-// the order of IDs, runs are in the order of their starts, to the second.
+// RunID names the run of a job, for instance 20261125-205142-8f3a01c7. It follows from
+// the job's name and start, so that a run which was resumed keeps it; in the order of
+// IDs, runs are in the order of their starts, to the second.
+func (r *JobRecord) RunID() string {
+	// FNV-1a, of the name and the nanoseconds: two runs within a second differ.
+	hash := uint32(2166136261)
+	for _, b := range []byte(fmt.Sprint(r.Started.UnixNano(), r.Config.Name)) {
+		hash = (hash ^ uint32(b)) * 16777619
+	}
+	return fmt.Sprintf("%s-%08x", r.Started.UTC().Format("20060102-150405"), hash)
+}
+
+// NewRunRecord returns the record of a job's run with the statistics so far.
 func NewRunRecord(r JobRecord, stats *Snapshot) RunRecord {
 	ms := func(h *Histogram) *float64 {
 		if h.Count() == 0 {
@@ -255,13 +265,8 @@ func NewRunRecord(r JobRecord, stats *Snapshot) RunRecord {
 		v := float64(h.P99().Microseconds()) / 1e3
 		return &v
 	}
-	// FNV-1a, of the name and the nanoseconds: two runs within a second differ.
-	hash := uint32(2166136261)
-	for _, b := range []byte(fmt.Sprint(r.Started.UnixNano(), r.Config.Name)) {
-		hash = (hash ^ uint32(b)) * 16777619
-	}
 	return RunRecord{
-		ID:         fmt.Sprintf("%s-%08x", r.Started.UTC().Format("20060102-150405"), hash),
+		ID:         r.RunID(),
 		Job:        r,
 		Statistics: stats,
 		Summary: RunSummary{

@@ -1,0 +1,100 @@
+package state
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/opbeans/loadgen"
+)
+
+// The buckets of the file.
+const (
+	bucketMeta    = "meta"        // "format"
+	bucketJobs    = "jobs"        // by name: jobValue
+	bucketStats   = "statistics"  // by name: wholeValue
+	bucketLog     = "checkpoints" // by number, big endian: []entryValue
+	bucketRuns    = "runs"        // by ID: loadgen.RunRecord
+	bucketResults = "results"     // by ID: loadgen.SnapshotRecord
+)
+
+func buckets() []string {
+	return []string{bucketMeta, bucketJobs, bucketStats, bucketLog, bucketRuns, bucketResults}
+}
+
+// jobValue is a job.
+type jobValue struct {
+	Record loadgen.JobRecord `json:"record"`
+	Held   json.RawMessage   `json:"held,omitempty"`
+}
+
+// wholeValue is the statistics of a run up to a checkpoint.
+type wholeValue struct {
+	Run   string                 `json:"run"`
+	Seq   uint64                 `json:"seq"` // checkpoints above are still to be added
+	Stats loadgen.SnapshotRecord `json:"stats"`
+}
+
+// entryValue is what one checkpoint adds to the statistics of one run.
+type entryValue struct {
+	Job      string                 `json:"job"`
+	Run      string                 `json:"run"`
+	Elapsed  int64                  `json:"elapsed_ns"`
+	Position loadgen.JobPosition    `json:"position"`
+	Delta    loadgen.SnapshotRecord `json:"delta"`
+}
+
+func compact(s *loadgen.Snapshot) loadgen.SnapshotRecord {
+	return loadgen.SnapshotRecord{Snapshot: *s, Compact: true}
+}
+
+// maxValue bounds what a value of the file may take in memory.
+const maxValue = 1 << 30
+
+var zippers = sync.Pool{New: func() any {
+	z, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // fails for levels that are none
+	return z
+}}
+
+// pack is a value as bytes: compressed, since most of statistics in JSON is the names
+// of their fields, and with a checksum.
+func pack(value any) ([]byte, error) {
+	var out bytes.Buffer
+	z := zippers.Get().(*gzip.Writer)
+	defer zippers.Put(z)
+	z.Reset(&out)
+	if err := json.NewEncoder(z).Encode(value); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}
+
+// unpack returns the JSON that pack has packed.
+func unpack(data []byte) ([]byte, error) {
+	z, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("a value is damaged: %w", err)
+	}
+	text, err := io.ReadAll(io.LimitReader(z, maxValue+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("a value is damaged: %w", err)
+	case len(text) > maxValue:
+		return nil, fmt.Errorf("a value is longer than %d bytes", maxValue)
+	}
+	return text, nil
+}
+
+func read(data []byte, value any) error {
+	text, err := unpack(data)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, value)
+}

@@ -1,0 +1,223 @@
+package state
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/opbeans/loadgen"
+)
+
+// follow writes changes as they come, and checkpoints each second, until ctx is done.
+func (s *Store) follow(ctx context.Context) {
+	defer close(s.done)
+	tick := time.NewTicker(checkpoint)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.wake:
+			s.write(false)
+		case <-tick.C:
+			s.write(true)
+		case <-ctx.Done():
+			s.write(true)
+			return
+		}
+	}
+}
+
+// batch is what one transaction writes.
+type batch struct {
+	jobs    map[string]*jobValue // nil: gone
+	wholes  map[string]*wholeValue
+	entries []entryValue
+	runs    []loadgen.RunRecord
+	saved   map[string]saved // how it is then
+	whole   bool             // no checkpoint before it is needed any more
+}
+
+// write writes what is dirty, and as a checkpoint the statistics of all jobs that run.
+func (s *Store) write(checkpoint bool) {
+	s.mu.Lock()
+	dirty, ended, r := s.dirty, s.ended, s.next
+	s.dirty, s.ended, s.next = map[string]bool{}, nil, &round{done: make(chan struct{})}
+	s.mu.Unlock()
+	b := s.gather(dirty, ended, checkpoint)
+	err := s.commit(b)
+	s.mu.Lock()
+	if r.err = err; err != nil {
+		for name := range dirty {
+			s.dirty[name] = true
+		}
+		s.ended = append(ended, s.ended...)
+		s.ended = s.ended[max(0, len(s.ended)-maxUnsaved):]
+	}
+	before := s.failure
+	s.failure = err
+	s.mu.Unlock()
+	close(r.done)
+	switch {
+	case err != nil && time.Since(s.logged) >= logEvery:
+		s.logged = time.Now()
+		s.log.Error("the state cannot be saved; jobs go on, and what changes now would be lost with the process",
+			"file", s.path, "error", err)
+	case err == nil && before != nil:
+		s.logged = time.Time{}
+		s.log.Info("the state is saved again", "file", s.path)
+	}
+}
+
+// gather makes a batch of what is dirty, and for a checkpoint of all that has changed
+// since the last one.
+func (s *Store) gather(dirty map[string]bool, ended []loadgen.RunRecord, checkpoint bool) *batch {
+	b := &batch{
+		jobs: map[string]*jobValue{}, wholes: map[string]*wholeValue{}, saved: map[string]saved{},
+		runs: ended, whole: checkpoint && s.since >= wholeEvery,
+	}
+	there := map[string]bool{}
+	for _, j := range s.m.List() {
+		there[j.Name()] = true
+		if checkpoint || dirty[j.Name()] {
+			s.gatherJob(b, j, dirty[j.Name()], checkpoint)
+		}
+	}
+	for name := range dirty {
+		if !there[name] {
+			b.jobs[name] = nil
+		}
+	}
+	for name := range s.saved {
+		if !there[name] {
+			b.jobs[name] = nil
+		}
+	}
+	return b
+}
+
+func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
+	name := j.Name()
+	r, stats := j.Record(), j.Snapshot()
+	s.mu.Lock()
+	if before, ok := s.suspended[j]; ok {
+		if r.Status.State.Active() {
+			before.Elapsed, before.Position = r.Elapsed, r.Position
+		}
+		r = before // and the statistics of now
+	}
+	held := s.held[name]
+	s.mu.Unlock()
+	was := s.saved[name]
+	now := saved{job: j, state: r.Status.State, revision: r.Status.Revision, stats: was.stats}
+	if dirty || was.job != j || was.state != now.state || was.revision != now.revision {
+		b.jobs[name] = &jobValue{Record: r, Held: held}
+	}
+	run := r.RunID()
+	switch active := r.Status.State.Active(); {
+	case r.Status.State == loadgen.StatePending:
+		now.stats = nil
+	case was.job != j || was.stats == nil || b.whole && active || was.state != now.state && !active:
+		b.wholes[name] = &wholeValue{Run: run, Seq: s.seq, Stats: compact(stats)}
+		now.stats = stats
+	case checkpoint && active:
+		b.entries = append(b.entries, entryValue{
+			Job: name, Run: run, Elapsed: int64(r.Elapsed), Position: r.Position, Delta: compact(sparse(stats.Since(was.stats))),
+		})
+		now.stats = stats
+	}
+	b.saved[name] = now
+}
+
+// sparse leaves the tasks out that a checkpoint has nothing of, and what can be summed
+// up again.
+func sparse(d *loadgen.Snapshot) *loadgen.Snapshot {
+	d.Tasks = slices.DeleteFunc(d.Tasks, func(t loadgen.TaskSnapshot) bool {
+		return t.Requests == 0 && t.Iterations == 0 && t.Interrupted == 0
+	})
+	d.Totals = loadgen.Totals{}
+	return d
+}
+
+// commit writes a batch in one transaction; nothing of it is written if that fails.
+func (s *Store) commit(b *batch) error {
+	runs := s.runs
+	for i := range b.runs {
+		runs = append(slices.Clip(runs), kept{b.runs[i].ID, b.runs[i].Job.Status.Since})
+	}
+	drop := s.keep.surplus(runs, time.Now())
+	if len(b.jobs)+len(b.wholes)+len(b.entries)+len(b.runs)+len(drop) == 0 {
+		return nil
+	}
+	seq := s.seq
+	err := s.db.Update(func(tx *bbolt.Tx) error {
+		jobs, stats := tx.Bucket([]byte(bucketJobs)), tx.Bucket([]byte(bucketStats))
+		for name, value := range b.jobs {
+			if value == nil {
+				if err := jobs.Delete([]byte(name)); err != nil {
+					return err
+				}
+				if err := stats.Delete([]byte(name)); err != nil {
+					return err
+				}
+				continue
+			}
+			if err := put(jobs, []byte(name), value); err != nil {
+				return err
+			}
+		}
+		for name, value := range b.wholes {
+			if err := put(stats, []byte(name), value); err != nil {
+				return err
+			}
+		}
+		if err := writeLog(tx.Bucket([]byte(bucketLog)), b, &seq); err != nil {
+			return err
+		}
+		return s.writeRuns(tx, b.runs, drop)
+	})
+	if err != nil {
+		return err
+	}
+	s.seq = seq
+	s.runs = slices.DeleteFunc(slices.Clone(runs), func(r kept) bool { return slices.Contains(drop, r) })
+	for name, value := range b.jobs {
+		if value == nil {
+			delete(s.saved, name)
+		}
+	}
+	for name, now := range b.saved {
+		s.saved[name] = now
+	}
+	if s.since++; b.whole {
+		s.since = 0
+	}
+	return nil
+}
+
+// writeLog adds the entries of a batch as one checkpoint, or clears the log if all that
+// is in it is part of whole statistics now.
+func writeLog(log *bbolt.Bucket, b *batch, seq *uint64) error {
+	if b.whole {
+		c := log.Cursor()
+		for k, _ := c.First(); k != nil; k, _ = c.First() {
+			if err := c.Delete(); err != nil {
+				return err
+			}
+		}
+	}
+	if len(b.entries) == 0 {
+		return nil
+	}
+	*seq++
+	return put(log, binary.BigEndian.AppendUint64(nil, *seq), b.entries)
+}
+
+func put(b *bbolt.Bucket, key []byte, value any) error {
+	data, err := pack(value)
+	if err != nil {
+		return err
+	}
+	return b.Put(key, data)
+}
