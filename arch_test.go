@@ -46,6 +46,7 @@ func TestArrows(t *testing.T) {
 		module + "/socketio/gosfclient": {}, // for programs elsewhere
 		module + "/access":              {}, // for any handler
 		module + "/metrics":             {module},
+		module + "/state":               {module},
 		module + "/dashboard":           {module},
 		module + "/scenarios":           {},
 		module + "/internal/shop":       {},

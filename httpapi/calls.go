@@ -57,7 +57,7 @@ func (a *API) Start(ctx context.Context, body json.RawMessage) error {
 	for range callTries {
 		again, err := a.start(ctx, c)
 		if again == nil {
-			return refusal(c.fault(err))
+			return a.settle(c, err)
 		}
 		select {
 		case <-again:
@@ -69,6 +69,14 @@ func (a *API) Start(ctx context.Context, body json.RawMessage) error {
 		break
 	}
 	return tooBusy(c)
+}
+
+// settle is the end of a call that has made a change, or was refused.
+func (a *API) settle(c *change, err error) error {
+	if err != nil {
+		return refusal(c.fault(err))
+	}
+	return a.kept(c.job)
 }
 
 // start tries to. If the job stands in the way, it returns what to wait for before
@@ -147,7 +155,7 @@ func (a *API) Update(ctx context.Context, body json.RawMessage) error {
 		}
 		again, err := a.update(c)
 		if !again {
-			return refusal(c.fault(err))
+			return a.settle(c, err)
 		}
 	}
 	return tooBusy(c)
@@ -297,10 +305,12 @@ func (a *API) Stop(job string) error {
 	if jobName(job) == "" {
 		return toError(&loadgen.ValidationError{Fields: []loadgen.FieldError{missingJob()}})
 	}
-	if j := a.find(job); j != nil {
-		j.Stop()
+	j := a.find(job)
+	if j == nil {
+		return nil
 	}
-	return nil
+	j.Stop()
+	return a.kept(job)
 }
 
 // List shows every job that there is, running or not, by its name.

@@ -22,17 +22,19 @@ const (
 	CodeJobNotFound      = "job_not_found"      // 404
 	CodeNotFound         = "not_found"          // 404: no such path
 	CodeMethodNotAllowed = "method_not_allowed" // 405: the header Allow lists those that are
+	CodeRunNotFound      = "run_not_found"      // 404
 	CodeJobRunning       = "job_running"        // 409: stop it first
 	CodeJobStopping      = "job_stopping"       // 409: it takes long to stop; try again
 	CodeLimit            = "limit_reached"      // 409: more than all jobs together may have
 	CodeTooManyJobs      = "too_many_jobs"      // 409: remove some first
 	CodeTooLarge         = "body_too_large"     // 413
 	CodeInternal         = "internal"           // 500: a mistake in this program
+	CodeNotSaved         = "not_saved"          // 507: the change is in force, but would be lost with the process
 	CodeUnavailable      = "unavailable"        // 503: the service shuts down
 )
 
 // Error says why a call was refused, as the answer's body {"error": …} has it. A
-// call that was refused has changed nothing.
+// call that was refused has changed nothing, except for [CodeNotSaved].
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
 	Code    string `json:"code"`    // for programs

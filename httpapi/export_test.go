@@ -7,7 +7,7 @@ import "strings"
 func Routes() []string {
 	var all []string
 	for _, rt := range routes() {
-		all = append(all, rt.method+" "+strings.ReplaceAll(rt.path, ":name", "{name}"))
+		all = append(all, rt.method+" "+strings.NewReplacer(":name", "{name}", ":id", "{id}").Replace(rt.path))
 	}
 	return all
 }

@@ -27,6 +27,8 @@
 //	GET    /api/jobs/{name}/history       [API.History]
 //	GET    /api/jobs/{name}/distribution  [API.Distribution]
 //	GET    /api/catalogue/{name}          [API.Scenario]
+//	GET    /api/runs          [API.Runs]
+//	GET    /api/runs/{id}     [API.Run]
 //	GET    /healthz           {"status":"ok"}
 //
 // What is wrong with a request is told by an [Error]. Another transport, such as a
@@ -67,6 +69,9 @@ type API struct {
 	mu   sync.Mutex // serialises changes of jobs through this API
 	held map[string]*held
 
+	store Store // nil: none
+	runs  Runs  // nil: none
+
 	recording sync.Mutex
 	records   map[string]*record // by job; see Record
 }
@@ -94,6 +99,9 @@ func New(m *loadgen.Manager, opts ...Option) *API {
 	a := &API{m: m, target: DefaultTarget, origins: origins.Local(), log: slog.New(slog.DiscardHandler), held: map[string]*held{}, records: map[string]*record{}}
 	for _, opt := range opts {
 		opt(a)
+	}
+	if err := a.remember(); err != nil {
+		a.log.Error("what the API held about jobs cannot be read", "error", err)
 	}
 	a.router = a.newRouter()
 	return a

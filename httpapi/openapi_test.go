@@ -91,7 +91,8 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 		httpapi.CodeBadJSON, httpapi.CodeMissingField, httpapi.CodeUnknownField, httpapi.CodeInvalidField,
 		httpapi.CodeUnknownScenario, httpapi.CodeBadScenario, httpapi.CodeOrigin, httpapi.CodeJobNotFound,
 		httpapi.CodeNotFound, httpapi.CodeMethodNotAllowed, httpapi.CodeJobRunning, httpapi.CodeJobStopping,
-		httpapi.CodeLimit, httpapi.CodeTooManyJobs, httpapi.CodeTooLarge, httpapi.CodeInternal, httpapi.CodeUnavailable,
+		httpapi.CodeLimit, httpapi.CodeTooManyJobs, httpapi.CodeTooLarge, httpapi.CodeInternal,
+		httpapi.CodeUnavailable, httpapi.CodeRunNotFound, httpapi.CodeNotSaved,
 	}, described)
 }
 

@@ -41,6 +41,8 @@ func routes() []route {
 		{post, "/api/stop-all", callStopAll, noArgs, true},
 		{get, "/api/limits", callLimits, noArgs, false},
 		{del, "/api/jobs/:name", callRemove, pathArgs, true},
+		{get, "/api/runs", callRuns, runsArgs, false},
+		{get, "/api/runs/:id", callRun, runArgs, false},
 		{get, "/healthz", callHealth, noArgs, false},
 	}
 }
@@ -172,4 +174,23 @@ func pathArgs(_ http.ResponseWriter, _ *http.Request, p httprouter.Params) (json
 
 func jobArgs(name string) (json.RawMessage, error) {
 	return json.Marshal(map[string]string{"job": name})
+}
+
+func runsArgs(_ http.ResponseWriter, r *http.Request, _ httprouter.Params) (json.RawMessage, error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest(CodeInvalidField, "", "the query cannot be read: %v", err)
+	}
+	object := map[string]string{}
+	for name, values := range query {
+		if len(values) > 1 {
+			return nil, badRequest(CodeInvalidField, cut(name), "%s can be given only once", cut(name))
+		}
+		object[name] = values[0]
+	}
+	return json.Marshal(object)
+}
+
+func runArgs(_ http.ResponseWriter, _ *http.Request, p httprouter.Params) (json.RawMessage, error) {
+	return json.Marshal(map[string]string{"id": p.ByName("id")})
 }

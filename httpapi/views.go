@@ -39,11 +39,6 @@ type Jobs struct {
 	Jobs []Job `json:"jobs"` // by name
 }
 
-// Health is the answer of /healthz.
-type Health struct {
-	Status string `json:"status"`
-}
-
 // Stats gives the statistics so far of every job; of one that has ended, the final
 // ones.
 func (a *API) Stats() Stats {
@@ -80,6 +75,13 @@ func (a *API) Job(name string) (Job, error) {
 // Remove forgets a job that is pending or has ended, with its statistics. While the
 // job runs the error's code is [CodeJobRunning]. The error is an [*Error].
 func (a *API) Remove(name string) error {
+	if err := a.remove(name); err != nil {
+		return err
+	}
+	return a.kept(name)
+}
+
+func (a *API) remove(name string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	j, err := a.get(name)
@@ -123,6 +125,8 @@ const (
 	callLimits    = "limits"
 	callRemove    = "remove"
 	callHealth    = "health"
+	callRuns      = "runs"
+	callRun       = "run"
 
 	callCatalogue    = "catalogue"
 	callScenario     = "scenario"
@@ -133,7 +137,8 @@ const (
 // Call does one call by its name, for a transport other than HTTP: start and update
 // with the body of [API.Start]; stop, job, remove, history and distribution with
 // {"job": NAME}; scenario with the body of [API.Scenario]; list, scenarios, catalogue,
-// splays, stats, jobs and health without a body. The result can be
+// splays, stats, jobs and health without a body; runs with the body of [API.Runs], run
+// with that of [API.Run]. The result can be
 // written as JSON. The error is an [*Error]; Call does not panic.
 func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (result any, err error) {
 	defer func() {
@@ -167,7 +172,11 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 	case callJobs:
 		return a.Jobs(), nil
 	case callHealth:
-		return Health{Status: "ok"}, nil
+		return a.health(), nil
+	case callRuns:
+		return given(a.Runs(body))
+	case callRun:
+		return given(a.Run(body))
 	}
 	return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Message: "there is no call " + cut(name)}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,7 +36,7 @@ func (a *app) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 	if taken {
 		a.log.Warn("the demo's shop listens on another port than usual, because that is taken", "addr", ln.Addr().String(), "taken", demoShopAddr)
 	}
-	_, err = a.manager.Start(ctx, loadgen.JobConfig{
+	err = a.startDemoJob(ctx, loadgen.JobConfig{
 		Name:         demoJob,
 		ScenarioName: standaloneScenario,
 		BaseURL:      "http://" + ln.Addr().String(),
@@ -52,6 +53,16 @@ func (a *app) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 		writeDemo(a.stdout, a.localhost(api), ln.Addr())
 	}
 	return stop, nil
+}
+
+// startDemoJob starts the demo's job. If it has come back from the state, it is led to
+// the shop of now.
+func (a *app) startDemoJob(ctx context.Context, cfg loadgen.JobConfig) error {
+	_, err := a.manager.Start(ctx, cfg)
+	if errors.Is(err, loadgen.ErrJobRunning) {
+		_, err = a.manager.Update(ctx, cfg.Name, func(c *loadgen.JobConfig) { c.BaseURL = cfg.BaseURL })
+	}
+	return err
 }
 
 // writeDemo tells a newcomer what runs, what to open and what to type.

@@ -24,6 +24,7 @@ import (
 	"github.com/opbeans/loadgen/metrics"
 	"github.com/opbeans/loadgen/scenarios"
 	"github.com/opbeans/loadgen/socketio"
+	"github.com/opbeans/loadgen/state"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -37,6 +38,8 @@ type app struct {
 	bridge    *statsd.Bridge       // nil without -statsd-bridge
 	page      *statsd.BridgeServer // likewise
 	wg        sync.WaitGroup       // goroutines of this run
+	store     *state.Store         // nil without -state
+	runs      endedRuns
 }
 
 // serve runs the service, or standalone jobs.
@@ -77,6 +80,12 @@ func (a *app) serve(ctx context.Context) error {
 		defer a.bridge.Close() // likewise
 		opts = append(opts, loadgen.WithObserver(a.bridge))
 	}
+	closeState, err := a.openState()
+	if err != nil {
+		return err
+	}
+	defer closeState() // after the Manager, whose jobs it keeps
+	opts = append(opts, loadgen.WithOnEnd(a.runs.Ended))
 	a.manager = loadgen.New(opts...)
 	defer a.wg.Wait()
 	defer a.manager.Close()
@@ -150,6 +159,10 @@ func (a *app) service(ctx context.Context) error {
 	if ln, err = a.secure(ln); err != nil {
 		return err
 	}
+	if err := a.attachState(); err != nil {
+		_ = ln.Close()
+		return err
+	}
 	if err := a.writeAddr(ln.Addr()); err != nil {
 		_ = ln.Close()
 		return usageErrorf("cannot write the address: %w", err)
@@ -184,6 +197,9 @@ func (a *app) service(ctx context.Context) error {
 		a.log.Error("stopping", "reason", err.Error())
 	}
 	endProgress()
+	if a.store != nil {
+		a.store.Suspend() // jobs that run now run on after the restart
+	}
 	a.shutdown(ctx)
 	a.summarize()
 	return err
@@ -202,11 +218,14 @@ func (a *app) shutdown(ctx context.Context) {
 // tells where they are. Paths go to the API as they came: http.ServeMux would answer
 // an unclean one with a redirect.
 func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
-	apiOpts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log)}
+	apiOpts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log), httpapi.WithRuns(a.runs)}
 	liveOpts := []socketio.Option{socketio.WithLogger(a.log)}
 	if len(a.origins) > 0 {
 		apiOpts = append(apiOpts, httpapi.WithOrigins(a.origins...))
 		liveOpts = append(liveOpts, socketio.WithOrigins(a.origins...))
+	}
+	if a.store != nil {
+		apiOpts = append(apiOpts, httpapi.WithStore(a.store))
 	}
 	api := httpapi.New(a.manager, apiOpts...)
 	live := socketio.New(a.manager, append(liveOpts, socketio.WithCalls(api.Call))...)

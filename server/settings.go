@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/state"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -33,6 +34,10 @@ type settings struct {
 
 	progress     time.Duration
 	stopTimeout  time.Duration
+	state        string
+	resume       bool
+	keepRuns     int
+	keepFor      time.Duration
 	logFormat    choice
 	logLevel     slog.Level
 	statsd       string
@@ -67,6 +72,10 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of its key, in PEM")
 	fs.BoolVar(&s.demo, "demo", false, "also start a small shop, and a job that drives it")
 	fs.DurationVar(&s.progress, "progress", 0, "how often to log the progress of each job; 0 is 5s with -demo, 1m standalone, otherwise never")
+	fs.StringVar(&s.state, "state", "", "`DIR` to keep jobs, statistics and the results of runs in, so that a restart loses nothing")
+	fs.BoolVar(&s.resume, "resume", true, "with -state: jobs that ran when the server ended run on")
+	fs.IntVar(&s.keepRuns, "keep-runs", state.DefaultRuns, "keep the results of `N` runs; without -state in memory, and 100 at most")
+	fs.DurationVar(&s.keepFor, "keep-for", state.DefaultFor, "with -state: how long to keep the results of runs; 0 is for ever")
 	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
 	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
 	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
@@ -155,6 +164,10 @@ func (s *settings) load(fs *flag.FlagSet, getenv func(string) string) error {
 		return err
 	case s.progress < 0:
 		return usageErrorf("-progress must not be negative, as %s is", s.progress)
+	case s.keepRuns < 0:
+		return usageErrorf("-keep-runs must not be negative, as %d is", s.keepRuns)
+	case s.keepFor < 0:
+		return usageErrorf("-keep-for must not be negative, as %s is", s.keepFor)
 	case s.stopTimeout < 0:
 		return usageErrorf("-stop-timeout must not be negative, as %s is", s.stopTimeout)
 	}
