@@ -58,14 +58,17 @@ func (s *Store) restore(k keptJob, resume bool) error {
 	if was == loadgen.StateStopping || was == loadgen.StateRunning && !resume {
 		r.Interrupt("the server ended while it ran")
 	}
-	_, err := s.m.Restore(r, k.stats)
+	j, err := s.m.Restore(r, k.stats)
 	if err != nil && was == loadgen.StateRunning && !errors.Is(err, loadgen.ErrClosed) && !errors.Is(err, loadgen.ErrJobRunning) {
 		s.log.Warn("a job cannot be resumed", "job", r.Config.Name, "error", err)
 		r.Interrupt("the server ended while it ran, and it cannot be resumed: " + err.Error())
-		_, err = s.m.Restore(r, k.stats)
+		j, err = s.m.Restore(r, k.stats)
 	}
 	if err != nil {
 		return err
+	}
+	if !was.Active() {
+		s.saved[j.Name()] = saved{job: j, state: was, revision: r.Status.Revision, stats: k.stats}
 	}
 	if was.Active() && r.Status.State.Ended() {
 		s.mu.Lock()

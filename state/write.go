@@ -75,7 +75,7 @@ func (s *Store) write(checkpoint bool) {
 func (s *Store) gather(dirty map[string]bool, ended []loadgen.RunRecord, checkpoint bool) *batch {
 	b := &batch{
 		jobs: map[string]*jobValue{}, wholes: map[string]*wholeValue{}, saved: map[string]saved{},
-		runs: ended, whole: checkpoint && s.since >= wholeEvery,
+		runs: slices.Clone(ended), whole: checkpoint && s.since >= wholeEvery,
 	}
 	there := map[string]bool{}
 	for _, j := range s.m.List() {
@@ -115,6 +115,12 @@ func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
 		b.jobs[name] = &jobValue{Record: r, Held: held}
 	}
 	run := r.RunID()
+	// Ended may be about to tell of this end: the job and its run are to be written
+	// together. It tells of those whose job has been replaced before it was looked at.
+	if r.Status.State.Ended() && (was.job != j || !was.state.Ended()) &&
+		!slices.ContainsFunc(b.runs, func(have loadgen.RunRecord) bool { return have.ID == run }) {
+		b.runs = append(b.runs, loadgen.NewRunRecord(r, stats))
+	}
 	switch active := r.Status.State.Active(); {
 	case r.Status.State == loadgen.StatePending:
 		now.stats = nil
@@ -144,7 +150,9 @@ func sparse(d *loadgen.Snapshot) *loadgen.Snapshot {
 func (s *Store) commit(b *batch) error {
 	runs := s.runs
 	for i := range b.runs {
-		runs = append(slices.Clip(runs), kept{b.runs[i].ID, b.runs[i].Job.Status.Since})
+		id := b.runs[i].ID
+		runs = slices.DeleteFunc(slices.Clone(runs), func(r kept) bool { return r.id == id })
+		runs = append(runs, kept{id, b.runs[i].Job.Status.Since})
 	}
 	drop := s.keep.surplus(runs, time.Now())
 	if len(b.jobs)+len(b.wholes)+len(b.entries)+len(b.runs)+len(drop) == 0 {
