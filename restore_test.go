@@ -3,7 +3,6 @@ package loadgen
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"math/rand/v2"
 	"testing"
 	"testing/synctest"
@@ -303,5 +302,5 @@ func TestWithOnEnd(t *testing.T) {
 	started := time.Date(2026, 11, 25, 23, 59, 59, 5, time.UTC)
 	r := NewRunRecord(JobRecord{Started: started, Config: JobConfig{Name: "x/ y"}}, &Snapshot{})
 	assert.Regexp(t, `^20261125-235959-[0-9a-f]{8}$`, r.ID)
-	assert.Equal(t, r.ID, NewRunRecord(JobRecord{Started: started.In(time.FixedZone(fmt.Sprint("z"), 3600)), Config: JobConfig{Name: "x/ y"}}, &Snapshot{}).ID)
+	assert.Equal(t, r.ID, NewRunRecord(JobRecord{Started: started.In(time.FixedZone("z", 3600)), Config: JobConfig{Name: "x/ y"}}, &Snapshot{}).ID)
 }

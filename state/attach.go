@@ -1,7 +1,7 @@
 package state
 
 import (
-	"context"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -38,9 +38,8 @@ func (s *Store) Attach(m *loadgen.Manager, resume bool) error {
 		}
 	}
 	s.since = wholeEvery // the first checkpoint is one with whole statistics
-	ctx, cancel := context.WithCancel(context.Background())
-	s.cancel, s.done = cancel, make(chan struct{})
-	go s.follow(ctx)
+	s.stop, s.done = make(chan struct{}), make(chan struct{})
+	go s.follow()
 	return nil
 }
 
@@ -91,11 +90,15 @@ func (s *Store) load() ([]keptJob, error) {
 			return err
 		}
 		stats := tx.Bucket([]byte(bucketStats))
-		return tx.Bucket([]byte(bucketJobs)).ForEach(func(name, data []byte) error {
+		err = tx.Bucket([]byte(bucketJobs)).ForEach(func(name, data []byte) error {
 			var v jobValue
 			if err := read(data, &v); err != nil {
 				return err
 			}
+			if v.Record.Config.Name != string(name) {
+				return errors.New("a job has two names")
+			}
+			s.names[string(name)] = true
 			k := keptJob{record: v.Record, held: v.Held, stats: &loadgen.Snapshot{}}
 			run := k.record.RunID()
 			seq := uint64(0)
@@ -116,6 +119,11 @@ func (s *Store) load() ([]keptJob, error) {
 			all = append(all, k)
 			return nil
 		})
+		have := counts(len(s.names), len(s.runs))
+		if want := tx.Bucket([]byte(bucketMeta)).Get([]byte(keyCounts)); err == nil && !bytes.Equal(have, want) {
+			return fmt.Errorf("it should have %.100q, and has %q", want, have)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrForeign, err)

@@ -47,10 +47,10 @@ func (r retention) surplus(runs []kept, now time.Time) []kept {
 func (s *Store) writeRuns(tx *bbolt.Tx, ended []loadgen.RunRecord, drop []kept) error {
 	runs, results := tx.Bucket([]byte(bucketRuns)), tx.Bucket([]byte(bucketResults))
 	for i := range ended {
-		if err := put(runs, []byte(ended[i].ID), &ended[i]); err != nil {
+		if err := s.put(runs, []byte(ended[i].ID), &ended[i]); err != nil {
 			return err
 		}
-		if err := put(results, []byte(ended[i].ID), compact(ended[i].Statistics)); err != nil {
+		if err := s.put(results, []byte(ended[i].ID), compact(ended[i].Statistics)); err != nil {
 			return err
 		}
 	}
@@ -145,7 +145,7 @@ func NewMemory(runs int) *Memory { return &Memory{keep: runs} }
 // Ended keeps what the run of a job has come to: for [loadgen.WithOnEnd].
 func (m *Memory) Ended(j *loadgen.Job) {
 	run := loadgen.NewRunRecord(j.Record(), j.Snapshot())
-	stats, err := pack(compact(run.Statistics))
+	stats, err := newPacker().pack(compact(run.Statistics))
 	if err != nil {
 		return // no snapshot is such that it cannot be written
 	}

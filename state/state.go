@@ -22,7 +22,6 @@
 package state
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -32,9 +31,11 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/opbeans/loadgen"
 )
@@ -82,15 +83,17 @@ type Store struct {
 	failure   error  // of the last transaction
 
 	wake   chan struct{}
-	cancel context.CancelFunc
+	stop   chan struct{} // nil before Attach
 	done   chan struct{}
 	logged time.Time
 
 	// Of the goroutine that writes:
-	saved map[string]saved
-	runs  []kept // that have ended
-	seq   uint64 // of the last checkpoint
-	since int    // checkpoints since the last one with whole statistics
+	packer *packer
+	saved  map[string]saved
+	names  map[string]bool // of the jobs on disk
+	runs   []kept          // that have ended
+	seq    uint64          // of the last checkpoint
+	since  int             // checkpoints since the last one with whole statistics
 }
 
 // round is one transaction that callers wait for.
@@ -125,7 +128,7 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	s := &Store{
 		path: filepath.Join(dir, fileName), log: slog.New(slog.DiscardHandler),
 		keep:  retention{DefaultRuns, DefaultFor},
-		dirty: map[string]bool{}, held: map[string]json.RawMessage{}, saved: map[string]saved{},
+		dirty: map[string]bool{}, held: map[string]json.RawMessage{}, saved: map[string]saved{}, names: map[string]bool{}, packer: newPacker(),
 		suspended: map[*loadgen.Job]loadgen.JobRecord{},
 		next:      &round{done: make(chan struct{})}, wake: make(chan struct{}, 1),
 	}
@@ -169,7 +172,8 @@ func (s *Store) create() error {
 				return err
 			}
 		}
-		return tx.Bucket([]byte(bucketMeta)).Put([]byte("format"), []byte(format))
+		meta := tx.Bucket([]byte(bucketMeta))
+		return errors.Join(meta.Put([]byte(keyFormat), []byte(format)), meta.Put([]byte(keyCounts), counts(0, 0)))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
 		return errors.Join(err, os.Remove(part))
@@ -188,12 +192,12 @@ func (s *Store) open() error {
 	}
 	s.db, err = bbolt.Open(s.path, 0o600, &bbolt.Options{Timeout: lockTimeout})
 	switch {
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, berrors.ErrTimeout):
 		return ErrInUse
-	case errors.Is(err, bbolt.ErrInvalid), errors.Is(err, bbolt.ErrChecksum), errors.Is(err, bbolt.ErrVersionMismatch):
-		return fmt.Errorf("%w: %w", ErrForeign, err)
-	case err != nil:
+	case errors.As(err, new(syscall.Errno)):
 		return err
+	case err != nil: // bbolt does not like what it reads
+		return fmt.Errorf("%w: %w", ErrForeign, err)
 	}
 	return s.db.View(func(tx *bbolt.Tx) error {
 		if tx.Size() > info.Size() {
@@ -203,7 +207,7 @@ func (s *Store) open() error {
 		if meta == nil {
 			return fmt.Errorf("%w: it is a file of another program", ErrForeign)
 		}
-		if got := string(meta.Get([]byte("format"))); got != format {
+		if got := string(meta.Get([]byte(keyFormat))); got != format {
 			return fmt.Errorf("%w: its format is %.40q, and this program reads %q", ErrForeign, got, format)
 		}
 		for _, name := range buckets() {
@@ -326,10 +330,10 @@ func (s *Store) Suspend() {
 // Close writes what is left and closes the file. It is for after the end of the Manager.
 func (s *Store) Close() error {
 	var err error
-	if s.cancel != nil {
-		s.cancel()
+	if s.stop != nil {
+		close(s.stop)
 		<-s.done
-		s.cancel = nil
+		s.stop = nil
 		err = s.Err()
 	}
 	return errors.Join(err, s.db.Close())

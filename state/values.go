@@ -6,20 +6,27 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/opbeans/loadgen"
 )
 
 // The buckets of the file.
 const (
-	bucketMeta    = "meta"        // "format"
+	bucketMeta    = "meta"        // keyFormat, keyCounts
 	bucketJobs    = "jobs"        // by name: jobValue
 	bucketStats   = "statistics"  // by name: wholeValue
 	bucketLog     = "checkpoints" // by number, big endian: []entryValue
 	bucketRuns    = "runs"        // by ID: loadgen.RunRecord
 	bucketResults = "results"     // by ID: loadgen.SnapshotRecord
 )
+
+// The keys of bucketMeta.
+const (
+	keyFormat = "format"
+	keyCounts = "counts" // how many jobs and runs there are: bbolt would not notice that some are gone
+)
+
+func counts(jobs, runs int) []byte { return fmt.Appendf(nil, "%d jobs, %d runs", jobs, runs) }
 
 func buckets() []string {
 	return []string{bucketMeta, bucketJobs, bucketStats, bucketLog, bucketRuns, bucketResults}
@@ -54,22 +61,23 @@ func compact(s *loadgen.Snapshot) loadgen.SnapshotRecord {
 // maxValue bounds what a value of the file may take in memory.
 const maxValue = 1 << 30
 
-var zippers = sync.Pool{New: func() any {
-	z, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // fails for levels that are none
-	return z
-}}
+// packer makes bytes of values. It is not safe for concurrent use.
+type packer struct{ zip *gzip.Writer }
+
+func newPacker() *packer {
+	zip, _ := gzip.NewWriterLevel(io.Discard, gzip.BestSpeed) // fails for levels that are none
+	return &packer{zip}
+}
 
 // pack is a value as bytes: compressed, since most of statistics in JSON is the names
 // of their fields, and with a checksum.
-func pack(value any) ([]byte, error) {
+func (p *packer) pack(value any) ([]byte, error) {
 	var out bytes.Buffer
-	z := zippers.Get().(*gzip.Writer)
-	defer zippers.Put(z)
-	z.Reset(&out)
-	if err := json.NewEncoder(z).Encode(value); err != nil {
+	p.zip.Reset(&out)
+	if err := json.NewEncoder(p.zip).Encode(value); err != nil {
 		return nil, err
 	}
-	if err := z.Close(); err != nil {
+	if err := p.zip.Close(); err != nil {
 		return nil, err
 	}
 	return out.Bytes(), nil

@@ -1,8 +1,8 @@
 package state
 
 import (
-	"context"
 	"encoding/binary"
+	"maps"
 	"slices"
 	"time"
 
@@ -11,8 +11,9 @@ import (
 	"github.com/opbeans/loadgen"
 )
 
-// follow writes changes as they come, and checkpoints each second, until ctx is done.
-func (s *Store) follow(ctx context.Context) {
+// follow writes changes as they come, and checkpoints each second, until the store is
+// closed.
+func (s *Store) follow() {
 	defer close(s.done)
 	tick := time.NewTicker(checkpoint)
 	defer tick.Stop()
@@ -22,7 +23,7 @@ func (s *Store) follow(ctx context.Context) {
 			s.write(false)
 		case <-tick.C:
 			s.write(true)
-		case <-ctx.Done():
+		case <-s.stop:
 			s.write(true)
 			return
 		}
@@ -159,6 +160,13 @@ func (s *Store) commit(b *batch) error {
 		return nil
 	}
 	seq := s.seq
+	runs = slices.DeleteFunc(slices.Clone(runs), func(r kept) bool { return slices.Contains(drop, r) })
+	names := maps.Clone(s.names)
+	for name, value := range b.jobs {
+		if names[name] = true; value == nil {
+			delete(names, name)
+		}
+	}
 	err := s.db.Update(func(tx *bbolt.Tx) error {
 		jobs, stats := tx.Bucket([]byte(bucketJobs)), tx.Bucket([]byte(bucketStats))
 		for name, value := range b.jobs {
@@ -171,25 +179,30 @@ func (s *Store) commit(b *batch) error {
 				}
 				continue
 			}
-			if err := put(jobs, []byte(name), value); err != nil {
+			if err := s.put(jobs, []byte(name), value); err != nil {
 				return err
 			}
 		}
 		for name, value := range b.wholes {
-			if err := put(stats, []byte(name), value); err != nil {
+			if err := s.put(stats, []byte(name), value); err != nil {
 				return err
 			}
 		}
-		if err := writeLog(tx.Bucket([]byte(bucketLog)), b, &seq); err != nil {
+		if err := s.writeLog(tx.Bucket([]byte(bucketLog)), b, &seq); err != nil {
 			return err
 		}
-		return s.writeRuns(tx, b.runs, drop)
+		if err := s.writeRuns(tx, b.runs, drop); err != nil {
+			return err
+		}
+		if len(names) == len(s.names) && len(runs) == len(s.runs) {
+			return nil
+		}
+		return tx.Bucket([]byte(bucketMeta)).Put([]byte(keyCounts), counts(len(names), len(runs)))
 	})
 	if err != nil {
 		return err
 	}
-	s.seq = seq
-	s.runs = slices.DeleteFunc(slices.Clone(runs), func(r kept) bool { return slices.Contains(drop, r) })
+	s.seq, s.runs, s.names = seq, runs, names
 	for name, value := range b.jobs {
 		if value == nil {
 			delete(s.saved, name)
@@ -206,7 +219,7 @@ func (s *Store) commit(b *batch) error {
 
 // writeLog adds the entries of a batch as one checkpoint, or clears the log if all that
 // is in it is part of whole statistics now.
-func writeLog(log *bbolt.Bucket, b *batch, seq *uint64) error {
+func (s *Store) writeLog(log *bbolt.Bucket, b *batch, seq *uint64) error {
 	if b.whole {
 		c := log.Cursor()
 		for k, _ := c.First(); k != nil; k, _ = c.First() {
@@ -219,11 +232,11 @@ func writeLog(log *bbolt.Bucket, b *batch, seq *uint64) error {
 		return nil
 	}
 	*seq++
-	return put(log, binary.BigEndian.AppendUint64(nil, *seq), b.entries)
+	return s.put(log, binary.BigEndian.AppendUint64(nil, *seq), b.entries)
 }
 
-func put(b *bbolt.Bucket, key []byte, value any) error {
-	data, err := pack(value)
+func (s *Store) put(b *bbolt.Bucket, key []byte, value any) error {
+	data, err := s.packer.pack(value)
 	if err != nil {
 		return err
 	}
