@@ -5,10 +5,11 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := .tools/golangci-lint-$(GOLANGCI_VERSION)
 BIN              ?= bin/loadgen
 FUZZTIME         ?= 60s
+KILLS            ?= 2000
 BENCHCOUNT       ?= 10
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run test lint fmt bench bench-peers size clients fuzz build cross clean
+.PHONY: help run test lint fmt bench bench-peers size clients fuzz kill build cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
 			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
 	done
+
+kill: ## kill a server over and over, and look for what it lost (KILLS=2000)
+	LOADGEN_KILLS=$(KILLS) go test -count 1 -v -timeout 24h -run '^TestKilledServerLosesNothing$$' ./server
 
 build: ## build the server for this machine
 	go build -o $(BIN) ./server

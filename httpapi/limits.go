@@ -59,10 +59,17 @@ type Stopped struct {
 
 // StopAll stops every job softly and does not wait for them, as [API.Stop] does for
 // one.
-func (a *API) StopAll() Stopped {
+func (a *API) StopAll() (Stopped, error) {
 	s := Stopped{Jobs: []string{}}
+	var waits []func() error
 	for _, j := range a.m.StopAll() {
 		s.Jobs = append(s.Jobs, j.Name())
+		waits = append(waits, a.save(j.Name()))
 	}
-	return s
+	for _, wait := range waits {
+		if err := saved(wait()); err != nil {
+			return Stopped{}, err
+		}
+	}
+	return s, nil
 }

@@ -74,21 +74,24 @@ func (a *API) remember() error {
 }
 
 // kept waits until the store has what a call has changed.
-func (a *API) kept(job string) error {
-	if a.store == nil {
+func (a *API) kept(job string) error { return saved(a.save(job)()) }
+
+// saved is the error of a call whose change could not be saved.
+func saved(err error) error {
+	if err == nil {
 		return nil
 	}
-	if err := a.save(job)(); err != nil {
-		return &Error{
-			Status: http.StatusInsufficientStorage, Code: CodeNotSaved, Field: "job",
-			Message: "the change is in force, but could not be saved, and would be lost with the process: " + err.Error(),
-			err:     err,
-		}
+	return &Error{
+		Status: http.StatusInsufficientStorage, Code: CodeNotSaved, Field: "job",
+		Message: "the change is in force, but could not be saved, and would be lost with the process: " + err.Error(),
+		err:     err,
 	}
-	return nil
 }
 
 func (a *API) save(job string) (wait func() error) {
+	if a.store == nil {
+		return func() error { return nil }
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	j := a.find(job)

@@ -152,7 +152,7 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 	case callUpdate:
 		return done(a.Update(ctx, body))
 	case callStopAll:
-		return a.StopAll(), nil
+		return given(a.StopAll())
 	case callLimits:
 		return a.Limits(), nil
 	case callStop, callJob, callRemove, callRenew, callHistory, callDistribution:

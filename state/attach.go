@@ -67,7 +67,7 @@ func (s *Store) restore(k keptJob, resume bool) error {
 		return err
 	}
 	if !was.Active() {
-		s.saved[j.Name()] = saved{job: j, state: was, revision: r.Status.Revision, stats: k.stats}
+		s.saved[j.Name()] = saved{job: j, state: was, revision: r.Status.Revision, run: r.RunID(), stats: k.stats}
 	}
 	if was.Active() && r.Status.State.Ended() {
 		s.mu.Lock()

@@ -107,6 +107,7 @@ type saved struct {
 	job      *loadgen.Job
 	state    loadgen.State
 	revision uint64
+	run      string            // a job has none while it is in its set-up
 	stats    *loadgen.Snapshot // whole and checkpoints together; nil: none
 }
 

@@ -111,11 +111,11 @@ func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
 	held := s.held[name]
 	s.mu.Unlock()
 	was := s.saved[name]
-	now := saved{job: j, state: r.Status.State, revision: r.Status.Revision, stats: was.stats}
-	if dirty || was.job != j || was.state != now.state || was.revision != now.revision {
+	now := saved{job: j, state: r.Status.State, revision: r.Status.Revision, run: r.RunID(), stats: was.stats}
+	run := now.run
+	if dirty || was.job != j || was.state != now.state || was.revision != now.revision || was.run != run {
 		b.jobs[name] = &jobValue{Record: r, Held: held}
 	}
-	run := r.RunID()
 	// Ended may be about to tell of this end: the job and its run are to be written
 	// together. It tells of those whose job has been replaced before it was looked at.
 	if r.Status.State.Ended() && (was.job != j || !was.state.Ended()) &&
@@ -125,7 +125,7 @@ func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
 	switch active := r.Status.State.Active(); {
 	case r.Status.State == loadgen.StatePending:
 		now.stats = nil
-	case was.job != j || was.stats == nil || b.whole && active || was.state != now.state && !active:
+	case was.job != j || was.stats == nil || was.run != run || b.whole && active || was.state != now.state && !active:
 		b.wholes[name] = &wholeValue{Run: run, Seq: s.seq, Stats: compact(stats)}
 		now.stats = stats
 	case checkpoint && active:
