@@ -13,6 +13,7 @@ type EventKind string
 const (
 	EventPrepared EventKind = "prepared" // registered, not started
 	EventStarted  EventKind = "started"
+	EventReady    EventKind = "ready"    // its set-up is over, if its scenario has one
 	EventUpdated  EventKind = "updated"  // a new revision is in force
 	EventStopping EventKind = "stopping" // no new iterations from here
 	EventEnded    EventKind = "ended"    // stopped, finished or failed: see Status

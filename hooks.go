@@ -237,6 +237,7 @@ func (j *Job) setUp() {
 	default:
 		j.status.Reason = ""
 		j.commence(j.plan.Load())
+		j.publish(EventReady)
 	}
 }
 

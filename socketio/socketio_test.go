@@ -105,6 +105,29 @@ func TestNextStart(t *testing.T) {
 	})
 }
 
+// While a job is in its set-up there are no statistics, and clients hear when it is over.
+func TestSetUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		c := k.client()
+		<-time.After(20 * time.Millisecond)
+		k.start("shop", func(c *loadgen.JobConfig) {
+			c.Scenario = c.Scenario.Setup(func(ctx context.Context, vu *loadgen.VU) error { return vu.Sleep(ctx, 3*time.Second) })
+		})
+		messages := k.messages(c, 2*time.Second)
+		assert.Equal(t, `"shop":"start"`, serviceStates(messages))
+		assert.Contains(t, messages[0], `"reason":"in its set-up"`)
+		assert.Empty(t, only(messages, "stats"))
+		messages = k.messages(c, 2900*time.Millisecond)
+		assert.Empty(t, serviceStates(messages))
+		require.Len(t, only(messages, "job"), 1)
+		assert.NotContains(t, only(messages, "job")[0], "reason")
+		stats := only(messages, "stats")
+		require.NotEmpty(t, stats)
+		assert.Contains(t, stats[0], `"started":"2000-01-01T00:00:03.02Z"`)
+	})
+}
+
 // Who comes late hears the same as who was there.
 func TestLateClientKnowsEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

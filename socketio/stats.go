@@ -30,8 +30,8 @@ func (f *feed) stats() {
 			continue
 		}
 		now := r.job.Snapshot()
-		if now.State.Ended() {
-			continue // the event is on its way
+		if now.State.Ended() || now.Started.IsZero() {
+			continue // the event is on its way, or the job is in its set-up
 		}
 		if !r.unseen {
 			f.interval(r, now, true)
@@ -67,7 +67,7 @@ func (f *feed) ended(job string) bool {
 		return false // a later run
 	}
 	delete(f.runs, job)
-	if !r.unseen {
+	if !r.unseen && !now.Started.IsZero() {
 		f.interval(r, now, false)
 	}
 	return true
