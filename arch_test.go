@@ -50,6 +50,8 @@ func TestArrows(t *testing.T) {
 		module + "/dashboard":           {module},
 		module + "/scenarios":           {},
 		module + "/internal/shop":       {},
+		module + "/sizing":              {module},
+		module + "/internal/trial":      {module},
 		module + "/loadtest":            {module, module + "/internal/memnet"}, // the one that may need package testing
 	}
 	all := goList(t, "./...")

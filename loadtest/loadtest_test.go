@@ -189,9 +189,8 @@ func TestTheContextEndsTheRun(t *testing.T) {
 				} else {
 					opts = append(opts, loadtest.Context(ctx))
 				}
-				snap := loadtest.Run(f, loadgen.JobConfig{
-					Scenario: hanging(), BaseURL: "http://none.test", Duration: time.Hour, Grace: loadgen.NoGrace,
-				}, opts...)
+				cfg := loadgen.JobConfig{Scenario: hanging(), BaseURL: "http://none.test", Duration: time.Hour, Grace: loadgen.NoGrace}
+				snap := loadtest.Run(f, cfg, opts...) //nolint:contextcheck // it takes it as an option
 				assert.Equal(t, time.Minute, snap.Elapsed)
 			})
 			require.Len(t, ft.said, 1)

@@ -1,0 +1,283 @@
+// Package convert makes scenario files of what people have already: the recording of
+// a browser (HAR), an OpenAPI description, or curl commands.
+//
+// Secrets do not get into a file unless asked for: values of headers, parameters and
+// fields whose name says that they are secret become variables, which the process
+// environment of the run gives.
+package convert
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Limits of what is read.
+const (
+	MaxInput = 64 << 20 // bytes; recordings hold the responses, too
+	maxSteps = 100      // of a task
+	maxTasks = 1000
+	maxNotes = 20
+)
+
+// Options say what to make of the input.
+type Options struct {
+	Secrets bool   // write secrets into the file, as defaults of their variables
+	Static  bool   // of a recording, also images, styles, scripts and fonts
+	Hosts   bool   // also requests to other hosts than the first
+	All     bool   // of an API description, give weight also to what changes data
+	Flow    bool   // of curl commands, make one task of them, a step each
+	Source  string // what the input is called, for the head of the file
+}
+
+// Scenario is what becomes a file.
+type Scenario struct {
+	Title   string // for its description
+	BaseURL string // where it was recorded, or what is described; may be empty
+	Vars    []Variable
+	Tasks   []Task
+	Notes   []string // what was left out, and what somebody should look at
+	source  string
+	skipped int // notes beyond maxNotes
+}
+
+// Variable is a variable of the file. One that stands for a secret has no value unless
+// that was asked for.
+type Variable struct {
+	Name, Value string
+	Secret      bool
+}
+
+// Task is a task of the file, with one step or several.
+type Task struct {
+	Name   string
+	Weight int // -1: not said
+	Why    string
+	Think  [2]time.Duration
+	Steps  []Step
+}
+
+// Step is a request. Texts are templates: ${…} in them is an expression.
+type Step struct {
+	Method, Target string
+	Header         []Field
+	Body           any // nil; form, parts, text, or a value of JSON
+	Expect         int // 0: not said
+}
+
+// Field is a name with a template.
+type Field struct{ Name, Value string }
+
+type (
+	form  []Field
+	parts []part
+	text  string
+)
+
+// part is one part of a multipart body.
+type part struct {
+	name, filename, contentType, content string
+}
+
+func (s *Scenario) note(format string, args ...any) {
+	if n := fmt.Sprintf(format, args...); !slices.Contains(s.Notes, n) {
+		if len(s.Notes) == maxNotes {
+			s.skipped++
+			return
+		}
+		s.Notes = append(s.Notes, n)
+	}
+}
+
+// finish gives tasks names that a file can have, and bounds their number.
+func (s *Scenario) finish() error {
+	if len(s.Tasks) == 0 {
+		return fmt.Errorf("there is no request in it that a scenario can make%s", because(s.Notes))
+	}
+	if len(s.Tasks) > maxTasks {
+		s.note("only the first %d of %d tasks are here", maxTasks, len(s.Tasks))
+		s.Tasks = s.Tasks[:maxTasks]
+	}
+	seen := map[string]bool{}
+	for i := range s.Tasks {
+		t := &s.Tasks[i]
+		name := cleanName(t.Name)
+		t.Name = name
+		for n := 2; seen[t.Name]; n++ {
+			t.Name = fmt.Sprintf("%s %d", name, n)
+		}
+		seen[t.Name] = true
+		if len(t.Steps) > maxSteps {
+			s.note("task %q: only the first %d of %d requests are here", t.Name, maxSteps, len(t.Steps))
+			t.Steps = t.Steps[:maxSteps]
+		}
+	}
+	return nil
+}
+
+func because(notes []string) string {
+	if len(notes) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(notes, "; ")
+}
+
+// cleanName is a name without control characters, of a fit length.
+func cleanName(s string) string {
+	s = strings.Join(strings.Fields(strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\uFFFD' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, " "))), " ")
+	const most = 100
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "")
+	}
+	if s == "" {
+		return "request"
+	}
+	return s
+}
+
+// literal makes a text a template that gives the text itself.
+func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+
+// secretName tells names whose values nobody else should see.
+func secretName(name string) bool {
+	return regexp.MustCompile(`(?i)\bauth\b|authorization|auth[-_]|[-_]auth\b|cookie|password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|signature|session`).MatchString(name)
+}
+
+// value is the template for a value: the value, or for a secret a variable.
+func (s *Scenario) value(o *Options, name, value string) string {
+	if !secretName(name) || value == "" {
+		return literal(value)
+	}
+	return "${" + s.secret(o, name, value) + "}"
+}
+
+// secret gives a secret a variable. The same value of the same name has the same one.
+func (s *Scenario) secret(o *Options, name, value string) string {
+	base := strings.Trim(regexp.MustCompile(`[^A-Z0-9]+`).ReplaceAllString(strings.ToUpper(name), "_"), "_")
+	if base == "" || '0' <= base[0] && base[0] <= '9' {
+		base = "SECRET_" + base
+	}
+	if len(base) > 60 {
+		base = base[:60]
+	}
+	for n := 1; ; n++ {
+		v := base
+		if n > 1 {
+			v = fmt.Sprintf("%s_%d", base, n)
+		}
+		i := slices.IndexFunc(s.Vars, func(x Variable) bool { return x.Name == v })
+		if i >= 0 && s.Vars[i].Value == value {
+			return v
+		}
+		if i < 0 {
+			s.Vars = append(s.Vars, Variable{Name: v, Value: value, Secret: !o.Secrets || value == ""})
+			return v
+		}
+	}
+}
+
+// header keeps the headers that matter: not those that the client sees to itself, that
+// a browser adds to everything, or that the body decides.
+func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
+	var out []Field
+	for _, f := range fields {
+		name := strings.ToLower(strings.TrimSpace(f.Name))
+		switch {
+		case name == "" || strings.HasPrefix(name, ":") || strings.HasPrefix(name, "sec-"), boring(name):
+			continue
+		case !token(name) || strings.ContainsFunc(f.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			s.note("a header that is not valid was left out")
+			continue
+		case name == "cookie" && !o.Secrets:
+			s.note("cookies were left out: a virtual user keeps those that the target sets")
+			continue
+		case name == "content-type" && bodySays != "" && strings.HasPrefix(strings.ToLower(f.Value), bodySays):
+			continue
+		}
+		name = http.CanonicalHeaderKey(name)
+		value := literal(f.Value)
+		if kind, rest, ok := strings.Cut(f.Value, " "); name == "Authorization" && ok {
+			value = literal(kind) + " ${" + s.secret(o, name, rest) + "}"
+		} else if secretName(name) {
+			value = s.value(o, name, f.Value)
+		}
+		if i := slices.IndexFunc(out, func(x Field) bool { return x.Name == name }); i >= 0 {
+			out[i].Value = value
+			continue
+		}
+		out = append(out, Field{name, value})
+	}
+	return out
+}
+
+func boring(name string) bool {
+	return slices.Contains([]string{
+		"host", "connection", "content-length", "transfer-encoding", "user-agent", "accept-encoding", "accept-language", "cache-control",
+		"pragma", "origin", "referer", "upgrade-insecure-requests", "if-none-match", "if-modified-since", "priority", "dnt", "te",
+		"keep-alive", "proxy-connection", "x-requested-with", "purpose", "expect", "upgrade", "trailer", "save-data", "http2-settings",
+	}, name)
+}
+
+func token(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+	})
+}
+
+// methods are what a scenario can send.
+func knownMethod(m string) bool {
+	return slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}, m)
+}
+
+// target is the template of a URL below the base, which is that of the first URL, or a
+// whole one. ok is false if it is not to be requested.
+func (s *Scenario) target(o *Options, u *url.URL) (target string, ok bool) {
+	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		s.note("a URL of another kind than http and https was left out")
+		return "", false
+	}
+	base := (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
+	if s.BaseURL == "" {
+		s.BaseURL = base
+	}
+	path := literal(u.EscapedPath())
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path
+	}
+	if u.RawQuery != "" {
+		path += "?" + s.query(o, u.RawQuery)
+	}
+	if base == s.BaseURL {
+		return path, true
+	}
+	if !o.Hosts {
+		s.note("requests to other hosts than %s were left out (-hosts keeps them)", s.BaseURL)
+		return "", false
+	}
+	return literal(base) + path, true
+}
+
+// query keeps a query as it is spelled, but for secrets.
+func (s *Scenario) query(o *Options, raw string) string {
+	pairs := strings.Split(raw, "&")
+	for i, pair := range pairs {
+		name, value, found := strings.Cut(pair, "=")
+		plain, err := url.QueryUnescape(name)
+		decoded, err2 := url.QueryUnescape(value)
+		if found && err == nil && err2 == nil && secretName(plain) && value != "" {
+			pairs[i] = literal(name) + "=${" + s.secret(o, plain, decoded) + "}"
+			continue
+		}
+		pairs[i] = literal(pair)
+	}
+	return strings.Join(pairs, "&")
+}

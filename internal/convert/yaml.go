@@ -1,0 +1,201 @@
+package convert
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// YAML is the scenario file.
+func (s *Scenario) YAML() ([]byte, error) {
+	root := mapping()
+	put(root, "description", str(cleanName(s.Title)))
+	if len(s.Vars) > 0 {
+		vars := mapping()
+		for _, v := range s.Vars {
+			value := str(v.Value)
+			if v.Secret {
+				value = str("")
+				value.LineComment = "a secret: the environment variable of this name, or -var " + v.Name + "=…"
+			}
+			put(vars, v.Name, value)
+		}
+		put(root, "variables", vars)
+	}
+	tasks := &yaml.Node{Kind: yaml.SequenceNode}
+	for i := range s.Tasks {
+		tasks.Content = append(tasks.Content, s.Tasks[i].node())
+	}
+	put(root, "tasks", tasks)
+	var out bytes.Buffer
+	out.WriteString(s.head())
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	if err := enc.Encode(root); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), enc.Close()
+}
+
+// head is the comment at the top.
+func (s *Scenario) head() string {
+	var b strings.Builder
+	b.WriteString("# yaml-language-server: $schema=https://raw.githubusercontent.com/opbeans/loadgen/main/scenarios/schema.json\n")
+	if s.source != "" {
+		fmt.Fprintf(&b, "# Made of %s by loadgen from.\n", cleanName(s.source))
+	}
+	if s.BaseURL != "" {
+		fmt.Fprintf(&b, "# The target was %s; -url says which it is now.\n", cleanName(s.BaseURL))
+	}
+	for _, n := range s.Notes {
+		fmt.Fprintf(&b, "# - %s\n", cleanNote(n))
+	}
+	if s.skipped > 0 {
+		fmt.Fprintf(&b, "# - and %d notes more\n", s.skipped)
+	}
+	return b.String()
+}
+
+func cleanNote(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unfit(r) || r == '\n' || r == '\r' || r == '\u0085' || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "?"))
+}
+
+func (t *Task) node() *yaml.Node {
+	n := mapping()
+	put(n, "name", str(t.Name))
+	if t.Weight >= 0 {
+		w := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(t.Weight), LineComment: t.Why}
+		put(n, "weight", w)
+	}
+	if len(t.Steps) == 1 {
+		t.Steps[0].fill(n)
+		return n
+	}
+	if t.Think[0] > 0 {
+		think := t.Think[0].String()
+		if t.Think[1] > t.Think[0] {
+			think += ".." + t.Think[1].String()
+		}
+		put(n, "think", str(think))
+	}
+	steps := &yaml.Node{Kind: yaml.SequenceNode}
+	for i := range t.Steps {
+		step := mapping()
+		t.Steps[i].fill(step)
+		steps.Content = append(steps.Content, step)
+	}
+	put(n, "steps", steps)
+	return n
+}
+
+// fill adds the keys of a request.
+func (p *Step) fill(n *yaml.Node) {
+	put(n, "request", str(p.Method+" "+p.Target))
+	if len(p.Header) > 0 {
+		put(n, "headers", fields(p.Header))
+	}
+	switch b := p.Body.(type) {
+	case nil:
+	case form:
+		put(n, "form", fields(b))
+	case parts:
+		m := mapping()
+		for _, x := range b {
+			value := str(x.content)
+			if x.filename != "" {
+				value = mapping()
+				put(value, "filename", str(x.filename))
+				if x.contentType != "" {
+					put(value, "content_type", str(x.contentType))
+				}
+				put(value, "content", str(x.content))
+			}
+			add(m, x.name, value)
+		}
+		put(n, "multipart", m)
+	case text:
+		put(n, "body", str(string(b)))
+	default:
+		put(n, "json", value(b))
+	}
+	if p.Expect != 0 {
+		put(n, "expect", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(p.Expect)})
+	}
+}
+
+// value is a JSON value, whose texts are templates.
+func value(v any) *yaml.Node {
+	switch v := v.(type) {
+	case object:
+		m := mapping()
+		for _, x := range v {
+			put(m, x.name, value(x.value))
+		}
+		if len(v) == 0 {
+			m.Style = yaml.FlowStyle
+		}
+		return m
+	case []any:
+		list := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, x := range v {
+			list.Content = append(list.Content, value(x))
+		}
+		if len(v) == 0 {
+			list.Style = yaml.FlowStyle
+		}
+		return list
+	case json.Number:
+		tag := "!!int"
+		if strings.ContainsAny(v.String(), ".eE") {
+			tag = "!!float"
+		}
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: v.String()}
+	case string:
+		return str(v)
+	case bool:
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: fmt.Sprint(v)}
+	}
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"}
+}
+
+func fields(list []Field) *yaml.Node {
+	m := mapping()
+	for _, f := range list {
+		add(m, f.Name, str(f.Value))
+	}
+	return m
+}
+
+func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
+
+func str(s string) *yaml.Node {
+	n := &yaml.Node{}
+	n.SetString(s)
+	return n
+}
+
+func put(m *yaml.Node, name string, v *yaml.Node) { m.Content = append(m.Content, str(name), v) }
+
+// add puts a value under a name that may be there already: then it becomes a list.
+func add(m *yaml.Node, name string, v *yaml.Node) {
+	for i := 0; i < len(m.Content); i += 2 {
+		if m.Content[i].Value != name {
+			continue
+		}
+		if old := m.Content[i+1]; old.Kind == yaml.SequenceNode {
+			old.Content = append(old.Content, v)
+		} else {
+			m.Content[i+1] = &yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{old, v}}
+		}
+		return
+	}
+	put(m, name, v)
+}
