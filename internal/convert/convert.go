@@ -2,8 +2,8 @@
 // a browser (HAR), an OpenAPI description, or curl commands.
 //
 // Secrets do not get into a file unless asked for: values of headers, parameters and
-// fields whose name says that they are secret become variables, which the process
-// environment of the run gives.
+// fields whose name says that they are secret become secrets of the file, which the
+// environment of the process that runs it has to have.
 package convert
 
 import (

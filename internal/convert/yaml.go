@@ -13,17 +13,20 @@ import (
 func (s *Scenario) YAML() ([]byte, error) {
 	root := mapping()
 	put(root, "description", str(cleanName(s.Title)))
-	if len(s.Vars) > 0 {
-		vars := mapping()
-		for _, v := range s.Vars {
-			value := str(v.Value)
-			if v.Secret {
-				value = str("")
-				value.LineComment = "a secret: the environment variable of this name, or -var " + v.Name + "=…"
-			}
-			put(vars, v.Name, value)
+	vars, secrets := mapping(), &yaml.Node{Kind: yaml.SequenceNode}
+	for _, v := range s.Vars {
+		if v.Secret {
+			secrets.Content = append(secrets.Content, str(v.Name))
+		} else {
+			put(vars, v.Name, str(v.Value))
 		}
+	}
+	if len(vars.Content) > 0 {
 		put(root, "variables", vars)
+	}
+	if len(secrets.Content) > 0 {
+		secrets.HeadComment = "# Environment variables that a run needs; their values are not written here, nor shown."
+		put(root, "secrets", secrets)
 	}
 	tasks := &yaml.Node{Kind: yaml.SequenceNode}
 	for i := range s.Tasks {
