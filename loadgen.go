@@ -66,8 +66,6 @@ type environment struct {
 	throttle *throttle    // nil without a MaxRate
 	workers  atomic.Int64 // VUs that exist, or are about to
 
-	descriptors int // that connections may have; 0: any
-
 	unixSocket func(path string) bool // nil: none
 	logger     *slog.Logger
 	lookupEnv  func(string) (string, bool)
@@ -207,6 +205,16 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 	}
 	j.logStart(p)
 	return j, nil
+}
+
+// Resolve returns the configuration that Start would run, with its defaults filled in,
+// and the scenario that it names. It starts nothing. The error is that of Start.
+func (m *Manager) Resolve(cfg JobConfig) (JobConfig, *Scenario, error) {
+	scenario, p, err := m.compile(cfg, nil)
+	if err != nil {
+		return JobConfig{}, nil, err
+	}
+	return p.cfg.clone(), scenario, nil
 }
 
 // register makes j the job of its name, unless one of that name is active or it is not

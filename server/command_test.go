@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen"
 )
 
 // TestHelpFits holds every command to a screen of 24 lines with one example, and its
@@ -53,4 +58,32 @@ func TestParse(t *testing.T) {
 	}
 	_, err := parse(newFlags(), []string{"a", "-h"})
 	assert.ErrorIs(t, err, flag.ErrHelp)
+}
+
+// contextWithStop is the context of a command, and what a first Ctrl-C does to it.
+func contextWithStop(t *testing.T) (context.Context, func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	return ctx, cancel
+}
+
+// TestRunOfStandardInput runs a scenario that somebody pipes in.
+func TestRunOfStandardInput(t *testing.T) {
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer target.Close()
+	call := func(stdin string) (string, error) {
+		var out bytes.Buffer
+		sys := &system{getenv: environ(nil), stdin: strings.NewReader(stdin), stdout: &out, stderr: io.Discard, hard: &hardStop{}}
+		err := run(t.Context(), sys, []string{"run", "-", "-url", target.URL, "-max-iterations", "3"})
+		return out.String(), err
+	}
+	out, err := call("tasks: [{name: home, request: GET /}]")
+	require.NoError(t, err)
+	assert.Contains(t, out, "iterations  3, ")
+	_, err = call("tasks: [{nmae: home}]")
+	assert.Equal(t, exitUsage, exitCode(err))
+	assert.ErrorContains(t, err, "standard input:1:")
+	_, err = call(strings.Repeat("#", loadgen.MaxScenarioSize+1))
+	assert.ErrorContains(t, err, "is larger than")
 }

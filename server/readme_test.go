@@ -81,6 +81,33 @@ func TestREADMESettings(t *testing.T) {
 	assert.Equal(t, b.String(), have, "go test ./server -run README -update rewrites it")
 }
 
+// TestCLIDoc holds the help of every command in docs/cli.md against the commands.
+func TestCLIDoc(t *testing.T) {
+	have := readRoot(t, "docs/cli.md")
+	want := have
+	for _, c := range commands() {
+		if c.name == defaultCommand {
+			continue // its table is in the README
+		}
+		if c.flags == nil {
+			c.flags = newFlags()
+		}
+		begin, end := "<!-- help "+c.name+" -->\n", "<!-- /help "+c.name+" -->"
+		before, rest, ok := strings.Cut(want, begin)
+		if !assert.True(t, ok, "docs/cli.md has no %s", begin) {
+			continue
+		}
+		_, after, ok := strings.Cut(rest, end)
+		require.True(t, ok, "docs/cli.md has no %s", end)
+		want = before + begin + "```text\n" + c.help(false) + "```\n" + end + after
+	}
+	if *update && have != want {
+		require.NoError(t, os.WriteFile(filepath.Join(root, "docs/cli.md"), []byte(want), 0o644))
+		return
+	}
+	assert.True(t, want == have, "docs/cli.md is not what the commands say: go test ./server -run CLIDoc -update rewrites it")
+}
+
 func code(s string) string {
 	if s == "" {
 		return ""
@@ -129,7 +156,8 @@ func TestREADMEShell(t *testing.T) {
 		{"\"workers\":4}", `^\{\}`},
 		{"/api/stop?job=opbeans-python", `\{\}`},
 		{"/api/scenarios", `molotov_scenarios`},
-		{"go run ./server", `(?m)^    iterations  20, `},
+		{"OPBEANS_URLS", `(?m)^    iterations  20, `},
+		{"go run ./server run", `(?m)^    iterations  60, `},
 	}
 	demo, ports := makeRun(t)
 	documented, err := os.ReadFile("testdata/documented.md")
@@ -193,7 +221,7 @@ func makeRun(t *testing.T) (*process, *strings.Replacer) {
 	assert.Less(t, seen.Sub(began), 2*time.Second)
 
 	_, port, _ := strings.Cut(addr, ":")
-	return demo, strings.NewReplacer("8999", port, "8000", shop[1])
+	return demo, strings.NewReplacer("8999", port, "8000", shop[1], "run.html", filepath.Join(t.TempDir(), "run.html"))
 }
 
 // shell runs a block of shell and returns its standard output. As `make test` is

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/report"
 )
 
 // firstProgress is when the first line of progress comes at the latest.
@@ -62,11 +62,11 @@ func (a *app) logProgress(last map[string]*loadgen.Snapshot) {
 			"elapsed", now.Elapsed.Round(time.Second).String(),
 			"vus", now.VUs,
 			"requests", now.Requests,
-			"per_s", perSecond(d.Requests, d.Elapsed),
+			"per_s", report.Rate(perSecond(d.Requests, d.Elapsed)),
 			"failed", now.FailedRequests,
 			"failed_iterations", now.FailedIterations,
-			"p50", show(d.Response.P50()),
-			"p99", show(d.Response.P99()),
+			"p50", report.Duration(d.Response.P50()),
+			"p99", report.Duration(d.Response.P99()),
 			"valid", valid(now),
 		)
 		last[now.Job] = now
@@ -112,57 +112,16 @@ func writeSummary(w io.Writer, jobs []*loadgen.Snapshot) {
 		b.WriteString("  no job ran\n")
 	}
 	for _, s := range jobs {
-		fmt.Fprintf(&b, "  %s: %s after %s", s.Job, s.State, s.Elapsed.Round(time.Millisecond))
-		if s.Reason != "" {
-			fmt.Fprintf(&b, " (%s)", s.Reason)
-		}
-		b.WriteString("\n")
-		fmt.Fprintf(&b, "    iterations  %d, %s/s, %d failed, %d interrupted\n",
-			s.Iterations, perSecond(s.Iterations, s.Elapsed), s.FailedIterations, s.Interrupted)
-		fmt.Fprintf(&b, "    requests    %d, %s/s, %d failed\n",
-			s.Requests, perSecond(s.Requests, s.Elapsed), s.FailedRequests)
-		writeTimes(&b, "response", &s.Response)
-		writeTimes(&b, "service", &s.Service)
-		for _, class := range sortedKeys(s.Errors) {
-			e := s.Errors[class]
-			fmt.Fprintf(&b, "    %-11s %d, for instance: %s\n", class, e.Count, e.Sample)
-		}
-		for _, why := range s.Invalid {
-			fmt.Fprintf(&b, "    not valid   %s\n", why)
-		}
+		_ = report.WriteSummary(&b, s)
 	}
 	_, _ = io.WriteString(w, b.String())
 }
 
-func writeTimes(w io.Writer, name string, h *loadgen.Histogram) {
-	if h.Count() == 0 {
-		return
-	}
-	_, _ = fmt.Fprintf(w, "    %-11s p50 %s, p90 %s, p95 %s, p99 %s, p99.9 %s, max %s, mean %s\n", name,
-		show(h.P50()), show(h.P90()), show(h.P95()), show(h.P99()), show(h.P999()), show(h.Max()), show(h.Mean()))
-}
-
-// perSecond is a rate with as many digits as help.
-func perSecond(n uint64, d time.Duration) string {
+func perSecond(n uint64, d time.Duration) float64 {
 	if d <= 0 {
-		return "0"
+		return 0
 	}
-	return fmt.Sprintf("%.1f", float64(n)/d.Seconds())
-}
-
-// show is a duration with three significant digits or so.
-func show(d time.Duration) string {
-	switch {
-	case d >= 10*time.Second:
-		d = d.Round(100 * time.Millisecond)
-	case d >= time.Second:
-		d = d.Round(10 * time.Millisecond)
-	case d >= 10*time.Millisecond:
-		d = d.Round(100 * time.Microsecond)
-	default:
-		d = d.Round(10 * time.Microsecond)
-	}
-	return d.String()
+	return float64(n) / d.Seconds()
 }
 
 func sortedKeys[K ~string, V any](m map[K]V) []K {

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/opbeans/loadgen/internal/shop"
 )
 
 // TestMain makes the test binary the program "loadgen" for whoever runs that.
@@ -32,6 +34,7 @@ func TestMain(m *testing.M) {
 //
 //	start NAME ARGS...    run loadgen in the background; await it with output
 //	output NAME REGEXP    wait until its standard output matches; groups are $1, $2...
+//	says NAME REGEXP      the same of its standard error
 //	url NAME              wait until it listens; $NAME is its URL
 //	interrupt NAME        send it SIGINT
 //	end NAME CODE         wait for its end with that exit code; see stdout, stderr
@@ -39,7 +42,7 @@ func TestMain(m *testing.M) {
 //	http [-H 'NAME: VALUE']... METHOD URL [BODY]   print the status and the answer; CA
 //	                      names a file with the certificate of an https URL
 //	certificate NAME      write NAME.crt and NAME.key, a new certificate for localhost
-//	target NAME [hang]    serve 200 for everything; $NAME is its URL
+//	target NAME [hang|shop]   serve 200 for everything, nothing, or the demo's shop; $NAME is its URL
 //	served NAME N         check how many requests a target has seen
 //	reached NAME N        wait until a target has seen that many requests
 //	taken NAME            listen on a port; $NAME is the address
@@ -51,6 +54,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"start":     cmdStart,
 			"output":    cmdOutput,
+			"says":      cmdSays,
 			"url":       cmdURL,
 			"interrupt": cmdInterrupt,
 			"end":       cmdEnd,
@@ -112,10 +116,6 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 func loadgenCommand(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	path, err := exec.LookPath("loadgen")
 	ts.Check(err)
-	if limit := ts.Getenv("FILES"); limit != "" { // of file descriptors
-		args = append([]string{"-c", `ulimit -n "$0" && exec "$@"`, limit, path}, args...)
-		path = "/bin/sh"
-	}
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WS", "OPBEANS_URLS", "OPBEANS_RPMS", "OPBEANS_RLS"} {
@@ -133,6 +133,12 @@ func cmdOutput(ts *testscript.TestScript, _ bool, args []string) {
 	for i, g := range groups[1:] {
 		ts.Setenv(strconv.Itoa(i+1), g)
 	}
+}
+
+func cmdSays(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 2, "says NAME REGEXP")
+	_, err := running(ts, args[0]).stderr.await(regexp.MustCompile(args[1]))
+	ts.Check(err)
 }
 
 func cmdURL(ts *testscript.TestScript, _ bool, args []string) {
@@ -209,17 +215,21 @@ func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func cmdTarget(ts *testscript.TestScript, _ bool, args []string) {
-	need(ts, args, 1, "target NAME [hang]")
-	hang := len(args) > 1 && args[1] == "hang"
+	need(ts, args, 1, "target NAME [hang|shop]")
+	kind := append(args, "")[1]
+	coffee := shop.New(shop.Options{})
 	requests := &seen{each: make(chan struct{}, 1000)}
-	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		requests.n.Add(1)
 		select {
 		case requests.each <- struct{}{}:
 		default:
 		}
-		if hang {
+		switch kind {
+		case "hang":
 			<-r.Context().Done()
+		case "shop":
+			coffee.ServeHTTP(w, r)
 		}
 	}))
 	ts.Defer(func() {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,14 +14,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/netutil"
-
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/access"
 	"github.com/opbeans/loadgen/httpapi"
-	"github.com/opbeans/loadgen/internal/rlimit"
 	"github.com/opbeans/loadgen/metrics"
-	"github.com/opbeans/loadgen/scenarios"
 	"github.com/opbeans/loadgen/socketio"
 	"github.com/opbeans/loadgen/state"
 	"github.com/opbeans/loadgen/statsd"
@@ -45,7 +40,7 @@ type app struct {
 // serve runs the service, or standalone jobs.
 func (a *app) serve(ctx context.Context) error {
 	a.log = slog.New(a.logHandler())
-	folders, closeFolders, err := a.folders()
+	folders, closeFolders, err := scenarioFolders(a.scenarios)
 	if err != nil {
 		return err
 	}
@@ -58,7 +53,6 @@ func (a *app) serve(ctx context.Context) error {
 		loadgen.WithLogger(a.log),
 		loadgen.WithTargetRules(rules),
 		loadgen.WithLimits(a.limits),
-		loadgen.WithDescriptorReserve(maxClients() + reservedFiles),
 		loadgen.WithScenarios(folders...),
 		loadgen.WithEnv(func(name string) (string, bool) {
 			value := a.getenv(name)
@@ -125,25 +119,6 @@ func (a *app) logHandler() slog.Handler {
 		return slog.NewJSONHandler(a.stdout, opts)
 	}
 	return slog.NewTextHandler(a.stdout, opts)
-}
-
-// folders are where scenarios come from: the built-in ones, and the folder of the
-// -scenarios flag, which wins. What is in that folder is read when it is needed.
-func (a *app) folders() (folders []fs.FS, closeAll func(), err error) {
-	folders = []fs.FS{scenarios.FS}
-	if a.scenarios == "" {
-		return folders, func() {}, nil
-	}
-	root, err := os.OpenRoot(a.scenarios)
-	if err != nil {
-		return nil, nil, usageErrorf("cannot read the scenarios folder: %w", err)
-	}
-	folder := root.FS()
-	if _, err := fs.ReadDir(folder, "."); err != nil {
-		_ = root.Close()
-		return nil, nil, usageErrorf("cannot read the scenarios folder %s: %w", a.scenarios, err)
-	}
-	return append(folders, folder), func() { _ = root.Close() }, nil
 }
 
 // service runs the HTTP API until ctx is done, then stops jobs softly.
@@ -285,31 +260,11 @@ const (
 	writeTimeout  = 60 * time.Second // for an answer to be taken
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
-	mostClients   = 16 << 10 // connections at a time
-	reservedFiles = 64       // file descriptors for the rest of the server
 )
 
-// maxClients is how many connections of clients there are at a time; more wait. Even
-// when jobs have used up all file descriptors that they may have, these are left.
-func maxClients() int {
-	if limit := rlimit.OpenFiles(); limit > 0 {
-		return min(mostClients, limit/4)
-	}
-	return mostClients
-}
-
 func listen(ctx context.Context, addr string) (net.Listener, error) {
-	return listenFew(ctx, addr, maxClients())
-}
-
-// listenFew has n connections at a time at most; more wait.
-func listenFew(ctx context.Context, addr string, n int) (net.Listener, error) {
 	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	return netutil.LimitListener(ln, n), nil
+	return lc.Listen(ctx, "tcp", addr)
 }
 
 // writeAddr puts the address into the file of -addr-file, whole or not at all.
