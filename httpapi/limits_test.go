@@ -139,6 +139,7 @@ func TestSecretsAreNotInTheHistory(t *testing.T) {
 		require.NoError(t, err)
 		synctest.Wait()
 		require.NoError(t, j.Update(func(c *loadgen.JobConfig) { c.BaseURL = "http://user:s3cret2@shop.test" }))
+		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		text, err := json.Marshal(history(t, api, "shop").Revisions)
 		require.NoError(t, err)
