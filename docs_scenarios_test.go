@@ -94,3 +94,30 @@ func TestDocumentationRuns(t *testing.T) {
 		t.Run(name, func(t *testing.T) { runOnShop(t, folder, name) })
 	}
 }
+
+// The example scenarios run against the shop.
+func TestExampleScenariosRun(t *testing.T) {
+	folder := os.DirFS(filepath.Join("examples", "scenarios"))
+	files, err := fs.Glob(folder, "*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, name := range files {
+		if name == "replay_orders.yaml" {
+			continue // ends by itself: below
+		}
+		t.Run(name, func(t *testing.T) { runOnShop(t, folder, name) })
+	}
+	t.Run("replay_orders.yaml", func(t *testing.T) {
+		s, err := loadgen.LoadScenario(folder, "replay_orders.yaml")
+		require.NoError(t, err)
+		target := shop.New(shop.Options{})
+		server := httptest.NewServer(target)
+		defer server.Close()
+		snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{Scenario: s, BaseURL: server.URL, Workers: 3})
+		require.NoError(t, err)
+		assert.EqualValues(t, 4, snap.Iterations)
+		assert.EqualValues(t, 4, target.Orders())
+		assert.Empty(t, snap.Errors)
+		assert.Equal(t, `feeder "orders" has given out all its 4 rows`, snap.Reason)
+	})
+}
