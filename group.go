@@ -140,12 +140,13 @@ func (s *Snapshot) mergeGroups(more []GroupSnapshot) {
 func groupsSince(now, before []GroupSnapshot) []GroupSnapshot {
 	var out []GroupSnapshot
 	for _, g := range now {
-		for i := range before {
-			if old := &before[i]; old.Group == g.Group {
-				g.Count, g.Failed, g.Time = g.Count-old.Count, g.Failed-old.Failed, g.Time.since(&old.Time)
-			}
+		old := GroupSnapshot{}
+		if i := slices.IndexFunc(before, func(b GroupSnapshot) bool { return b.Group == g.Group }); i >= 0 {
+			old = before[i]
 		}
-		out = append(out, g)
+		out = append(out, GroupSnapshot{
+			Group: g.Group, Count: g.Count - old.Count, Failed: g.Failed - old.Failed, Time: g.Time.since(&old.Time),
+		})
 	}
 	return out
 }
