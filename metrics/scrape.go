@@ -122,12 +122,15 @@ func (s *scrape) job(name string, snap *loadgen.Snapshot) {
 	s.gauge(s.workers, workers, name)
 	s.gauge(s.vus, snap.VUs, name)
 	s.gauge(s.active, snap.Active, name)
-	s.created = snap.Started
 	valid := 0
 	if snap.Valid {
 		valid = 1
 	}
 	s.gauge(s.valid, valid, name)
+	if snap.Started.IsZero() {
+		return // nothing is counted yet
+	}
+	s.created = snap.Started
 	s.counter(s.starved, snap.Starved, name)
 	s.counter(s.dropped, snap.Dropped, name)
 	s.histogram(s.lag, &snap.Lag, name)
