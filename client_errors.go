@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 
 	"github.com/opbeans/loadgen/internal/wire"
 )
@@ -47,6 +48,9 @@ func isTimeout(err error) bool {
 // request.
 func (x *exchange) failed(err error) error {
 	class, err := x.classify(err)
+	if class == ClassDial && errors.Is(err, syscall.EMFILE) {
+		x.c.vu.job.short.files.Add(1)
+	}
 	var status *statusError
 	var request *requestError
 	if isAborted(err) || errors.As(err, &status) || errors.As(err, &request) {

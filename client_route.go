@@ -139,6 +139,9 @@ func (r *route) direct(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, err
 	}
 	var d net.Dialer
+	if r.env.descriptors > 0 {
+		d.Control = r.env.spare
+	}
 	if r.local.IsValid() {
 		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(r.local, 0))
 	}

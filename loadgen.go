@@ -66,6 +66,8 @@ type environment struct {
 	throttle *throttle    // nil without a MaxRate
 	workers  atomic.Int64 // VUs that exist, or are about to
 
+	descriptors int // that connections may have; 0: any
+
 	unixSocket func(path string) bool // nil: none
 	logger     *slog.Logger
 	lookupEnv  func(string) (string, bool)

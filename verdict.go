@@ -105,6 +105,9 @@ func (j *Job) limited(s *Snapshot) []string {
 	if n := s.Requests; n > 0 && float64(s.Held) > maxHeld*float64(n) {
 		why = append(why, fmt.Sprintf("rate limit: %d of %d requests had to wait, because all jobs together may send at most %s", s.Held, n, j.m.env.limits.MaxRate))
 	}
+	if n := j.short.files.Load(); n > 0 {
+		why = append(why, fmt.Sprintf("file descriptors: %d connections could not be opened, because this process may have no more", n))
+	}
 	if j.short.workers.Load() {
 		why = append(why, fmt.Sprintf("worker limit: fewer VUs than the job needed, because there may be at most %d, all jobs together", j.m.env.limits.MaxWorkers))
 	}

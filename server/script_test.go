@@ -116,6 +116,10 @@ func cmdStart(ts *testscript.TestScript, _ bool, args []string) {
 func loadgenCommand(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	path, err := exec.LookPath("loadgen")
 	ts.Check(err)
+	if limit := ts.Getenv("FILES"); limit != "" { // of file descriptors
+		args = append([]string{"-c", `ulimit -n "$0" && exec "$@"`, limit, path}, args...)
+		path = "/bin/sh"
+	}
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WS", "OPBEANS_URLS", "OPBEANS_RPMS", "OPBEANS_RLS"} {

@@ -14,9 +14,12 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/netutil"
+
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/access"
 	"github.com/opbeans/loadgen/httpapi"
+	"github.com/opbeans/loadgen/internal/rlimit"
 	"github.com/opbeans/loadgen/metrics"
 	"github.com/opbeans/loadgen/socketio"
 	"github.com/opbeans/loadgen/state"
@@ -53,6 +56,7 @@ func (a *app) serve(ctx context.Context) error {
 		loadgen.WithLogger(a.log),
 		loadgen.WithTargetRules(rules),
 		loadgen.WithLimits(a.limits),
+		loadgen.WithDescriptorReserve(maxClients() + reservedFiles),
 		loadgen.WithScenarios(folders...),
 		loadgen.WithEnv(func(name string) (string, bool) {
 			value := a.getenv(name)
@@ -260,11 +264,31 @@ const (
 	writeTimeout  = 60 * time.Second // for an answer to be taken
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
+	mostClients   = 16 << 10 // connections at a time
+	reservedFiles = 64       // file descriptors for the rest of the server
 )
 
+// maxClients is how many connections of clients there are at a time; more wait. Even
+// when jobs have used up all file descriptors that they may have, these are left.
+func maxClients() int {
+	if limit := rlimit.OpenFiles(); limit > 0 {
+		return min(mostClients, limit/4)
+	}
+	return mostClients
+}
+
 func listen(ctx context.Context, addr string) (net.Listener, error) {
+	return listenFew(ctx, addr, maxClients())
+}
+
+// listenFew has n connections at a time at most; more wait.
+func listenFew(ctx context.Context, addr string, n int) (net.Listener, error) {
 	var lc net.ListenConfig
-	return lc.Listen(ctx, "tcp", addr)
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return netutil.LimitListener(ln, n), nil
 }
 
 // writeAddr puts the address into the file of -addr-file, whole or not at all.

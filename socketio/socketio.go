@@ -27,9 +27,9 @@
 //
 // # Events from clients
 //
-//   - start, update, stop, stop-all, renew, list, scenarios: the calls of [WithCalls], with the body
-//     as their argument, acknowledged with the answer or {"error":{…}}. Those of one
-//     client are done in their order.
+//   - start, update, stop, stop-all, renew, list, scenarios: the calls of [WithCalls],
+//     with the body as their argument, acknowledged with the answer or {"error":{…}}.
+//     Those of one client are done in their order.
 //   - subscribe JOB or [JOB, …]: from then on job, stats and job_error come for the
 //     chosen jobs only. unsubscribe JOB takes one back; without an argument, or with
 //     the last one, the client gets those of all jobs again. Both are acknowledged

@@ -26,6 +26,7 @@ import (
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/httpapi"
 	"github.com/opbeans/loadgen/internal/sio/testclient"
+	"github.com/opbeans/loadgen/scenarios"
 	"github.com/opbeans/loadgen/socketio"
 )
 
@@ -50,8 +51,8 @@ func run(t *testing.T, addr string) (*program, string) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", addr)
 	require.NoError(t, err)
-	p := &program{m: loadgen.New(), done: make(chan error, 1)}
-	api := httpapi.New(p.m)
+	p := &program{m: loadgen.New(loadgen.WithScenarios(scenarios.FS)), done: make(chan error, 1)}
+	api := httpapi.New(p.m, httpapi.WithTarget("http://127.0.0.1:{port}"))
 	p.live = socketio.New(p.m, socketio.WithCalls(api.Call))
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
