@@ -13,8 +13,6 @@ package report
 
 import (
 	"cmp"
-	"maps"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -57,38 +55,20 @@ func New(cfg loadgen.JobConfig, s *loadgen.Snapshot) *Report {
 	return &Report{Config: Redact(cfg), Snapshot: s}
 }
 
-// hidden stands for a value that is nobody's business.
-const hidden = "(hidden)"
-
-// Redact returns cfg without what must not be passed on: passwords in URLs, and the
-// values of headers and variables whose name says that they are a secret, such as
-// Authorization, Cookie or API_TOKEN.
+// Redact returns cfg without what must not be passed on: what [loadgen.JobConfig.Redacted]
+// hides, and the values of variables whose name says that they are a secret, such as
+// API_TOKEN.
 func Redact(cfg loadgen.JobConfig) loadgen.JobConfig {
-	cfg.BaseURL, cfg.Proxy = redactURL(cfg.BaseURL), redactURL(cfg.Proxy)
-	cfg.Headers, cfg.Variables = redactMap(cfg.Headers), redactMap(cfg.Variables)
+	cfg = cfg.Redacted()
+	for name := range cfg.Variables {
+		if isSecret(name) {
+			cfg.Variables[name] = "REDACTED"
+		}
+	}
 	return cfg
 }
 
-func redactURL(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.User == nil {
-		return s
-	}
-	u.User = nil
-	return u.String()
-}
-
-func redactMap(m map[string]string) map[string]string {
-	m = maps.Clone(m)
-	for name := range m {
-		if isSecret(name) {
-			m[name] = hidden
-		}
-	}
-	return m
-}
-
-// isSecret tells whether something of this name must not be shown.
+// isSecret tells whether a variable of this name must not be shown.
 func isSecret(name string) bool {
 	name = strings.ToLower(name)
 	return slices.ContainsFunc([]string{"auth", "cookie", "token", "secret", "password", "passwd", "credential", "key", "session"},

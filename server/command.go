@@ -36,6 +36,8 @@ func commands() []*command {
 	return []*command{
 		serveCommand(),
 		runCommand(),
+		compareCommand(),
+		reportCommand(),
 		helpCommand(),
 		versionCommand(),
 	}

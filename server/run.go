@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,11 +42,7 @@ func runCommand() *command {
 	fs.StringVar(&r.scenarios, "scenarios", "", "`DIR` of more scenario files")
 	fs.StringVar(&r.cert, "cert", "", "`FILE` with the certificate of the client, in PEM form; -key has its key")
 	fs.StringVar(&r.key, "key", "", "`FILE` with the private key of -cert")
-	fs.Func("out", "`FILE` to write a report to: .json .html .csv .xml .hlog .txt, or json:FILE; may be repeated", func(s string) error {
-		o, err := report.ParseOutput(s)
-		r.outputs = append(r.outputs, o)
-		return err
-	})
+	outFlag(fs, &r.outputs)
 	fs.DurationVar(&r.interval, "interval", time.Second, "`TIME` of an interval in reports; long runs have longer ones")
 	fs.DurationVar(&r.progress, "progress", 5*time.Second, "how often to print a line where there is no terminal, `TIME`")
 	fs.BoolVar(&r.quiet, "quiet", false, "print errors alone")
@@ -68,6 +65,15 @@ func runCommand() *command {
 			return r.run(ctx, args)
 		},
 	}
+}
+
+// outFlag registers the flag that says where reports go.
+func outFlag(fs *flag.FlagSet, outputs *[]report.Output) {
+	fs.Func("out", "`FILE` to write a report to: .json .html .csv .xml .hlog .txt, or json:FILE; may be repeated", func(s string) error {
+		o, err := report.ParseOutput(s)
+		*outputs = append(*outputs, o)
+		return err
+	})
 }
 
 func (r *runner) run(ctx context.Context, args []string) error {

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/opbeans/loadgen/report"
+)
+
+func compareCommand() *command {
+	var o report.CompareOptions
+	var asJSON bool
+	tolerance := -1.0
+	o.Confidence, o.Resamples = 0.95, 2000
+	fs := newFlags()
+	fs.Func("fail-if-worse", "exit with 1 if a metric is worse by more than this `SHARE` of what it was, such as 5%", func(s string) (err error) {
+		tolerance, err = parseShare(s)
+		return err
+	})
+	fs.Func("confidence", "`SHARE` of certainty of the intervals (default 95%)", func(s string) (err error) {
+		if o.Confidence, err = parseShare(s); err == nil && (o.Confidence <= 0.5 || o.Confidence >= 1) {
+			err = errors.New("must be above 50% and below 100%")
+		}
+		return err
+	})
+	fs.IntVar(&o.Resamples, "resamples", o.Resamples, "draw each run again `N` times")
+	fs.Uint64Var(&o.Seed, "seed", 0, "`N` that the resamples come from")
+	fs.BoolVar(&asJSON, "json", false, "print JSON")
+	return &command{
+		name: "compare", args: "BEFORE.json AFTER.json", summary: "tell what has changed from one run to another",
+		example: "loadgen compare before.json after.json -fail-if-worse 5%",
+		flags:   fs,
+		run: func(_ context.Context, sys *system, args []string) error {
+			if len(args) != 2 {
+				return usageErrorf("two reports are compared, not %d (see loadgen compare -h)", len(args))
+			}
+			before, err := readReport(args[0])
+			if err != nil {
+				return err
+			}
+			after, err := readReport(args[1])
+			if err != nil {
+				return err
+			}
+			c, err := report.Compare(before, after, o)
+			if err != nil {
+				return usageErrorf("%w", err)
+			}
+			if asJSON {
+				err = json.NewEncoder(sys.stdout).Encode(c)
+			} else {
+				err = c.WriteText(sys.stdout)
+			}
+			if err != nil || tolerance < 0 {
+				return err
+			}
+			return worse(c.WorseThan(tolerance))
+		},
+	}
+}
+
+// worse is the error of what has become too bad.
+func worse(list []report.Difference) error {
+	if len(list) == 0 {
+		return nil
+	}
+	var names []string
+	for _, d := range list {
+		names = append(names, d.Metric)
+	}
+	return fmt.Errorf("worse: %s", strings.Join(names, ", "))
+}
+
+// parseShare reads 5% or 0.05.
+func parseShare(s string) (float64, error) {
+	number, percent := strings.CutSuffix(s, "%")
+	x, err := strconv.ParseFloat(number, 64)
+	if percent {
+		x /= 100
+	}
+	if err != nil || !(x >= 0 && x <= 100) {
+		return 0, errors.New("must be a share such as 5% or 0.05")
+	}
+	return x, nil
+}
+
+func readReport(file string) (*report.Report, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, usageErrorf("%w", err)
+	}
+	defer f.Close()
+	r, err := report.ReadJSON(f)
+	if err != nil {
+		return nil, usageErrorf("%s: %w", file, err)
+	}
+	return r, nil
+}
+
+func reportCommand() *command {
+	var outputs []report.Output
+	fs := newFlags()
+	outFlag(fs, &outputs)
+	return &command{
+		name: "report", args: "RUN.json", summary: "make other reports of the JSON of a run",
+		example: "loadgen report run.json -out run.html -out run.csv",
+		flags:   fs,
+		run: func(_ context.Context, sys *system, args []string) error {
+			if len(args) != 1 {
+				return usageErrorf("the JSON of one run is needed, not %d arguments (see loadgen report -h)", len(args))
+			}
+			r, err := readReport(args[0])
+			if err != nil {
+				return err
+			}
+			if len(outputs) == 0 {
+				return r.WriteText(sys.stdout)
+			}
+			for _, o := range outputs {
+				if err := o.Write(r, sys.stdout); err != nil {
+					return fmt.Errorf("-out: %w", err)
+				}
+			}
+			return nil
+		},
+	}
+}
