@@ -94,7 +94,7 @@ func readReport(file string) (*report.Report, error) {
 	if err != nil {
 		return nil, usageErrorf("%w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	r, err := report.ReadJSON(f)
 	if err != nil {
 		return nil, usageErrorf("%s: %w", file, err)
