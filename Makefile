@@ -3,13 +3,15 @@
 
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI         := .tools/golangci-lint-$(GOLANGCI_VERSION)
+GOVULNCHECK_VERSION := v1.9.0
+GOVULNCHECK      := .tools/govulncheck-$(GOVULNCHECK_VERSION)
 BIN              ?= bin/loadgen
 FUZZTIME         ?= 60s
 KILLS            ?= 2000
 BENCHCOUNT       ?= 10
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run test lint fmt bench bench-peers size clients fuzz kill build cross clean
+.PHONY: help run test lint vuln fmt bench bench-peers size clients fuzz kill build cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +24,9 @@ test: ## run all tests with the race detector, in random order
 
 lint: $(GOLANGCI) ## check style and known mistakes
 	$(GOLANGCI) run ./...
+
+vuln: $(GOVULNCHECK) ## look for known vulnerabilities in what the code uses
+	GOVULNCHECK=$(abspath $(GOVULNCHECK)) .ci/vulncheck
 
 fmt: $(GOLANGCI) ## format the code
 	$(GOLANGCI) fmt ./...
@@ -70,3 +75,8 @@ $(GOLANGCI):
 	@mkdir -p .tools
 	GOBIN=$(abspath .tools) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv .tools/golangci-lint$(shell go env GOEXE) $@
+
+$(GOVULNCHECK):
+	@mkdir -p .tools
+	GOBIN=$(abspath .tools) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	@mv .tools/govulncheck$(shell go env GOEXE) $@

@@ -83,3 +83,24 @@ func TestUseOfProcess(t *testing.T) {
 	assert.Greater(t, after.cpu-before.cpu, 20*time.Millisecond)
 	assert.GreaterOrEqual(t, after.gcPause, before.gcPause)
 }
+
+// TestClockJumps lets the clock of the machine leap a day ahead and back.
+func TestClockJumps(t *testing.T) {
+	use := processUse{ok: true}
+	w := selfWatch{use: func() processUse { return use }}
+	now := time.Unix(1000, 0)
+	for i := range 60 {
+		w.look(now)
+		switch i {
+		case 20:
+			use.real += 24 * time.Hour
+		case 40:
+			use.real -= 48 * time.Hour
+		}
+		use.real += 2 * time.Second
+		use.cpu += 100 * time.Millisecond
+		now = now.Add(2 * time.Second) // of Go's monotonic clock, which does not leap
+	}
+	assert.Empty(t, w.verdict(&Snapshot{}))
+	assert.Equal(t, 57*2*time.Second, w.watched, "all but the two leaps")
+}
