@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -153,6 +155,37 @@ func TestSessions(t *testing.T) {
 		return vu.Check(got == (vu.Iteration() == 0 || vu.Iteration() == 3), "iteration %d", vu.Iteration())
 	}), loadgen.JobConfig{MaxIterations: 5})
 	assert.Empty(t, snap.Errors)
+}
+
+// A new session has connections of its own, in every version of the protocol.
+func TestNewSessionConnects(t *testing.T) {
+	for _, c := range []struct {
+		http, reuse string
+		conns       int64
+	}{{"1.1", "", 4}, {"2", "", 4}, {"1.1", "shared", 1}} {
+		var conns atomic.Int64
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, err := r.Cookie("n"); err == nil {
+				w.WriteHeader(http.StatusConflict)
+			}
+			http.SetCookie(w, &http.Cookie{Name: "n", Value: "1"})
+		}))
+		server.EnableHTTP2 = true
+		server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+			if s == http.StateNew {
+				conns.Add(1)
+			}
+		}
+		server.StartTLS()
+		s := load(t, "session: iteration\ntasks: [{name: t, request: GET /}]", nil)
+		snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{
+			Scenario: s, BaseURL: server.URL, MaxIterations: 4, HTTP: c.http, Reuse: c.reuse, Insecure: true,
+		})
+		require.NoError(t, err)
+		assert.Empty(t, snap.Errors)
+		assert.Equal(t, c.conns, conns.Load(), "HTTP/%s %s", c.http, c.reuse)
+		server.Close()
+	}
 }
 
 // A cookie that is set on the way of a redirect is known to the capture.

@@ -16,7 +16,10 @@ const (
 
 // mask hides the values of secrets in what is shown: messages, logs, samples. A nil
 // mask hides nothing.
-type mask struct{ forms []string } // longest first
+type mask struct {
+	forms []string // longest first
+	whole *strings.Replacer
+}
 
 // newMask hides the given values, in every form that they take in URLs, JSON and
 // quoted text.
@@ -43,6 +46,11 @@ func newMask(values []string) *mask {
 	slices.Sort(m.forms)
 	m.forms = slices.Compact(m.forms)
 	slices.SortStableFunc(m.forms, func(a, b string) int { return len(b) - len(a) })
+	var pairs []string
+	for _, form := range m.forms {
+		pairs = append(pairs, form, maskText)
+	}
+	m.whole = strings.NewReplacer(pairs...)
 	return m
 }
 
@@ -52,6 +60,7 @@ func (m *mask) text(s string) string {
 	if m == nil || !m.holds(s) {
 		return s
 	}
+	s = m.whole.Replace(s)
 	var out strings.Builder
 	for i := 0; i < len(s); {
 		if n := m.match(s[i:]); n > 0 {
@@ -75,7 +84,8 @@ func (m *mask) holds(s string) bool {
 	return false
 }
 
-// match is how many bytes at the beginning of a text are those of a secret.
+// match is how many bytes at the beginning of a text are those of a secret that was
+// cut off.
 func (m *mask) match(s string) int {
 	longest := 0
 	for _, form := range m.forms {
@@ -83,7 +93,7 @@ func (m *mask) match(s string) int {
 		for n < len(form) && n < len(s) && form[n] == s[n] {
 			n++
 		}
-		if n == len(form) || n >= maskPrefix {
+		if n >= maskPrefix {
 			longest = max(longest, n)
 		}
 	}

@@ -12,32 +12,6 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// flowYAML is a flow as people write it: rows, groups, pauses, credentials that were
-// fetched by a set-up, checks.
-const flowYAML = `
-secrets: [KEY]
-variables: {LIMIT: 5}
-feeders: {users: {file: users.csv, order: random}}
-vu_setup:
-  - request: GET /
-    capture: {token: header("ETag")}
-tasks:
-  - name: flow
-    think: 1us +/- 20%
-    steps:
-      - request: GET /products/${randint(1, LIMIT)}?user=${users.name}
-        auth: {user: "${users.name}", password: "${KEY}"}
-        check: [status == 200, duration < 10s]
-      - group: browse
-        steps:
-          - request: GET /users/${users.name}?limit=${LIMIT}
-            headers: {X-User: "${users.id}", X-Draw: "n${randint(1, 9)}"}
-            auth: {bearer: "${token}"}
-          - request: GET /
-            check: status < 300
-      - request: GET /last
-`
-
 // flowRig is a VU that can run the flow.
 func flowRig(tb testing.TB) (*clientRig, TaskFunc) {
 	folder := fstest.MapFS{"users.csv": {Data: []byte("id,name\n1,ada\n2,\"bruno \"\"b\"\"\"\n3,chiara\n")}}

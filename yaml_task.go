@@ -116,7 +116,7 @@ func (p *yamlParser) label(n *yaml.Node, of string) {
 
 // weight reads a weight and its condition.
 func (p *yamlParser) weight(weight, when *yaml.Node) weigher {
-	scope := &exprScope{place: inWeight, vars: p.vars}
+	scope := p.scope(inWeight, nil, hookSetup)
 	var number, condition *expression
 	fixed := 1.0
 	if when != nil {

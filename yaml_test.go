@@ -187,12 +187,18 @@ func FuzzParseScenario(f *testing.F) {
 		f.Add(src)
 	}
 	f.Add([]byte("tasks:\n- name: a\n  request: \"POST /\\u0041${raw(\"\n  json: >\n   ${ {a: [1.5s]} }\n"))
+	f.Add([]byte(flowYAML))
+	f.Add([]byte("setup: [{request: GET /, capture: {id: cookie('a') ?? 1}}]\nsession: iteration\nfeeders: {c: {file: carts.jsonl, at_end: stop}}\n" +
+		"tasks:\n- name: a\n  steps:\n  - group: g\n    think: 1s +/- 20%\n    steps: [{request: 'POST /${id}', json: '${c}', auth: {user: '${c.id}'}}]\n" +
+		"  - {request: POST /, body: {file: raw.txt, template: false}, think: 1ms..2ms}\n"))
+	folder := sourcesFolder()
+	folder["users.csv"].Data = []byte("id,name\n1,ada\n2,\"b \"\"x\"\"\"\n")
 	f.Fuzz(func(t *testing.T, src []byte) {
 		if len(src) > 1<<14 {
 			return
 		}
 		began := time.Now()
-		s, err := ParseScenario("x", src)
+		s, err := parseScenario("x", "x", "", folder, src)
 		require.Less(t, time.Since(began), 10*time.Second)
 		if err != nil {
 			var se *ScenarioError
@@ -210,6 +216,11 @@ func FuzzParseScenario(f *testing.F) {
 		if len(faults) > 0 {
 			return
 		}
+		feeds, faults := s.openFeeds(nil)
+		if len(faults) > 0 {
+			return // a file in another format than it has
+		}
+		vu := &VU{plan: &plan{feeds: feeds}, rand: testScratch(1).state.rand}
 		for _, task := range s.tasks {
 			bt, err := task.yaml.bindSteps(newBinding(b.vars, nil))
 			if err != nil {
@@ -217,6 +228,7 @@ func FuzzParseScenario(f *testing.F) {
 			}
 			sc := testScratch(1)
 			sc.use(bt.binding)
+			sc.state.user = vu
 			for i := range bt.steps {
 				_ = bt.steps[i].render(sc)
 			}
