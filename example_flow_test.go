@@ -23,7 +23,7 @@ func runShop(s *loadgen.Scenario, cfg loadgen.JobConfig, opts ...loadgen.Option)
 	cfg.Scenario, cfg.BaseURL = s, target.URL
 	snap, err := loadgen.Run(context.Background(), cfg, opts...)
 	if err != nil {
-		log.Fatal(err)
+		panic(err)
 	}
 	return snap
 }
