@@ -38,6 +38,11 @@ func commands() []*command {
 		runCommand(),
 		compareCommand(),
 		reportCommand(),
+		checkCommand(),
+		sizeCommand(),
+		initCommand(),
+		fromCommand(),
+		completionCommand(),
 		helpCommand(),
 		versionCommand(),
 	}

@@ -67,7 +67,7 @@ func TestPlainProgress(t *testing.T) {
 		require.NoError(t, err)
 		var out bytes.Buffer
 		sys := &system{stderr: &out, getenv: environ(nil), hard: &hardStop{}}
-		cut := (&runner{system: sys, progress: 10 * time.Minute}).watch(t.Context(), m, job)
+		cut := (&runner{subject: subject{system: sys}, progress: 10 * time.Minute}).watch(t.Context(), m, job)
 		assert.Nil(t, cut)
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 		require.GreaterOrEqual(t, len(lines), 6)

@@ -1,18 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -23,25 +17,18 @@ import (
 
 // runner is one call of the command run.
 type runner struct {
-	*system
-	jobFlags
-	scenarios string
-	cert, key string
-	outputs   []report.Output
-	interval  time.Duration
-	progress  time.Duration
-	quiet     bool
-	verbose   bool
-	dryRun    bool
+	subject
+	outputs  []report.Output
+	interval time.Duration
+	progress time.Duration
+	quiet    bool
+	dryRun   bool
 }
 
 func runCommand() *command {
-	r := &runner{}
+	r := &runner{subject: subject{command: "run"}}
 	fs := newFlags()
-	r.register(fs)
-	fs.StringVar(&r.scenarios, "scenarios", "", "`DIR` of more scenario files")
-	fs.StringVar(&r.cert, "cert", "", "`FILE` with the certificate of the client, in PEM form; -key has its key")
-	fs.StringVar(&r.key, "key", "", "`FILE` with the private key of -cert")
+	r.flags(fs)
 	outFlag(fs, &r.outputs)
 	fs.DurationVar(&r.interval, "interval", time.Second, "`TIME` of an interval in reports; long runs have longer ones")
 	fs.DurationVar(&r.progress, "progress", 5*time.Second, "how often to print a line where there is no terminal, `TIME`")
@@ -77,6 +64,9 @@ func outFlag(fs *flag.FlagSet, outputs *[]report.Output) {
 }
 
 func (r *runner) run(ctx context.Context, args []string) error {
+	if r.interval <= 0 || r.progress <= 0 {
+		return usageErrorf("-interval and -progress must be above 0")
+	}
 	cfg, opts, done, err := r.prepare(args)
 	if err != nil {
 		return err
@@ -104,129 +94,6 @@ func (r *runner) run(ctx context.Context, args []string) error {
 	rep := rec.Report()
 	rep.Tool = "loadgen " + version()
 	return r.conclude(rep, cut)
-}
-
-// prepare works out what to run. done is for when it has run.
-func (r *runner) prepare(args []string) (cfg loadgen.JobConfig, opts []loadgen.Option, done func(), err error) {
-	if r.interval <= 0 || r.progress <= 0 {
-		return cfg, nil, nil, usageErrorf("-interval and -progress must be above 0")
-	}
-	if cfg, err = r.job(); err != nil {
-		return cfg, nil, nil, err
-	}
-	folders, closeFolders, err := scenarioFolders(r.scenarios)
-	if err != nil {
-		return cfg, nil, nil, err
-	}
-	done = closeFolders
-	switch {
-	case len(args) > 1:
-		err = usageErrorf("one scenario at a time: unexpected argument %q (see loadgen run -h)", args[1])
-	case len(args) == 0 && cfg.ScenarioName == "":
-		err = usageErrorf("what to run is missing: the NAME of a scenario, the FILE of one, or a URL (see loadgen run -h)")
-	case len(args) == 1:
-		var closeFile func()
-		if closeFile, err = r.source(args[0], &cfg, &opts); err == nil {
-			done = func() { closeFile(); closeFolders() }
-		}
-	}
-	var certs *tls.Config
-	if err == nil {
-		certs, err = r.certificate()
-	}
-	if err != nil {
-		closeFolders()
-		return cfg, nil, nil, err
-	}
-	if cfg.Name == "" {
-		cfg.Name = cfg.ScenarioName
-	}
-	opts = append([]loadgen.Option{loadgen.WithScenarios(folders...)}, opts...) // what was named comes last, and wins
-	if certs != nil {
-		opts = append(opts, loadgen.WithTLSConfig(certs))
-	}
-	opts = append(opts,
-		loadgen.WithUnixSockets(func(string) bool { return true }), // they are those of whoever types this
-		loadgen.WithEnv(func(name string) (string, bool) {
-			value := r.getenv(name)
-			return value, value != ""
-		}))
-	if r.verbose {
-		opts = append(opts, loadgen.WithLogger(slog.New(slog.NewTextHandler(r.stderr, nil))))
-	}
-	return cfg, opts, done, nil
-}
-
-// source finds what an argument names.
-func (r *runner) source(arg string, cfg *loadgen.JobConfig, opts *[]loadgen.Option) (done func(), err error) {
-	done = func() {}
-	ext := strings.ToLower(filepath.Ext(arg))
-	switch {
-	case strings.HasPrefix(arg, "http://") || strings.HasPrefix(arg, "https://"):
-		return done, page(arg, cfg)
-	case arg == "-":
-		src, err := io.ReadAll(io.LimitReader(r.stdin, loadgen.MaxScenarioSize+1))
-		if err == nil && len(src) > loadgen.MaxScenarioSize {
-			err = fmt.Errorf("standard input is larger than %d bytes", loadgen.MaxScenarioSize)
-		}
-		if err == nil {
-			cfg.Scenario, err = loadgen.ParseScenarioFile("stdin", "standard input", src)
-		}
-		cfg.ScenarioName = "stdin"
-		if err != nil {
-			return done, usageErrorf("%w", flagFaults(err))
-		}
-		return done, nil
-	case ext == ".yaml" || ext == ".yml" || strings.ContainsAny(arg, `/\`):
-		// By its folder, so that files which it names are found.
-		root, err := os.OpenRoot(filepath.Dir(arg))
-		if err != nil {
-			return done, usageErrorf("%w", err)
-		}
-		if _, err := os.Stat(arg); err != nil {
-			_ = root.Close()
-			return done, usageErrorf("%w", err)
-		}
-		if ext != ".yaml" && ext != ".yml" {
-			_ = root.Close()
-			return done, usageErrorf("%s: the file of a scenario ends in .yaml", arg)
-		}
-		cfg.ScenarioName = strings.TrimSuffix(filepath.Base(arg), filepath.Ext(arg))
-		*opts = append(*opts, loadgen.WithScenarios(root.FS()))
-		return func() { _ = root.Close() }, nil
-	default:
-		cfg.ScenarioName = arg
-		return done, nil
-	}
-}
-
-// page makes a scenario of getting one page.
-func page(arg string, cfg *loadgen.JobConfig) error {
-	u, err := url.Parse(arg)
-	if err != nil {
-		return usageErrorf("%q is not a URL: %w", arg, err)
-	}
-	base := url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host}
-	if cfg.BaseURL == "" {
-		cfg.BaseURL = base.String()
-	}
-	path := u.RequestURI()
-	cfg.Scenario = loadgen.NewScenario(cmp.Or(u.Hostname(), "page")).
-		Task("GET "+u.EscapedPath(), 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, path) })
-	cfg.ScenarioName = cfg.Scenario.Name()
-	return nil
-}
-
-// certificate is the client's, if there is one.
-func (r *runner) certificate() (*tls.Config, error) {
-	if r.cert == "" && r.key == "" {
-		return nil, nil
-	}
-	pair, err := tls.LoadX509KeyPair(r.cert, cmp.Or(r.key, r.cert))
-	if err != nil {
-		return nil, usageErrorf("-cert, -key: %w", err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // show prints what would run.

@@ -185,7 +185,7 @@ func faultsOf(err error, prefix string) error {
 	var lines []string
 	for _, f := range invalid.Fields {
 		name := f.Field
-		if prefix != "" {
+		if prefix != "" && f.Field != "scenario" && !strings.HasPrefix(f.Field, "secrets") { // which are no flags
 			key, rest, dotted := strings.Cut(name, ".")
 			if s, ok := singular[key]; ok {
 				key = s

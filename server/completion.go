@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/opbeans/loadgen/internal/suggest"
+)
+
+func completionCommand() *command {
+	return &command{
+		name: "completion", args: "bash|zsh|fish", summary: "print a script that makes a shell complete commands and flags",
+		example: "loadgen completion bash > ~/.local/share/bash-completion/completions/loadgen",
+		run: func(_ context.Context, sys *system, args []string) error {
+			shells := []string{"bash", "zsh", "fish"}
+			if len(args) != 1 {
+				return usageErrorf("which shell? one of %s (see loadgen completion -h)", strings.Join(shells, ", "))
+			}
+			script := map[string]func([]*command) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[args[0]]
+			if script == nil {
+				return usageErrorf("there is no completion for %q%s, only for %s", args[0], suggest.DidYouMean(args[0], shells), strings.Join(shells, ", "))
+			}
+			return write(sys.stdout, script(commands()))
+		},
+	}
+}
+
+// words are what a command takes besides flags and files.
+func (c *command) words(all []*command) []string {
+	switch c.name {
+	case "help":
+		return names(all)
+	case "completion", "from":
+		choice, _, _ := strings.Cut(c.args, " ")
+		return strings.Split(choice, "|")
+	}
+	return nil
+}
+
+func names(all []*command) []string {
+	var out []string
+	for _, c := range all {
+		out = append(out, c.name)
+	}
+	return out
+}
+
+// completedFlag is a flag as a shell needs it.
+type completedFlag struct{ name, usage, arg string } // arg is "" if it takes no value
+
+func (c *command) completed() []completedFlag {
+	var out []completedFlag
+	if c.flags == nil {
+		return nil
+	}
+	c.flags.VisitAll(func(f *flag.Flag) {
+		arg, usage := flag.UnquoteUsage(f)
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); ok && b.IsBoolFlag() {
+			arg = ""
+		} else if arg == "" {
+			arg = "value"
+		}
+		out = append(out, completedFlag{f.Name, usage, arg})
+	})
+	return out
+}
+
+func bashCompletion(all []*command) string {
+	var b strings.Builder
+	b.WriteString(`# bash completion of loadgen; source it, or put it where bash-completion looks
+_loadgen() {
+  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} cmd=serve flags= takes= words= i
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    if [[ ${COMP_WORDS[i]} != -* ]]; then cmd=${COMP_WORDS[i]}; break; fi
+  done
+  COMPREPLY=()
+  if [[ $COMP_CWORD -eq 1 && $cur != -* ]]; then
+`)
+	fmt.Fprintf(&b, "    COMPREPLY=($(compgen -W %s -- \"$cur\"))\n    return\n  fi\n  case $cmd in\n", bashQuote(strings.Join(names(all), " ")))
+	for _, c := range all {
+		var flags, takes []string
+		for _, f := range c.completed() {
+			if flags = append(flags, "-"+f.name); f.arg != "" {
+				takes = append(takes, "-"+f.name)
+			}
+		}
+		fmt.Fprintf(&b, "    %s) flags=%s takes=%s words=%s ;;\n", c.name,
+			bashQuote(strings.Join(append(flags, "-h"), " ")), bashQuote(strings.Join(takes, " ")), bashQuote(strings.Join(c.words(all), " ")))
+	}
+	b.WriteString(`  esac
+  if [[ $cur == -* ]]; then
+    COMPREPLY=($(compgen -W "$flags" -- "$cur"))
+  elif [[ " $takes " == *" $prev "* || -z $words || $prev == @(har|openapi|curl) ]]; then
+    COMPREPLY=($(compgen -f -- "$cur"))
+  else
+    COMPREPLY=($(compgen -W "$words" -- "$cur"))
+  fi
+}
+complete -o filenames -F _loadgen loadgen
+`)
+	return b.String()
+}
+
+func bashQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+func zshCompletion(all []*command) string {
+	var b strings.Builder
+	b.WriteString("#compdef loadgen\n# zsh completion of loadgen; put it as _loadgen into a folder of $fpath\n_loadgen() {\n  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then\n    local -a commands=(\n")
+	for _, c := range all {
+		fmt.Fprintf(&b, "      %s\n", bashQuote(c.name+":"+c.summary))
+	}
+	b.WriteString("    )\n    _describe command commands\n    return\n  fi\n  local cmd=$words[2]\n  [[ $cmd == -* ]] && cmd=serve\n  case $cmd in\n")
+	escape := strings.NewReplacer(`\`, `\\`, "[", `\[`, "]", `\]`, ":", `\:`)
+	for _, c := range all {
+		fmt.Fprintf(&b, "    %s) _arguments -C", c.name)
+		for _, f := range c.completed() {
+			spec := "*-" + f.name + "[" + escape.Replace(f.usage) + "]"
+			if f.arg != "" {
+				spec += ":" + escape.Replace(f.arg) + ":_files"
+			}
+			b.WriteString(" \\\n      " + bashQuote(spec))
+		}
+		rest := "*:file:_files"
+		if words := c.words(all); len(words) > 0 {
+			rest = "2:word:(" + strings.Join(words, " ") + ")"
+			b.WriteString(" \\\n      '1:command:'")
+		}
+		b.WriteString(" \\\n      " + bashQuote(rest) + " ;;\n")
+	}
+	b.WriteString("  esac\n}\n_loadgen \"$@\"\n")
+	return b.String()
+}
+
+func fishCompletion(all []*command) string {
+	var b strings.Builder
+	b.WriteString("# fish completion of loadgen; put it as loadgen.fish into ~/.config/fish/completions\n")
+	for _, c := range all {
+		fmt.Fprintf(&b, "complete -c loadgen -n __fish_use_subcommand -f -a %s -d %s\n", c.name, fishQuote(c.summary))
+	}
+	for _, c := range all {
+		seen := fishQuote("__fish_seen_subcommand_from " + c.name)
+		if words := c.words(all); len(words) > 0 {
+			fmt.Fprintf(&b, "complete -c loadgen -n %s -a %s\n", seen, fishQuote(strings.Join(words, " ")))
+		}
+		for _, f := range c.completed() {
+			takes := ""
+			if f.arg != "" {
+				takes = " -r"
+			}
+			fmt.Fprintf(&b, "complete -c loadgen -n %s -o %s%s -d %s\n", seen, f.name, takes, fishQuote(f.usage))
+		}
+	}
+	return b.String()
+}
+
+func fishQuote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, "'", `\'`).Replace(s) + "'"
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/convert"
+	"github.com/opbeans/loadgen/internal/suggest"
+)
+
+//go:embed starter.yaml
+var starter string //nolint:gochecknoglobals // embedding needs one
+
+func initCommand() *command {
+	return &command{
+		name: "init", args: "[FILE]", summary: "write a commented scenario file to begin with",
+		example: "loadgen init shop.yaml",
+		run: func(_ context.Context, sys *system, args []string) error {
+			file := "scenario.yaml"
+			switch {
+			case len(args) > 1:
+				return usageErrorf("one file at a time: unexpected argument %q (see loadgen init -h)", args[1])
+			case len(args) == 1:
+				file = args[0]
+			}
+			return put(sys, file, []byte(starter), "edit it, then: loadgen check "+file)
+		},
+	}
+}
+
+// put writes a scenario into a new file, or to standard output for "-".
+func put(sys *system, file string, text []byte, next string) error {
+	if file == "-" {
+		_, err := sys.stdout.Write(text)
+		return err
+	}
+	if !strings.HasSuffix(file, ".yaml") && !strings.HasSuffix(file, ".yml") {
+		return usageErrorf("the file of a scenario ends in .yaml, unlike %s", file)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return usageErrorf("%s is there already, and stays as it is", file)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(f, bytes.NewReader(text)); err != nil {
+		_ = f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return write(sys.stdout, fmt.Sprintf("wrote %s; %s\n", file, next))
+}
+
+// kinds are what from reads.
+func kinds() []string { return []string{"har", "openapi", "curl"} }
+
+func fromCommand() *command {
+	var o convert.Options
+	out := "-"
+	fs := newFlags()
+	fs.StringVar(&out, "o", "-", "`FILE` to write, which must not be there; - is standard output")
+	fs.BoolVar(&o.Secrets, "secrets", false, "write secrets into the file, instead of taking them from the environment")
+	fs.BoolVar(&o.Static, "static", false, "har: also images, styles, scripts and fonts")
+	fs.BoolVar(&o.Hosts, "hosts", false, "har: also requests to other hosts than the first")
+	fs.BoolVar(&o.All, "all", false, "openapi: give weight also to what may change data")
+	fs.BoolVar(&o.Flow, "flow", false, "curl: make one task of all commands, a step each")
+	return &command{
+		name: "from", args: "har|openapi|curl FILE", summary: "make a scenario of a recording, an API description or curl commands",
+		flags:   fs,
+		example: "loadgen from har recording.har -o shop.yaml",
+		more:    "\nFILE may be - for standard input, and for curl the command itself, in quotes.\n",
+		run: func(_ context.Context, sys *system, args []string) error {
+			if len(args) < 2 {
+				return usageErrorf("what to read is missing: %s and a FILE (see loadgen from -h)", strings.Join(kinds(), ", "))
+			}
+			if len(args) > 2 {
+				return usageErrorf("unexpected argument %q (see loadgen from -h)", args[2])
+			}
+			return from(sys, args[0], args[1], out, o)
+		},
+	}
+}
+
+func from(sys *system, kind, file, out string, o convert.Options) error {
+	read := map[string]func([]byte, convert.Options) (*convert.Scenario, error){
+		"har": convert.HAR, "openapi": convert.OpenAPI,
+		"curl": func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Curl(string(src), o) },
+	}[kind]
+	if read == nil {
+		return usageErrorf("cannot read %q%s, only %s", kind, suggest.DidYouMean(kind, kinds()), strings.Join(kinds(), ", "))
+	}
+	src, err := source(sys, kind, file)
+	if err != nil {
+		return err
+	}
+	if o.Source = file; kind == "curl" && isCommand(file) {
+		o.Source = "a curl command"
+	}
+	s, err := read(src, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", o.Source, err)
+	}
+	text, err := s.YAML()
+	if err != nil {
+		return err
+	}
+	// It is our own mistake if this is no scenario, and better said here than later.
+	if _, err := loadgen.ParseScenarioFile("made", out, text); err != nil {
+		return fmt.Errorf("%s: what was made of it cannot be used: %w", o.Source, err)
+	}
+	next := "loadgen check " + out + " -try"
+	if s.BaseURL != "" {
+		next += " -url " + s.BaseURL
+	}
+	return put(sys, out, text, "try it: "+next)
+}
+
+func isCommand(arg string) bool { return strings.HasPrefix(strings.TrimSpace(arg), "curl ") }
+
+// source reads the input of from.
+func source(sys *system, kind, file string) ([]byte, error) {
+	if kind == "curl" && isCommand(file) {
+		return []byte(file), nil
+	}
+	in := sys.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, usageErrorf("%w", err)
+		}
+		defer f.Close()
+		in = f
+	}
+	src, err := io.ReadAll(io.LimitReader(in, convert.MaxInput+1))
+	switch {
+	case err != nil:
+		return nil, usageErrorf("%w", err)
+	case len(src) > convert.MaxInput:
+		return nil, usageErrorf("%s is larger than %d MiB", file, convert.MaxInput>>20)
+	}
+	return src, nil
+}
