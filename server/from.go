@@ -17,7 +17,7 @@ import (
 )
 
 //go:embed starter.yaml
-var starter string //nolint:gochecknoglobals // embedding needs one
+var starter string
 
 func initCommand() *command {
 	return &command{
@@ -139,7 +139,7 @@ func source(sys *system, kind, file string) ([]byte, error) {
 		if err != nil {
 			return nil, usageErrorf("%w", err)
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		in = f
 	}
 	src, err := io.ReadAll(io.LimitReader(in, convert.MaxInput+1))
