@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/coder/websocket"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -270,5 +271,44 @@ func TestBadOptions(t *testing.T) {
 	} {
 		_, err := access.New(http.HandlerFunc(inside), opt)
 		assert.Error(t, err)
+	}
+}
+
+// TestWebSocket lets an upgrade through with the token or the cookie, and no other.
+func TestWebSocket(t *testing.T) {
+	g, err := access.New(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, nil)
+		if !assert.NoError(t, err, "an upgrade that the gate lets through works") {
+			return
+		}
+		_ = c.Close(websocket.StatusNormalClosure, "")
+	}), access.WithToken(token))
+	require.NoError(t, err)
+	srv := httptest.NewServer(g)
+	defer srv.Close()
+	b := browser(t)
+	body, header := form("token", token)
+	require.Equal(t, 303, do(t, b, "POST", srv.URL+"/login", body, header).StatusCode)
+	for _, test := range []struct {
+		name   string
+		client *http.Client
+		header http.Header
+		status int
+	}{
+		{"nothing", srv.Client(), nil, 401},
+		{"a page, without", srv.Client(), http.Header{"Accept": {"text/html"}}, 401},
+		{"token", srv.Client(), http.Header{"Authorization": {"Bearer " + token}}, 101},
+		{"cookie", b, http.Header{"Origin": {srv.URL}}, 101},
+		{"cookie, of another page", b, http.Header{"Origin": {"http://localhost:9000"}}, 401},
+	} {
+		c, resp, err := websocket.Dial(t.Context(), srv.URL, &websocket.DialOptions{HTTPClient: test.client, HTTPHeader: test.header})
+		if err == nil {
+			_ = c.CloseNow()
+		}
+		require.NotNil(t, resp, "%s: %v", test.name, err)
+		if resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		assert.Equal(t, test.status, resp.StatusCode, test.name)
 	}
 }
