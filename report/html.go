@@ -27,6 +27,7 @@ type page struct {
 	Tiles    []tile
 	Charts   []figure
 	Tasks    []taskRow
+	Groups   []taskRow
 	Errors   []errorRow
 	Statuses []statusRow
 	Config   string
@@ -97,6 +98,7 @@ func (r *Report) page() (*page, error) {
 	fact("Ended", ended)
 	fact("Measured by", r.Tool)
 	p.taskRows()
+	p.groupRows()
 	for _, f := range failures(&s.Totals) {
 		p.Errors = append(p.Errors, errorRow{string(f.Class), group(f.Count), percent(share(f.Count, max(s.Requests, s.Iterations))), f.Sample})
 	}
@@ -192,6 +194,25 @@ func (p *page) taskRows() {
 			Sort: []float64{0, float64(t.Iterations), perSecond(t.Iterations, p.Snapshot.Elapsed), float64(t.FailedIterations), rate, ms(h.P50()), ms(h.P90()), ms(h.P99()), ms(h.Max())},
 		}
 		p.Tasks = append(p.Tasks, row)
+	}
+}
+
+// groupRows are the named parts of flows.
+func (p *page) groupRows() {
+	slowest := time.Duration(1)
+	for i := range p.Snapshot.Groups {
+		slowest = max(slowest, p.Snapshot.Groups[i].Time.P99())
+	}
+	for i := range p.Snapshot.Groups {
+		g := &p.Snapshot.Groups[i]
+		h, rate := &g.Time, share(g.Failed, g.Count)
+		p.Groups = append(p.Groups, taskRow{
+			Name: g.Group, Iterations: group(g.Count), Failed: group(g.Failed), Share: percent(rate),
+			Rate: Rate(perSecond(g.Count, p.Snapshot.Elapsed)),
+			P50:  Duration(h.P50()), P90: Duration(h.P90()), P99: Duration(h.P99()), Max: Duration(h.Max()),
+			Bar: math.Round(1000*float64(h.P99())/float64(slowest)) / 10, Bad: rate > 0,
+			Sort: []float64{0, float64(g.Count), perSecond(g.Count, p.Snapshot.Elapsed), float64(g.Failed), rate, ms(h.P50()), ms(h.P90()), ms(h.P99()), ms(h.Max())},
+		})
 	}
 }
 

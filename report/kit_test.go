@@ -74,6 +74,9 @@ func sample() *report.Report {
 		r.Intervals = append(r.Intervals, i)
 	}
 	s.Tasks[1].Totals.Merge(&loadgen.Totals{})
+	s.Groups = []loadgen.GroupSnapshot{{Group: "check out <now>", Count: 2, Failed: 1}}
+	s.Groups[0].Time.Record(time.Second)
+	s.Groups[0].Time.Record(2 * time.Second)
 	for _, text := range []string{"p50 < 100ms", "p99 < 100ms", `p99{task="<script>alert(1)</script>"} < 1s`, "requests{status=404} == 0"} {
 		s.Verdicts = append(s.Verdicts, loadgen.MustThresholds(text)[0].Evaluate(s))
 	}

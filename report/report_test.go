@@ -127,6 +127,7 @@ func TestSchemaIsStrict(t *testing.T) {
 		func(m map[string]any) { m["intervals"].([]any)[0].(map[string]any)["requests"] = "3" },
 		func(m map[string]any) { m["snapshot"].(map[string]any)["response"].(map[string]any)["buckets"] = 1 },
 		func(m map[string]any) { m["snapshot"].(map[string]any)["requests"] = -1 },
+		func(m map[string]any) { m["snapshot"].(map[string]any)["groups"] = []any{map[string]any{"group": 1}} },
 	} {
 		var value map[string]any
 		require.NoError(t, json.Unmarshal([]byte(text(t, sample().WriteJSON)), &value))
@@ -225,6 +226,7 @@ func TestHTML(t *testing.T) {
 	assert.NotContains(t, page, "/?q=<b>", "an error's message is text")
 	assert.Contains(t, page, "shop &lt;&amp;&gt;")
 	assert.Contains(t, page, "&lt;script&gt;alert(1)&lt;/script&gt;")
+	assert.Contains(t, page, "<td>check out &lt;now&gt;<td>2<td>0.4<td class=\"bad-text\">1<td class=\"bad-text\">50 %<td>1s")
 	assert.NotRegexp(t, `(?i)(src|href)\s*=\s*["']?(https?:|//|[a-z]+\.)`, page, "nothing is loaded")
 	assert.NotRegexp(t, `(?i)@import|url\(|fetch\(|XMLHttpRequest|<link rel="stylesheet`, page)
 	assert.Contains(t, page, `content="default-src 'none';`)

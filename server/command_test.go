@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -86,4 +88,29 @@ func TestRunOfStandardInput(t *testing.T) {
 	assert.ErrorContains(t, err, "standard input:1:")
 	_, err = call(strings.Repeat("#", loadgen.MaxScenarioSize+1))
 	assert.ErrorContains(t, err, "is larger than")
+}
+
+// TestRunHasAFlagForEverything holds that what a job can be told, the command line can
+// say: a new field needs a flag, or a reason here.
+func TestRunHasAFlagForEverything(t *testing.T) {
+	names := map[string]string{
+		"BaseURL": "url", "Thresholds": "threshold", "Variables": "var", "Weights": "weight", "Headers": "header",
+		"HTTP": "http", "DNSTTL": "dns-ttl", "CACerts": "cacert",
+	}
+	without := map[string]string{
+		"Scenario": "an argument", "ScenarioName": "an argument",
+		"Lease": "for who starts a job and may vanish; a command ends with its job",
+	}
+	flags := runCommand().flags
+	config := reflect.TypeFor[loadgen.JobConfig]()
+	for i := range config.NumField() {
+		field := config.Field(i)
+		name, ok := names[field.Name]
+		if !ok {
+			name = strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(field.Name, "$1-$2"))
+		}
+		if field.IsExported() && without[field.Name] == "" {
+			assert.NotNil(t, flags.Lookup(name), "JobConfig.%s has no flag -%s", field.Name, name)
+		}
+	}
 }

@@ -169,8 +169,24 @@ func (r *runner) conclude(rep *report.Report, cut os.Signal) error {
 		return errors.New(strings.Join(lines, "\n  "))
 	case s.State == loadgen.StateFailed:
 		return fmt.Errorf("the job failed: %s", s.Reason)
+	case s.Iterations > 0 && s.FailedIterations == s.Iterations && len(s.Verdicts) == 0:
+		return fmt.Errorf("every iteration failed%s; with a -threshold, that decides", firstError(s))
 	case !s.Valid:
 		return &exitError{exitInvalid, fmt.Errorf("the generator was the limit, not the target: %s", strings.Join(s.Invalid, "; "))}
 	}
 	return nil
+}
+
+// firstError is a failure of the most frequent class, for instance.
+func firstError(s *loadgen.Snapshot) string {
+	var most loadgen.ErrorStat
+	for _, class := range sortedKeys(s.Errors) {
+		if e := s.Errors[class]; e.Count > most.Count {
+			most = e
+		}
+	}
+	if most.Sample == "" {
+		return ""
+	}
+	return ", for instance: " + most.Sample
 }

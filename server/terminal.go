@@ -38,6 +38,7 @@ type block struct {
 	size  func() (width, height int)
 	color bool
 	drawn []int // how wide the lines are that stand there now
+	width int   // of the terminal when they were drawn
 }
 
 // newBlock returns a block on w, or nil if that is no terminal on which lines can be
@@ -62,6 +63,10 @@ func (b *block) draw(lines []line) {
 	width, height := b.size()
 	var out strings.Builder
 	b.rewind(&out, width)
+	if width != b.width {
+		out.WriteString("\x1b[J") // terminals remember which rows they have wrapped, unless these are cleared
+		b.width = width
+	}
 	b.drawn = b.drawn[:0]
 	for _, l := range lines[:min(len(lines), max(height-1, 1))] {
 		// The last column stays free: writing there makes some terminals wrap.

@@ -15,6 +15,7 @@ import (
 type screen struct {
 	width int
 	rows  [][]rune
+	wraps map[int]bool // rows that go on in the next one; until they are cleared
 	row   int
 	col   int
 }
@@ -37,6 +38,10 @@ func (s *screen) Write(b []byte) (int, error) {
 			s.at()
 		default:
 			if s.col == s.width {
+				if s.wraps == nil {
+					s.wraps = map[int]bool{}
+				}
+				s.wraps[s.row] = true
 				s.row, s.col = s.row+1, 0
 			}
 			row := s.at()
@@ -60,6 +65,9 @@ func (s *screen) control(n, what string) {
 		*row = (*row)[:min(s.col, len(*row))]
 	case "J":
 		*row = (*row)[:min(s.col, len(*row))]
+		for i := s.row; i < len(s.rows); i++ {
+			delete(s.wraps, i)
+		}
 		s.rows = s.rows[:s.row+1]
 	case "m":
 	default:
@@ -77,10 +85,10 @@ func (s *screen) at() *[]rune {
 
 // resize wraps all lines anew, as terminals do; the cursor stands below them.
 func (s *screen) resize(width int) {
-	old := s.rows
-	s.width, s.rows, s.row, s.col = width, nil, 0, 0
+	old, wraps := s.rows, s.wraps
+	s.width, s.rows, s.wraps, s.row, s.col = width, nil, nil, 0, 0
 	for i, line := range old {
-		if i > 0 {
+		if i > 0 && !wraps[i-1] {
 			_, _ = s.Write([]byte("\r\n"))
 		}
 		_, _ = s.Write([]byte(string(line)))
@@ -119,8 +127,6 @@ func TestBlock(t *testing.T) {
 		assert.Equal(t, "before", strings.Join(lines[:len(lines)-2], ""), "what stood there before is there, and nothing twice")
 	}
 
-	*s, b.drawn = screen{width: 20}, nil
-	_, _ = s.Write([]byte("before\n"))
 	height = 3
 	b.draw([]line{{{plain, "1"}}, {{plain, "2"}}, {{plain, "3"}}, {{plain, "4"}}})
 	assert.Equal(t, "before\n1\n2", s.String(), "a block is never taller than the terminal")
