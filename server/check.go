@@ -31,7 +31,7 @@ func checkCommand() *command {
 		flags:   fs,
 		brief:   []string{"try", "task", "url", "scenarios", "service-name", "var", "weight", "header", "timeout", "insecure"},
 		example: "loadgen check shop.yaml -try -url http://localhost:8000",
-		more:    "\nExit codes: 0 fine, 1 the file has faults or a task failed, 2 wrong usage.\n",
+		more:    "Exit codes: 0 fine, 1 the file has faults or a task failed, 2 wrong usage.\n",
 		run: func(ctx context.Context, sys *system, args []string) error {
 			c.system = sys
 			return c.run(ctx, args)

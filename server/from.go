@@ -79,7 +79,7 @@ func fromCommand() *command {
 		name: "from", args: "har|openapi|curl FILE", summary: "make a scenario of a recording, an API description or curl commands",
 		flags:   fs,
 		example: "loadgen from har recording.har -o shop.yaml",
-		more:    "\nFILE may be - for standard input, and for curl the command itself, in quotes.\n",
+		more:    "FILE may be - for standard input, and for curl the command itself, in quotes.\n",
 		run: func(_ context.Context, sys *system, args []string) error {
 			if len(args) < 2 {
 				return usageErrorf("what to read is missing: %s and a FILE (see loadgen from -h)", strings.Join(kinds(), ", "))

@@ -157,6 +157,7 @@ func TestREADMEShell(t *testing.T) {
 		{"/api/stop?job=opbeans-python", `\{\}`},
 		{"/api/scenarios", `molotov_scenarios`},
 		{"OPBEANS_URLS", `(?m)^    iterations  20, `},
+		{"go run ./server check", `(?m)^ok  root in `},
 		{"go run ./server run", `(?m)^    iterations  60, `},
 	}
 	demo, ports := makeRun(t)

@@ -31,7 +31,8 @@ func sizeCommand() *command {
 		brief:   []string{"url", "by", "threshold", "min", "max", "step", "warm-up", "precision", "delay", "max-workers", "var"},
 		example: "loadgen size shop.yaml -url http://localhost:8000 -by rate -min 50 -threshold 'p95 < 200ms'",
 		more: "The load doubles until a threshold does not hold; then the distance is halved, until it is\n" +
-			"within -precision. Exit codes: 0 found, 1 not even -min holds, 2 wrong usage.\n",
+			"within -precision. Exit codes: 0 found, 1 not even -min holds, 2 wrong usage,\n" +
+			"3 the generator, not the target, was the limit.\n",
 		run: func(ctx context.Context, sys *system, args []string) error {
 			s.system = sys
 			return s.run(ctx, args)
@@ -65,6 +66,9 @@ func (s *sizer) run(ctx context.Context, args []string) error {
 	}
 	if err := write(s.stdout, found.String()+"\n"); err != nil {
 		return err
+	}
+	if found.Limited() {
+		return &exitError{exitInvalid, errors.New("the generator was the limit, not the target")}
 	}
 	if found.Best == 0 {
 		return errors.New("the thresholds hold under no load that was tried")

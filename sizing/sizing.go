@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,9 @@ type Trial struct {
 	Load int
 	OK   bool
 	Why  string // why it is not; empty if it is
+	// Generator is true if thresholds held, but the load was not what it should have
+	// been: this process, not the target, was the limit.
+	Generator bool
 	// Snapshot is what was measured after the warm-up, with the verdicts on it.
 	Snapshot *loadgen.Snapshot
 }
@@ -71,8 +75,21 @@ type Result struct {
 	Trials []Trial
 }
 
+// Limited tells whether the search ended where this process, not the target, was the
+// limit: the target may take more.
+func (r *Result) Limited() bool {
+	return slices.ContainsFunc(r.Trials, func(t Trial) bool { return t.Load == r.Broken && t.Generator })
+}
+
 // String says the result in a line.
 func (r *Result) String() string {
+	if r.Limited() {
+		return fmt.Sprintf("%s (there the generator was the limit: the target may take more)", r.text())
+	}
+	return r.text()
+}
+
+func (r *Result) text() string {
 	unit := "workers"
 	if r.By == Rate {
 		unit = "iterations per second"
@@ -206,8 +223,9 @@ func (s *Search) try(ctx context.Context, m *loadgen.Manager, load int) (Trial, 
 	for _, v := range t.Snapshot.FailedVerdicts() {
 		why = append(why, v.Message)
 	}
-	if len(why) == 0 {
-		why = append(why, end.Invalid...) // the load was not what it should have been
+	if len(why) == 0 && len(end.Invalid) > 0 {
+		t.Generator = true
+		why = append([]string{"the generator was the limit"}, end.Invalid...)
 	}
 	t.Why = strings.Join(why, "; ")
 	t.OK = t.Why == ""

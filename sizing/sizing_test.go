@@ -60,6 +60,7 @@ func TestWorkersByLatency(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1 true", "2 true", "4 true", "8 true", "16 true", "32 false", "24 false", "20 true", "22 false", "21 false"}, seen)
 	assert.Equal(t, 20, r.Best)
+	assert.False(t, r.Limited())
 	assert.Equal(t, 21, r.Broken)
 	assert.Equal(t, "20 workers; 21 are too many", r.String())
 	assert.Contains(t, r.Trials[5].Why, "p95 was 80ms, 30ms (60 %) above 50ms")
@@ -84,9 +85,11 @@ func TestALoadThatWasNotReachedIsTooMuch(t *testing.T) {
 	}, "failures == 0")
 	require.NoError(t, err)
 	assert.InDelta(t, 1000, r.Best, 300)
+	assert.True(t, r.Limited())
+	assert.Contains(t, r.String(), "the target may take more")
 	for _, tr := range r.Trials {
 		if !tr.OK {
-			assert.Contains(t, tr.Why, "iterations")
+			assert.Regexp(t, "^the generator was the limit; .*iterations", tr.Why)
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/loadtest"
 )
 
 // stock is the service under test: a counter that must not lose a sale.
@@ -53,18 +53,15 @@ func TestStockUnderLoad(t *testing.T) {
 			return err
 		})
 
-	snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{
+	snap := loadtest.Run(t, loadgen.JobConfig{
 		Scenario:      shop,
 		BaseURL:       target.URL,
 		Workers:       8,
 		MaxIterations: 1000,
 		Seed:          1, // the same picks in every run of the test
-	})
-	require.NoError(t, err)
+	}, loadtest.NoFailures(), loadtest.P95Below(2*time.Second))
 
 	assert.EqualValues(t, 1000, snap.Iterations)
-	assert.Zero(t, snap.FailedRequests, "%v", snap.Errors)
 	assert.EqualValues(t, 100, snap.Status[http.StatusCreated], "each item is sold once")
 	assert.Zero(t, service.left)
-	assert.Less(t, snap.Service.P95(), 2*time.Second)
 }
