@@ -1,7 +1,7 @@
 // What the suite's page does with the StatsD bridge: it subscribes to everything, and
 // adds up the counters that lie four labels below the method, by path and status.
-export default (io, url, transport, _, say) => {
-  const socket = io(url, transport === "default" ? {} : { transports: [transport] });
+export default (io, url, options, _, say) => {
+  const socket = io(url, options);
 
   socket.on("connect", () => socket.emit("subscribe", "all", (answer) => say("subscribed", { answer })));
   socket.on("timestamp", (seconds) => say("timestamp", { seconds }));

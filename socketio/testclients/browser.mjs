@@ -7,12 +7,13 @@ import { createServer } from "node:http";
 import { chromium } from "playwright-core";
 
 const [, , script, generation, transport, url, last = ""] = process.argv;
+const options = transport === "default" ? {} : { transports: [transport] };
 const page = `<!doctype html><meta charset="utf-8"><title>client</title>
 <script src="/socket.io.js"></script>
 <script type="module">
   import run from "/script.mjs";
   const say = (what, more = {}) => console.log(JSON.stringify({ what, ...more }));
-  window.socket = run(io, ...${JSON.stringify([url, transport, last])}, say);
+  window.socket = run(io, ...${JSON.stringify([url, options, last])}, say);
 </script>`;
 const files = {
   "/": ["text/html", page],

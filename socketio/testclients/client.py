@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import sys
 import threading
 
@@ -68,6 +69,11 @@ def disconnect(*reason):
     say("disconnect", reason=" ".join(map(str, reason)))
 
 
-client.connect(url, transports=None if transport == "default" else [transport])
+client.connect(
+    url,
+    headers={"Authorization": "Bearer " + os.environ["TOKEN"]},
+    transports=None if transport == "default" else [transport],
+    wait_timeout=30,
+)
 sys.stdin.read()
 client.disconnect()

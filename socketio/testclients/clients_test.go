@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/access"
 	"github.com/opbeans/loadgen/httpapi"
 	"github.com/opbeans/loadgen/internal/sio/testclient"
 	"github.com/opbeans/loadgen/scenarios"
@@ -32,7 +33,8 @@ import (
 
 const (
 	broadcasts = 1000
-	job        = "shop 😀" // two UTF-16 units, which lengths in protocol 3 count
+	secret     = "0123456789abcdef" // of clients that can send a token; a page would log in
+	job        = "shop 😀"           // two UTF-16 units, which lengths in protocol 3 count
 	patience   = 60 * time.Second
 )
 
@@ -45,8 +47,8 @@ type program struct {
 }
 
 // run starts a load generator with one job. With the address of one that has ended,
-// it is a restart.
-func run(t *testing.T, addr string) (*program, string) {
+// it is a restart. With a token, clients need it.
+func run(t *testing.T, addr, token string) (*program, string) {
 	t.Helper()
 	var lc net.ListenConfig
 	ln, err := lc.Listen(t.Context(), "tcp", addr)
@@ -57,7 +59,9 @@ func run(t *testing.T, addr string) (*program, string) {
 	mux := http.NewServeMux()
 	mux.Handle("/", api)
 	mux.Handle("/socket.io/", p.live)
-	p.server = &http.Server{Handler: mux}
+	gate, err := access.New(mux, access.WithToken(token))
+	require.NoError(t, err)
+	p.server = &http.Server{Handler: gate}
 	go func() { p.done <- p.server.Serve(ln) }()
 	_, err = p.m.Start(t.Context(), loadgen.JobConfig{
 		Name: job, BaseURL: "http://127.0.0.1:1",
@@ -104,24 +108,26 @@ func TestClients(t *testing.T) {
 	for _, client := range []struct {
 		name    string
 		command []string
+		token   string
 	}{
-		{"socket.io-client 2", []string{"node", "client.mjs", "visit", "2"}},
-		{"socket.io-client 3", []string{"node", "client.mjs", "visit", "3"}},
-		{"socket.io-client 4", []string{"node", "client.mjs", "visit", "4"}},
-		{"python-socketio", []string{".venv/bin/python", "client.py"}},
-		{"browser with socket.io-client 2", []string{"node", "browser.mjs", "visit", "2"}},
-		{"browser with socket.io-client 4", []string{"node", "browser.mjs", "visit", "4"}},
+		{"socket.io-client 2", []string{"node", "client.mjs", "visit", "2"}, secret},
+		{"socket.io-client 3", []string{"node", "client.mjs", "visit", "3"}, secret},
+		{"socket.io-client 4", []string{"node", "client.mjs", "visit", "4"}, secret},
+		{"python-socketio", []string{".venv/bin/python", "client.py"}, secret},
+		{"browser with socket.io-client 2", []string{"node", "browser.mjs", "visit", "2"}, ""},
+		{"browser with socket.io-client 4", []string{"node", "browser.mjs", "visit", "4"}, ""},
 	} {
 		for _, transport := range []string{"polling", "websocket", "default"} {
-			t.Run(client.name+", "+transport, func(t *testing.T) { visit(t, client.command, transport) })
+			t.Run(client.name+", "+transport, func(t *testing.T) { visit(t, client.command, transport, client.token) })
 		}
 	}
 }
 
 // visit is one client's life: it connects, calls, hears a thousand broadcasts in
 // order, survives a restart of the server, and hears the state anew.
-func visit(t *testing.T, command []string, transport string) {
-	p, addr := run(t, "127.0.0.1:0")
+func visit(t *testing.T, command []string, transport, token string) {
+	t.Setenv("TOKEN", token)
+	p, addr := run(t, "127.0.0.1:0", token)
 	await, leave := launch(t, append(slices.Clone(command), transport, "http://"+addr, "1001"))
 	assert.NotEmpty(t, await("connect").ID)
 	answers := await("answers").Answers
@@ -133,7 +139,7 @@ func visit(t *testing.T, command []string, transport string) {
 	assert.Contains(t, string(answers[3]), `"unknown_event"`)
 	await("stats")
 
-	broadcast(t, p.m, addr)
+	broadcast(t, p.m, addr, token)
 	ordered := await("ordered")
 	assert.Equal(t, job, ordered.Job)
 	want := map[string]string{"polling": "polling"}[transport]
@@ -144,7 +150,7 @@ func visit(t *testing.T, command []string, transport string) {
 
 	assert.Less(t, p.stop(t), 900*time.Millisecond, "no client had to be cut off")
 	await("disconnect")
-	p, _ = run(t, addr)
+	p, _ = run(t, addr, token)
 	again := await("connect")
 	assert.Equal(t, 2, again.Connects)
 	assert.Equal(t, job, await("job").Job)
@@ -197,11 +203,12 @@ func launch(t *testing.T, command []string) (await func(what string) line, leave
 
 // broadcast has a thousand changes told to all clients. A second client sets the
 // pace, because the Manager does not wait for who is slow.
-func broadcast(t *testing.T, m *loadgen.Manager, addr string) {
+func broadcast(t *testing.T, m *loadgen.Manager, addr, token string) {
 	t.Helper()
 	c := testclient.New(4, (&net.Dialer{}).DialContext)
 	defer c.Close()
 	c.URL = "http://" + addr
+	c.Header.Set("Authorization", "Bearer "+token)
 	require.NoError(t, c.Connect(t.Context(), "websocket"))
 	for i := 1; i <= broadcasts; i++ {
 		_, err := m.Update(t.Context(), job, func(c *loadgen.JobConfig) { c.Delay = time.Duration(i) })

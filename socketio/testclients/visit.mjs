@@ -1,6 +1,6 @@
 // What a client does, in Node.js and in a browser alike; it says what it sees.
-export default (io, url, transport, last, say) => {
-  const socket = io(url, transport === "default" ? {} : { transports: [transport] });
+export default (io, url, options, last, say) => {
+  const socket = io(url, options);
   const call = (name, ...args) => new Promise((answer) => socket.emit(name, ...args, answer));
   let revision = 0;
   let connects = 0;
