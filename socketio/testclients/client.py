@@ -8,13 +8,16 @@ import os
 import sys
 import threading
 
+import requests
 import socketio
 
 transport, url, last = sys.argv[1:]
-client = socketio.Client(reconnection_delay=0.1, reconnection_delay_max=0.5)
-seen = {"revision": 0, "connects": 0}
-
-
+headers = {"Authorization": "Bearer " + os.environ["TOKEN"]}
+session = requests.Session()
+session.headers.update(headers)  # for polls; those of connect are for the first request and the WebSocket
+client = socketio.Client(reconnection_delay=0.1, reconnection_delay_max=0.5, http_session=session)
+wire = {"revision": 0, "connects": 0}
+seen = {"revisions": set(), "connects": 0}
 one_at_a_time = threading.Lock()
 
 
@@ -39,17 +42,36 @@ def ask():
     )
 
 
+# This client handles each event on a thread of its own, in any order. The order in which
+# they came is looked at where they come in.
+receive_packet = client.eio._receive_packet
+
+
+def receive(packet):
+    text = packet.data if isinstance(packet.data, str) else ""
+    if text.startswith("0"):
+        wire["connects"] += 1
+    if text.startswith('2["job",') and wire["connects"] == 1:
+        job = json.loads(text[1:])[1]
+        if job["state"] == "running":
+            if wire["revision"] and job["revision"] != wire["revision"] + 1:
+                say("disorder", before=wire["revision"], now=job["revision"])
+            wire["revision"] = job["revision"]
+    receive_packet(packet)
+
+
+client.eio._receive_packet = receive
+
+
 @client.on("job")
 def on_job(job):
-    if seen["connects"] > 1:
+    if wire["connects"] > 1:
         say("job", job=job["job"], revision=job["revision"])
         return
-    if job["state"] != "running":
-        return  # the end of the first server
-    if seen["revision"] and job["revision"] != seen["revision"] + 1:
-        say("disorder", before=seen["revision"], now=job["revision"])
-    seen["revision"] = job["revision"]
-    if job["revision"] == int(last):
+    with one_at_a_time:
+        seen["revisions"].add(job["revision"])
+        complete = len(seen["revisions"]) == int(last)
+    if complete:
         say("ordered", job=job["job"], transport=client.transport())
 
 
@@ -71,7 +93,7 @@ def disconnect(*reason):
 
 client.connect(
     url,
-    headers={"Authorization": "Bearer " + os.environ["TOKEN"]},
+    headers=headers,
     transports=None if transport == "default" else [transport],
     wait_timeout=30,
 )
