@@ -8,10 +8,11 @@ GOVULNCHECK      := .tools/govulncheck-$(GOVULNCHECK_VERSION)
 BIN              ?= bin/loadgen
 FUZZTIME         ?= 60s
 KILLS            ?= 2000
+SOAK             ?= 10m
 BENCHCOUNT       ?= 10
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run test lint vuln fmt bench bench-peers size clients fuzz kill build cross clean
+.PHONY: help run test lint vuln fmt bench bench-peers size clients fuzz kill soak build cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,13 +48,15 @@ clients: ## test with real Socket.IO clients, a browser and a StatsD server; nee
 	go test -race -tags clients ./socketio/testclients
 	go test -race -tags clients -run TestStatsDServer ./statsd
 
-fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
+fuzz: ## run each fuzz target for a while, two at a time (FUZZTIME=60s)
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
-			echo "== $$target in $$pkg"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg; \
+			echo "$$pkg $$target"; \
 		done; \
-	done
+	done | xargs -P 2 -n 2 .ci/fuzz $(FUZZTIME)
+
+soak: ## run fifty jobs under faults, and look for what is left or lost (SOAK=10m)
+	LOADGEN_SOAK=$(SOAK) go test -race -count 1 -v -timeout 48h -run '^TestSoak$$' .
 
 kill: ## kill a server over and over, and look for what it lost (KILLS=2000)
 	LOADGEN_KILLS=$(KILLS) go test -count 1 -v -timeout 24h -run '^TestKilledServerLosesNothing$$' ./server
