@@ -259,6 +259,49 @@ func TestRestoreOfJobsAtRest(t *testing.T) {
 	})
 }
 
+// The set-up runs again after a restart. While it does, the job has the statistics and
+// the start that it had, so that another kill loses nothing.
+func TestRestoreWithSetup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		setups := 0
+		scenario := napping("idle", 0).Setup(func(ctx context.Context, vu *VU) error {
+			setups++
+			return vu.Sleep(ctx, time.Minute)
+		})
+		cfg := JobConfig{Name: "job", Scenario: scenario, BaseURL: "http://localhost:1", Delay: time.Second, Duration: time.Hour}
+		m := New()
+		j, err := m.Start(t.Context(), cfg)
+		require.NoError(t, err)
+		time.Sleep(30 * time.Second)
+		record, stats := kept(t, j) // in its first set-up: it had not begun
+		m.Close()
+		m = New()
+		j, err = restore(t, m, record, stats, scenario)
+		require.NoError(t, err)
+		time.Sleep(2*time.Minute - 500*time.Millisecond)
+		before := j.Snapshot()
+		assert.Equal(t, 60, int(before.Iterations))
+		record, stats = kept(t, j)
+		for range 2 {
+			m.Close()
+			m = New()
+			j, err = restore(t, m, record, stats, scenario)
+			require.NoError(t, err)
+			time.Sleep(30 * time.Second) // in its set-up again
+			s := j.Snapshot()
+			assert.Equal(t, StateRunning, s.State)
+			assert.Equal(t, before.Iterations, s.Iterations)
+			assert.True(t, before.Started.Equal(s.Started))
+			record, stats = kept(t, j)
+		}
+		time.Sleep(40 * time.Second)
+		assert.Equal(t, int(before.Iterations)+10, int(j.Snapshot().Iterations))
+		assert.InDelta(t, (before.Elapsed + 10*time.Second).Seconds(), j.Snapshot().Elapsed.Seconds(), 0.01)
+		assert.Equal(t, 4, setups)
+		m.Close()
+	})
+}
+
 // A VU that goes on after the restart draws other values than it drew before.
 func TestRestoredVUsDrawAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
