@@ -111,6 +111,7 @@ func TestSmallDependencyTree(t *testing.T) {
 		"golang.org/x/net",
 		"golang.org/x/text", // of x/net
 	}
+	assert.NotContains(t, goList(t, "-deps", "."), "testing", "that is for package loadtest")
 	modules := goList(t, "-deps", "-f", "{{with .Module}}{{.Path}}{{end}}", ".")
 	slices.Sort(modules)
 	for _, m := range slices.Compact(modules) {

@@ -22,6 +22,10 @@ import (
 	"github.com/opbeans/loadgen/internal/memnet"
 )
 
+// The first look-up of a process makes a channel in package net, for all later ones. Made
+// in a bubble of synctest, nobody outside of it could use that.
+func init() { _, _ = net.DefaultResolver.LookupHost(context.Background(), "localhost") }
+
 // dnsServer answers questions for A and AAAA records.
 type dnsServer struct {
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
