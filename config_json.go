@@ -72,7 +72,7 @@ func (c JobConfig) MarshalJSON() ([]byte, error) {
 		if value == nil {
 			continue
 		}
-		text, err := json.Marshal(value)
+		text, err := marshalPlain(value)
 		if err != nil {
 			return nil, fmt.Errorf("loadgen: %s: %w", field.name, err)
 		}
@@ -117,6 +117,16 @@ func (c *JobConfig) UnmarshalJSON(data []byte) error {
 	}
 	*c = next
 	return nil
+}
+
+// marshalPlain leaves < and > as they are, which thresholds have. An encoder further out
+// escapes them if it is to.
+func marshalPlain(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
 func textField(name string, always bool, at func(*JobConfig) *string) configField {

@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"encoding/json"
 	"maps"
 	"net/netip"
 	"slices"
@@ -105,7 +104,7 @@ type Snapshot struct {
 // MarshalJSON adds "elapsed_s", the elapsed time in seconds.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
 	type plain Snapshot
-	return json.Marshal(struct {
+	return marshalPlain(struct {
 		plain
 		Elapsed float64 `json:"elapsed_s"`
 	}{plain(s), s.Elapsed.Seconds()})

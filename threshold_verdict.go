@@ -1,7 +1,6 @@
 package loadgen
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"strings"
@@ -56,7 +55,7 @@ func (v Verdict) MarshalJSON() ([]byte, error) {
 	if v.Outcome != OutcomeUnknown {
 		out.Observed = &v.Observed
 	}
-	return json.Marshal(out)
+	return marshalPlain(out)
 }
 
 // FailedVerdicts are those of the snapshot's verdicts that are not a pass: fails, and

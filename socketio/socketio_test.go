@@ -189,6 +189,25 @@ func TestIntervalsAddUp(t *testing.T) {
 	})
 }
 
+// What thresholds say so far is in each message of statistics, and their end of a job in
+// its last state.
+func TestVerdicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		c := k.client()
+		k.start("shop", func(c *loadgen.JobConfig) {
+			c.Duration = 10 * time.Second
+			c.Thresholds = loadgen.MustThresholds("failed_requests < 5 abort")
+		})
+		messages := k.messages(c, time.Minute)
+		stats := only(messages, "stats")
+		assert.Contains(t, stats[0], `"verdicts":[{"threshold":"failed_requests < 5 abort","outcome":"pass",`)
+		assert.Contains(t, stats[len(stats)-1], `"outcome":"fail","certain":true,"final":true,"aborted":true,`)
+		jobs := only(messages, "job")
+		assert.Contains(t, jobs[len(jobs)-1], `"state":"failed","reason":"threshold failed_requests < 5 abort: failed_requests was `)
+	})
+}
+
 // numbers is the part of [socketio.Numbers] that JSON can be read back to.
 type numbers struct {
 	Requests       uint64
