@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // MaxScenarioSize is the largest scenario file in bytes.
@@ -19,9 +21,25 @@ const MaxScenarioSize = 1 << 20
 // NAME.yml) at the top of a folder is the scenario NAME. Where two folders have
 // one of the same name, the later folder's counts, whether or not it parses.
 //
-// Nothing is kept between calls, so that a new or changed file counts at once. A
-// Catalogue is safe for concurrent use if its folders are.
-type Catalogue struct{ folders []fs.FS }
+// Files are read at each call, so that a new or changed one counts at once; one whose
+// text is as before is not parsed again. A Catalogue is safe for concurrent use if its
+// folders are.
+type Catalogue struct {
+	folders []fs.FS
+
+	mu     sync.Mutex
+	parsed map[string]parsedFile // by the scenario's name
+}
+
+// parsedFile is what has come of a text, so that jobs of one scenario share it. The
+// text is known by its hash: times and sizes of files miss changes, and an embedded
+// file has no time.
+type parsedFile struct {
+	file     string
+	hash     [sha256.Size]byte
+	scenario *Scenario // to be cloned
+	err      error
+}
 
 // NewCatalogue returns a catalogue over the given folders.
 func NewCatalogue(folders ...fs.FS) *Catalogue { return &Catalogue{folders: folders} }
@@ -51,13 +69,14 @@ func (c *Catalogue) List() []ScenarioInfo {
 	infos := make([]ScenarioInfo, 0, len(entries))
 	for name, e := range entries {
 		info := ScenarioInfo{Name: name, File: e.file}
-		if s, err := e.load(name); err != nil {
+		if s, err := c.load(name, e); err != nil {
 			info.Err = err
 		} else {
 			info.Description = s.Description()
 		}
 		infos = append(infos, info)
 	}
+	c.forget(entries)
 	slices.SortFunc(infos, func(a, b ScenarioInfo) int { return cmp.Compare(a.Name, b.Name) })
 	return infos
 }
@@ -70,7 +89,11 @@ func (c *Catalogue) Load(name string) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	return e.load(name)
+	s, err := c.load(name, e)
+	if err != nil {
+		return nil, err
+	}
+	return s.clone(), nil
 }
 
 // Source returns the text of the scenario file of a name, whether or not it
@@ -137,12 +160,42 @@ func scenarioName(file string) (string, bool) {
 	return name, ok
 }
 
-func (e entry) load(name string) (*Scenario, error) {
+// load returns the scenario of an entry. It is shared, and not to be changed.
+func (c *Catalogue) load(name string, e entry) (*Scenario, error) {
 	src, err := e.read()
 	if err != nil {
 		return nil, err
 	}
-	return parseScenario(name, e.file, e.file, e.folder, src)
+	hash := sha256.Sum256(src)
+	c.mu.Lock()
+	p, ok := c.parsed[name]
+	c.mu.Unlock()
+	if ok && p.file == e.file && p.hash == hash {
+		return p.scenario, p.err
+	}
+	p = parsedFile{file: e.file, hash: hash}
+	var alone bool
+	p.scenario, alone, p.err = parseText(name, e.file, e.file, e.folder, src)
+	if !alone {
+		return p.scenario, p.err // other files may change, and this text would not
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.parsed == nil {
+		c.parsed = map[string]parsedFile{}
+	}
+	c.parsed[name] = p
+	return p.scenario, p.err
+}
+
+// forget drops what was parsed of files that are not there any more.
+func (c *Catalogue) forget(present map[string]entry) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.parsed, func(name string, _ parsedFile) bool {
+		_, ok := present[name]
+		return !ok
+	})
 }
 
 // read returns the file's text, and no more of it than a scenario may have.

@@ -44,6 +44,34 @@ func TestCatalogueReadsWhenAsked(t *testing.T) {
 	assert.Equal(t, "tasks: 1", string(src))
 }
 
+// TestCatalogueParsesOnce holds that a text is parsed once, that its users cannot
+// disturb each other, and that a change counts even if size and time say nothing.
+func TestCatalogueParsesOnce(t *testing.T) {
+	folder := fstest.MapFS{"shop.yaml": mapFile(homeYAML), "bad.yaml": mapFile("tasks: 1")}
+	c := NewCatalogue(folder)
+	load := func() *Scenario {
+		s, err := c.Load("shop")
+		require.NoError(t, err)
+		return s
+	}
+	first := load()
+	assert.Same(t, first.tasks[0].yaml, load().tasks[0].yaml)
+	first.Describe("mine").Task("more", 1, nil).Variable("X", 1)
+	assert.Equal(t, "home", load().Description())
+	assert.Equal(t, []string{"home"}, load().TaskNames())
+	assert.Empty(t, load().Variables())
+	assert.Equal(t, c.List(), c.List())
+	assert.Less(t, testing.AllocsPerRun(10, func() { c.List() }), 100.0, "to parse takes thousands")
+
+	folder["shop.yaml"] = mapFile(strings.ReplaceAll(homeYAML, "home", "work"))
+	assert.Equal(t, "work", load().Description())
+	assert.Equal(t, "home", first.tasks[0].name, "a scenario that is in use stays as it was")
+	delete(folder, "shop.yaml")
+	assert.Len(t, c.List(), 1)
+	_, err := c.Load("shop")
+	require.ErrorIs(t, err, ErrScenarioNotFound)
+}
+
 func TestCatalogueFolders(t *testing.T) {
 	first := fstest.MapFS{
 		"a.yaml":      mapFile(homeYAML),

@@ -52,8 +52,8 @@ type exchange struct {
 	byContext bool      // total is the context's deadline
 
 	// The response.
-	in      wire.Reader
-	headIn  int64 // bytes of the connection that had come with the head
+	in      *wire.Reader // nil until there is one
+	headIn  int64        // bytes of the connection that had come with the head
 	m       measurement
 	decoder decoder
 	text    []byte // the body of reply
@@ -69,7 +69,7 @@ type exchange struct {
 // buffers are what requests under way need, shared by all jobs of a Manager.
 type buffers struct {
 	exchanges sync.Pool // of *exchange
-	drain     wire.Buffers
+	wire      wire.Buffers
 	strings   interned
 }
 
@@ -88,13 +88,14 @@ func (c *client) newExchange(t *target) *exchange {
 // release gives the buffers back, unless they have grown out of proportion.
 func (x *exchange) release() {
 	t := x.t
-	if x.in.Large() || cap(x.out) > maxKept || cap(x.ref) > maxKept {
+	t.env.buffers.wire.Release(x.in)
+	x.in = nil
+	if cap(x.out) > maxKept || cap(x.ref) > maxKept {
 		return
 	}
 	if cap(x.text) > maxKept {
 		x.text = nil
 	}
-	x.in.Reset(nil, 0, nil)
 	x.c, x.t, x.ctx, x.site, x.at, x.rest, x.body, x.source = nil, nil, nil, nil, nil, nil, nil, nil
 	x.h2, x.m, x.reply = nil, measurement{}, reply{}
 	t.env.buffers.exchanges.Put(x)
@@ -215,14 +216,16 @@ func idempotent(method string) bool {
 func (x *exchange) roundTrip(now time.Time) error {
 	cn := x.conn
 	cn.In, cn.Out = 0, 0
-	x.in.Reset(&cn.Conn, x.t.maxBody, &x.t.env.buffers.drain)
+	if x.in != nil { // of the hop before
+		x.in.Reset(&cn.Conn, x.t.maxBody, &x.t.env.buffers.wire)
+	}
 	x.m.start, x.m.header = now, now
 	answered, err := x.write(now)
 	if err != nil {
 		// A server may answer and close without having read the whole
 		// request.
 		var ours *wire.BodyError
-		if cn.Out == 0 || isTimeout(err) || errors.As(err, &ours) || x.in.ReadHead(false, false) != nil {
+		if cn.Out == 0 || isTimeout(err) || errors.As(err, &ours) || x.readHead(false, false) != nil {
 			return err
 		}
 		x.closing = true
@@ -230,7 +233,7 @@ func (x *exchange) roundTrip(now time.Time) error {
 		// Other VUs that can send go first: by then the response may be there,
 		// which saves the read that finds nothing, and the wait.
 		runtime.Gosched()
-		if err := x.in.ReadHead(x.method == http.MethodHead, false); err != nil {
+		if err := x.readHead(x.method == http.MethodHead, false); err != nil {
 			return err
 		}
 	}
@@ -240,6 +243,16 @@ func (x *exchange) roundTrip(now time.Time) error {
 		return cn.SetDeadline(x.total, x.m.header)
 	}
 	return nil
+}
+
+// readHead reads the head of the response, once there is some of it.
+func (x *exchange) readHead(noBody, interim bool) (err error) {
+	if x.in == nil {
+		if x.in, err = x.conn.Await(&x.t.env.buffers.wire, x.t.maxBody); err != nil {
+			return err
+		}
+	}
+	return x.in.ReadHead(noBody, interim)
 }
 
 // write sends the request. It returns true if the response has already begun, so
@@ -292,7 +305,7 @@ func (x *exchange) awaitContinue() (answered bool, err error) {
 	if err := x.conn.SetDeadline(until, now); err != nil {
 		return false, err
 	}
-	switch err := x.in.ReadHead(x.method == http.MethodHead, true); {
+	switch err := x.readHead(x.method == http.MethodHead, true); {
 	case err == nil && x.in.Status != http.StatusContinue:
 		x.closing = true // the server still expects the body
 		answered = true
@@ -323,7 +336,7 @@ func (x *exchange) readBody(keep bool) error {
 		}
 		return x.in.Discard()
 	}
-	var raw io.Reader = &x.in
+	var raw io.Reader = x.in
 	if x.h2 != nil {
 		raw = x.h2Body
 	}
@@ -376,7 +389,7 @@ func (x *exchange) leave() {
 	if x.observed() && !x.t.route.proxied(x.site.origin) {
 		x.m.remote = remoteAddr(x.conn.raw)
 	}
-	if x.closing || !x.in.Reusable() {
+	if x.closing || x.in == nil || !x.in.Reusable() {
 		x.c.drop(x.conn)
 	} else {
 		x.c.park(x.conn, x.m.end)

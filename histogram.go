@@ -32,8 +32,49 @@ type Histogram struct {
 	min, max int64   // in nanoseconds; valid if count > 0
 	// pages are allocated when a value first falls into them: most
 	// distributions touch a few of them.
-	pages [histPages]*[histSub]uint64
+	pages [histPages]*histPage
 	form  histogramForm // of its JSON; other than readable in copies for a SnapshotRecord alone
+}
+
+// histPage holds the counters of one doubling, split in two: most of them never get
+// beyond 16 bits, and a server that runs a hundred jobs has thousands of pages.
+type histPage struct {
+	low  [histSub]uint16
+	high *[histSub]uint64 // in units of 1<<16; nil until the first carry
+}
+
+// at is counter i.
+func (p *histPage) at(i int) uint64 {
+	n := uint64(p.low[i])
+	if p.high != nil {
+		n += p.high[i] << 16
+	}
+	return n
+}
+
+// add adds n to counter i.
+func (p *histPage) add(i int, n uint64) {
+	low := uint64(p.low[i]) + n&math.MaxUint16
+	p.low[i] = uint16(low)
+	if n = n>>16 + low>>16; n > 0 {
+		p.carry(i, n)
+	}
+}
+
+func (p *histPage) carry(i int, n uint64) {
+	if p.high == nil {
+		p.high = new([histSub]uint64)
+	}
+	p.high[i] += n
+}
+
+func (p *histPage) clone() *histPage {
+	c := *p
+	if p.high != nil {
+		high := *p.high
+		c.high = &high
+	}
+	return &c
 }
 
 // histIndex is the counter of v units: the position of the highest bit chooses
@@ -64,10 +105,10 @@ func (h *Histogram) Record(d time.Duration) {
 	i := histIndex(uint64(d / histUnit))
 	page := h.pages[i>>histSubBits]
 	if page == nil {
-		page = new([histSub]uint64)
+		page = new(histPage)
 		h.pages[i>>histSubBits] = page
 	}
-	page[i&(histSub-1)]++
+	page.add(i&(histSub-1), 1)
 	if h.count == 0 || int64(d) < h.min {
 		h.min = int64(d)
 	}
@@ -92,10 +133,11 @@ func (h *Histogram) Merge(o *Histogram) {
 			continue
 		}
 		if h.pages[p] == nil {
-			h.pages[p] = new([histSub]uint64)
+			h.pages[p] = from.clone()
+			continue
 		}
-		for i, n := range from {
-			h.pages[p][i] += n
+		for i := range histSub {
+			h.pages[p].add(i, from.at(i))
 		}
 	}
 }
@@ -105,8 +147,7 @@ func (h *Histogram) clone() Histogram {
 	c := *h
 	for p, page := range h.pages {
 		if page != nil {
-			own := *page
-			c.pages[p] = &own
+			c.pages[p] = page.clone()
 		}
 	}
 	return c
@@ -124,21 +165,26 @@ func (h *Histogram) since(prev *Histogram) Histogram {
 		if page == nil {
 			continue
 		}
-		own := *page
-		if old := prev.pages[p]; old != nil {
-			for i := range own {
-				own[i] -= old[i]
+		old := prev.pages[p]
+		var own *histPage
+		for i := range histSub {
+			n := page.at(i)
+			if old != nil {
+				n -= old.at(i)
+			}
+			if n == 0 {
+				continue
+			}
+			if own == nil {
+				own = new(histPage)
+			}
+			own.add(i, n)
+			last = p*histSub + i
+			if first < 0 {
+				first = last
 			}
 		}
-		for i, n := range own {
-			if n > 0 {
-				last = p*histSub + i
-				if first < 0 {
-					first = last
-				}
-			}
-		}
-		d.pages[p] = &own
+		d.pages[p] = own
 	}
 	if d.count == 0 {
 		return Histogram{}
@@ -217,8 +263,8 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 		if page == nil {
 			continue
 		}
-		for i, n := range page {
-			if seen += n; seen >= rank {
+		for i := range histSub {
+			if seen += page.at(i); seen >= rank {
 				// A counter holds all that rounds down to its last unit.
 				at := p*histSub + i
 				upper := (histUpper(at)+1)*int64(histUnit) - 1
@@ -267,7 +313,8 @@ func (h *Histogram) Buckets() func(yield func(Bucket) bool) {
 			if page == nil {
 				continue
 			}
-			for i, n := range page {
+			for i := range histSub {
+				n := page.at(i)
 				if n == 0 {
 					continue
 				}

@@ -142,8 +142,8 @@ func (h *Histogram) counters(yield func(i int, n uint64) bool) {
 		if page == nil {
 			continue
 		}
-		for i, n := range page {
-			if n > 0 && !yield(p*histSub+i, n) {
+		for i := range histSub {
+			if n := page.at(i); n > 0 && !yield(p*histSub+i, n) {
 				return
 			}
 		}
@@ -160,9 +160,9 @@ func (h *Histogram) setCounter(i int, n uint64) bool {
 	h.count = sum
 	page := &h.pages[i>>histSubBits]
 	if *page == nil {
-		*page = new([histSub]uint64)
+		*page = new(histPage)
 	}
-	(*page)[i&(histSub-1)] = n
+	(*page).add(i&(histSub-1), n)
 	return true
 }
 

@@ -276,6 +276,41 @@ func TestHistogramSince(t *testing.T) {
 	assert.Equal(t, uint64(2), before.Count(), "the copy is left alone")
 }
 
+// TestHistogramOfManyEqualValues has counters that outgrow their first 16 bits.
+func TestHistogramOfManyEqualValues(t *testing.T) {
+	const n = 3<<16 - 1
+	common, rare := 5*time.Millisecond, 7*time.Millisecond
+	h := recorded(rare)
+	for range n {
+		h.Record(common)
+	}
+	counts := func(h *Histogram) (out []uint64) {
+		for b := range h.Buckets() {
+			out = append(out, b.Count)
+		}
+		return out
+	}
+	require.Equal(t, []uint64{n, 1}, counts(h))
+	early := h.clone()
+	h.Record(common) // carries
+	require.Equal(t, []uint64{n, 1}, counts(&early), "a copy shares nothing")
+	require.Equal(t, []uint64{n + 1, 1}, counts(h))
+	one := h.since(&early)
+	require.Equal(t, []uint64{1}, counts(&one))
+
+	sum := h.clone()
+	for range 20 { // doubles
+		sum.Merge(ptr(sum.clone()))
+	}
+	require.Equal(t, []uint64{(n + 1) << 20, 1 << 20}, counts(&sum))
+	require.Equal(t, uint64(n+2)<<20, sum.Count())
+	require.InDelta(t, common, sum.P99(), float64(common)*sum.ErrorBound())
+	rest := sum.since(h)
+	require.Equal(t, []uint64{(n + 1) * (1<<20 - 1), 1<<20 - 1}, counts(&rest))
+	rest.Merge(h)
+	requireSame(t, &sum, &rest)
+}
+
 func ptr[T any](v T) *T { return &v }
 
 func TestHistogramJSON(t *testing.T) {

@@ -141,8 +141,9 @@ func (vu *VU) stale() bool {
 	return vu.prepared.session != vu.plan.session
 }
 
-// prepare tries to set the VU up, or waits for the time to do so.
-func (vu *VU) prepare() {
+// prepare tries to set the VU up, or waits for the time to do so. It returns true if it
+// has laid the VU to rest for that; see [VU.sleep].
+func (vu *VU) prepare() (resting bool) {
 	j := vu.job
 	if vu.prepared != nil { // for another scenario or target
 		vu.tearDown()
@@ -150,8 +151,7 @@ func (vu *VU) prepare() {
 		vu.kept = nil
 	}
 	if wait := max(vu.freeSince, vu.retry) - j.elapsed(); wait > 0 {
-		vu.sleep(wait)
-		return
+		return vu.sleep(wait)
 	}
 	j.preparing.Add(1)
 	err := vu.hook(hookVUSetup)
@@ -160,7 +160,7 @@ func (vu *VU) prepare() {
 	if err == nil {
 		vu.prepared, vu.tries, vu.retry = vu.plan, 0, 0
 		j.prepared.Store(true)
-		return
+		return false
 	}
 	is := vu.judge(err)
 	vu.tries++
@@ -174,6 +174,7 @@ func (vu *VU) prepare() {
 	case vu.tries >= setupTries && !j.prepared.Load() && vu.iteration == 0:
 		j.stop(StateFailed, fmt.Sprintf("the set-up of VU %d has failed %d times, and no other VU's has succeeded: %s", vu.id, vu.tries, errorText(err)))
 	}
+	return false
 }
 
 // tearDown ends what prepare has begun.
@@ -200,7 +201,7 @@ func (vu *VU) quit(retire bool) bool {
 
 // hookVU returns a VU for the job's own hooks.
 func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *recorder) *VU {
-	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.stripe(0), wake: make(chan struct{}, 1)}
+	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.stripe(0), rest: rest{wake: make(chan struct{}, 1)}}
 	vu.pcg = rand.NewPCG(p.cfg.Seed, 1<<63)
 	vu.rand = rand.New(vu.pcg)
 	vu.client = newClient(vu)

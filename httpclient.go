@@ -101,7 +101,7 @@ func (x *exchange) prepare(req *http.Request) error {
 
 // response makes the public form of the response whose head was read.
 func (x *exchange) response(req *http.Request) (*http.Response, error) {
-	s := &stream{x: x, raw: &x.in}
+	s := &stream{x: x}
 	s.follows = isRedirect(x.reply.status) && len(x.reply.header("Location")) > 0 &&
 		x.c.std.CheckRedirect == nil && x.hop < maxRedirects
 	resp := &http.Response{
@@ -109,14 +109,16 @@ func (x *exchange) response(req *http.Request) (*http.Response, error) {
 		Status:     fmt.Sprintf("%03d %s", x.reply.status, http.StatusText(x.reply.status)),
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        x.httpHeader(),
-		ContentLength: int64(max(x.in.Header.ContentLength(), -1)),
+		ContentLength: -1,
 		Body:          s,
 		Request:       req,
 	}
 	if x.h2 != nil {
 		s.raw = x.h2Body
 		resp.Proto, resp.ProtoMajor, resp.ProtoMinor = "HTTP/2.0", 2, 0
-		resp.ContentLength = -1
+	} else {
+		s.raw = x.in
+		resp.ContentLength = int64(max(x.in.Header.ContentLength(), -1))
 	}
 	s.body = s.raw
 	if encoding := x.reply.header("Content-Encoding"); req.Header.Get("Accept-Encoding") == "" &&

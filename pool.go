@@ -58,7 +58,8 @@ func (j *Job) spawn(p *plan, id int) bool {
 	vu := &VU{
 		id: id, job: j, plan: p, ctx: j.hard,
 		stripe:    j.rec.stripe(id),
-		wake:      make(chan struct{}, 1),
+		rest:      rest{wake: make(chan struct{}, 1)},
+		awaited:   -1,
 		freeSince: j.elapsed(),
 	}
 	// A VU that takes the place of one that has left draws other values.
@@ -149,20 +150,18 @@ func (j *Job) giveBack(s slot, retire bool) {
 // wakeAll makes every waiting VU look at the schedule again; j is locked.
 func (j *Job) wakeAll() {
 	for _, vu := range j.vus {
-		if vu == nil {
-			continue
-		}
-		select {
-		case vu.wake <- struct{}{}:
-		default:
+		if vu != nil && vu.rouse() {
+			go vu.loop()
 		}
 	}
 }
 
-// loop is the life of a VU: wait until an iteration is due, run it.
+// loop is the life of a VU: wait until an iteration is due, run it. It returns when the
+// VU has left or rests; then the VU may be another goroutine's already.
 func (vu *VU) loop() {
+	over := false
 	defer func() {
-		if !vu.gone {
+		if !over {
 			// The task has ended its goroutine, as FailNow of a test does: that is a
 			// failed iteration, and the VU goes on with another goroutine.
 			vu.conclude(&Error{Class: ClassTask, Err: errGoexit})
@@ -172,7 +171,7 @@ func (vu *VU) loop() {
 	for {
 		due, ok := vu.await()
 		if !ok {
-			vu.gone = true
+			over = true
 			return
 		}
 		vu.iterate(due)
@@ -181,12 +180,12 @@ func (vu *VU) loop() {
 
 var errGoexit = errors.New("the task ended its goroutine, as runtime.Goexit and FailNow of a test do")
 
-// await waits for the VU's next iteration and returns when that was due. It takes
-// the VU out of the job and returns false if there is none. One loop serves both
-// models; they differ in where the due time comes from.
+// await waits for the VU's next iteration and returns when that was due. It returns
+// false if the goroutine is to end: it has taken the VU out of the job because there is
+// no next iteration, or laid it to rest because that is some time away. One loop serves
+// both models; they differ in where the due time comes from.
 func (vu *VU) await() (time.Duration, bool) {
 	j := vu.job
-	awaited := time.Duration(-1)
 	for {
 		vu.plan = j.plan.Load()
 		stale := vu.stale()
@@ -200,7 +199,9 @@ func (vu *VU) await() (time.Duration, bool) {
 			continue
 		}
 		if stale {
-			vu.prepare()
+			if vu.prepare() {
+				return 0, false
+			}
 			continue
 		}
 		due, ok := vu.next()
@@ -214,8 +215,10 @@ func (vu *VU) await() (time.Duration, bool) {
 		}
 		left := due - j.elapsed()
 		if left > 0 {
-			awaited = due
-			vu.sleep(left)
+			vu.awaited = due
+			if vu.sleep(left) {
+				return 0, false
+			}
 			continue
 		}
 		if !ok {
@@ -229,16 +232,20 @@ func (vu *VU) await() (time.Duration, bool) {
 			if j.drain.Load() {
 				return 0, !vu.quit(false)
 			}
-			vu.sleep(math.MaxInt64) // the job is about to end, unless an update wants more
+			// The job is about to end, unless an update wants more.
+			if vu.sleep(math.MaxInt64) {
+				return 0, false
+			}
 			continue
 		}
 		vu.slot = slot{}
 		vu.lag, vu.late = -1, false
-		if awaited == due {
+		if vu.awaited == due {
 			vu.lag = -left
 		} else if vu.plan.sched != nil {
 			vu.late = -left > lateBy
 		}
+		vu.awaited = -1
 		if vu.plan.sched != nil && j.idle.Load() == 0 && j.preparing.Load() == 0 && int(j.live.Load()) < j.limit(vu.plan) {
 			j.grow()
 		}
@@ -302,26 +309,6 @@ func (j *Job) complete() {
 	}
 	j.halted.Store(true)
 	j.end(StateFinished, fmt.Sprintf("all %d iterations are done", limit))
-}
-
-// sleep waits for d, or until something about the schedule changes.
-func (vu *VU) sleep(d time.Duration) {
-	if d > MaxDuration { // for ever: no timer, so that a synctest bubble sees that nothing will happen
-		<-vu.wake
-		return
-	}
-	if vu.timer == nil {
-		vu.timer = time.NewTimer(d)
-	} else {
-		vu.timer.Reset(d)
-	}
-	vu.job.idle.Add(1)
-	select {
-	case <-vu.timer.C:
-	case <-vu.wake:
-		vu.timer.Stop()
-	}
-	vu.job.idle.Add(-1)
 }
 
 // failureLog limits how often each class of failure is logged.

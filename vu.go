@@ -44,10 +44,9 @@ type VU struct {
 	requestFailed bool // a request failed, and is counted
 
 	slot      slot // the claimed due time, in the open model
-	timer     *time.Timer
-	wake      chan struct{} // something about the schedule changed
+	rest      rest
 	due       time.Duration // of the current iteration
-	gone      bool          // it has left the job
+	awaited   time.Duration // the due time that it has waited for last; else negative
 	lag       time.Duration // how late the iteration began, if the VU waited for it; else negative
 	late      bool          // it began late for want of a free VU
 	freeSince time.Duration // when its last iteration ended, since the job's start
@@ -105,20 +104,20 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	vu.client.shed()
 	begin := time.Now()
-	if vu.timer == nil {
-		vu.timer = time.NewTimer(d)
+	if vu.rest.timer == nil {
+		vu.rest.timer = time.NewTimer(d)
 	} else {
-		vu.timer.Reset(d)
+		vu.rest.timer.Reset(d)
 	}
 	var err error
 	select {
-	case <-vu.timer.C:
+	case <-vu.rest.timer.C:
 	case <-ctx.Done():
 		err = vu.ended(ctx)
 	case <-vu.ctx.Done():
 		err = vu.ended(ctx)
 	}
-	vu.timer.Stop()
+	vu.rest.timer.Stop()
 	vu.thought += time.Since(begin)
 	return err
 }

@@ -82,17 +82,24 @@ func LoadScenario(folder fs.FS, file string) (*Scenario, error) {
 }
 
 func parseScenario(name, file, source string, folder fs.FS, src []byte) (*Scenario, error) {
+	s, _, err := parseText(name, file, source, folder, src)
+	return s, err
+}
+
+// parseText is parseScenario, and tells whether what has come of it depends on the text
+// alone, and on no other file.
+func parseText(name, file, source string, folder fs.FS, src []byte) (s *Scenario, alone bool, err error) {
 	p := &yamlParser{file: file, folder: folder, vars: map[string]any{}}
-	s := NewScenario(name)
+	s = NewScenario(name)
 	s.source, s.folder = source, folder
 	p.parse(s, src)
 	if len(p.errs) > 0 {
 		slices.SortStableFunc(p.errs, func(a, b SourceError) int {
 			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 		})
-		return nil, &ScenarioError{File: file, Errors: p.errs}
+		return nil, !p.looked, &ScenarioError{File: file, Errors: p.errs}
 	}
-	return s, nil
+	return s, !p.looked, nil
 }
 
 // yamlParser walks the nodes of one file. It goes on after a fault, to report
@@ -104,6 +111,7 @@ type yamlParser struct {
 	vars  map[string]any // every variable, with a value of its type
 
 	folder  fs.FS // where the files are that the scenario names
+	looked  bool  // into the folder
 	feeders []*feederHead
 	kept    []string    // names that the set-ups capture
 	auth    *yamlHeader // of every request to the job's target, unless it says otherwise

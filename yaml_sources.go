@@ -18,6 +18,7 @@ const (
 
 // readFile reads a file of the scenario's folder.
 func (p *yamlParser) readFile(name string) ([]byte, error) {
+	p.looked = true
 	return readIn(p.folder, name, maxRendered)
 }
 
@@ -78,6 +79,7 @@ func (p *yamlParser) feederList(s *Scenario, n *yaml.Node) {
 			return
 		}
 		s.Feeder(name, def)
+		p.looked = true
 		head, err := readHead(namedFeeder{name, def}, p.folder, len(p.feeders))
 		if err != nil {
 			p.errorf(at, "%v", err)

@@ -48,8 +48,8 @@ func (r *Reader) Discard() error {
 
 // drop reads a large piece of the body and drops it.
 func (r *Reader) drop() (int, error) {
-	buf := r.drain.get()
-	defer r.drain.pool.Put(buf)
+	buf := r.buffers.drain()
+	defer r.buffers.drains.Put(buf)
 	return r.br.Read(buf[:min(drainSize, r.left)])
 }
 

@@ -19,13 +19,17 @@ type Conn struct {
 	until time.Time // the deadline in force
 	armed time.Time // the deadline that nc has; it may be earlier
 	exact bool
+	first first // what a socket needs to await a response
 
 	In, Out int64 // bytes read and written
 }
 
 // Init makes c read from and write to nc. If exact is set, nc always has the very
 // deadline in force; TLS needs that, since it does not survive a timed out write.
-func (c *Conn) Init(nc net.Conn, exact bool) { *c = Conn{nc: nc, exact: exact} }
+func (c *Conn) Init(nc net.Conn, exact bool) {
+	*c = Conn{nc: nc, exact: exact}
+	c.first.init(c)
+}
 
 // SetDeadline bounds reads and writes until it is moved. Deadlines of successive
 // requests move away from now, and passing each on to the runtime's timers would

@@ -16,8 +16,8 @@ const (
 	// MaxHead is the largest head of a response, and the largest trailer.
 	MaxHead = 256 << 10
 
-	// Every request in flight holds a buffer of this size: enough for most heads,
-	// and for small bodies with them.
+	// Every response that is being read holds a buffer of this size: enough for most
+	// heads, and for small bodies with them.
 	bufferSize = 2 << 10
 	// What is left of larger bodies is dropped through a buffer that is only held
 	// meanwhile.
@@ -41,12 +41,28 @@ func malformed(format string, args ...any) error {
 	return ProtocolError(msg)
 }
 
-// Buffers are what Readers share to drop bodies through. The zero value is ready to
-// use, and safe for concurrent use.
-type Buffers struct{ pool sync.Pool }
+// Buffers are what connections share to read responses with. The zero value is ready
+// to use, and safe for concurrent use.
+type Buffers struct{ readers, drains sync.Pool }
 
-func (b *Buffers) get() *[drainSize]byte {
-	if p, ok := b.pool.Get().(*[drainSize]byte); ok {
+func (b *Buffers) reader() *Reader {
+	if r, ok := b.readers.Get().(*Reader); ok {
+		return r
+	}
+	return new(Reader)
+}
+
+// Release takes a Reader back, unless a response has left it with more memory than is
+// worth keeping. Nothing of it may be used any more. Nil is fine.
+func (b *Buffers) Release(r *Reader) {
+	if r != nil && !r.Large() {
+		r.Reset(nil, 0, nil)
+		b.readers.Put(r)
+	}
+}
+
+func (b *Buffers) drain() *[drainSize]byte {
+	if p, ok := b.drains.Get().(*[drainSize]byte); ok {
 		return p
 	}
 	return new([drainSize]byte)
@@ -60,10 +76,10 @@ type Reader struct {
 	// Status is the status of the response.
 	Status int
 
-	src   io.Reader
-	br    *bufio.Reader // small, or a larger one for a head that needs it
-	small *bufio.Reader
-	drain *Buffers
+	src     source
+	br      *bufio.Reader // small, or a larger one for a head that needs it
+	small   *bufio.Reader // reads from src
+	buffers *Buffers
 
 	max     int64 // bytes of a body
 	got     int64 // bytes of this body so far
@@ -81,15 +97,17 @@ const (
 	framedByClose
 )
 
-// Reset makes r read from src, with bodies of max bytes at most. Nil lets go of the
-// source, while the head read last stays readable.
-func (r *Reader) Reset(src io.Reader, max int64, drain *Buffers) {
-	r.src, r.max, r.drain = src, min(max, math.MaxInt64-1), drain
+// source can be exchanged for another without losing what was read from it.
+type source struct{ io.Reader }
+
+// Reset makes r read from src, with bodies of max bytes at most.
+func (r *Reader) Reset(src io.Reader, max int64, buffers *Buffers) {
+	r.src.Reader, r.max, r.buffers = src, min(max, math.MaxInt64-1), buffers
 	if r.small == nil {
-		r.small = bufio.NewReaderSize(src, bufferSize)
+		r.small = bufio.NewReaderSize(&r.src, bufferSize)
 		r.Header.SetNoDefaultContentType(true)
 	} else {
-		r.small.Reset(src)
+		r.small.Reset(&r.src)
 	}
 	r.br = r.small
 	r.Status, r.got, r.left, r.close, r.done = 0, 0, 0, false, false
@@ -203,7 +221,7 @@ func (r *Reader) grow(b []byte) error {
 		return ProtocolError(fmt.Sprintf("the response's header is larger than %d bytes", MaxHead))
 	}
 	held := bytes.Clone(b)
-	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(held), r.src), min(4*len(b), MaxHead))
+	br := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(held), &r.src), min(4*len(b), MaxHead))
 	if _, err := br.Peek(len(held)); err != nil {
 		return err
 	}
