@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync/atomic"
 	"syscall"
 )
@@ -25,7 +26,15 @@ const (
 	exitSignal  = 128 // plus the signal's number: a second signal cut the end short
 )
 
+// gcPercent is how much the heap may grow before it is collected, unless GOGC says
+// otherwise. The engine makes next to no garbage, so that half of Go's default costs
+// nothing that could be measured, and saves memory where jobs are many.
+const gcPercent = 50
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 3)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -51,6 +52,7 @@ func run(ctx context.Context) error {
 	if *serving {
 		return serve(ctx)
 	}
+	debug.SetGCPercent(50) // as the server does
 	m := loadgen.New(loadgen.WithScenarios(scenarios.FS))
 	defer m.Close()
 	for i := range *jobs {
