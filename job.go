@@ -110,6 +110,7 @@ type Job struct {
 	preparing atomic.Int64   // VUs in their set-up
 	prepared  atomic.Bool    // a VU's set-up has succeeded
 
+	beats     *metronome    // of a job with a rate; nil before it has one, and in virtual time
 	shared    connPool      // the connections of VUs that share them
 	live      atomic.Int64  // VUs that exist; written under mu
 	exemplars *keeper       // nil for none
@@ -218,6 +219,9 @@ func (j *Job) install(p *plan) {
 		p.tasks[i].stat = j.rec.task(p.tasks[i].name)
 	}
 	j.plan.Store(p)
+	if p.sched != nil && j.beats == nil {
+		j.beats = j.startMetronome()
+	}
 }
 
 // elapsed is the time since the job's start.
@@ -363,6 +367,10 @@ func (j *Job) supervise() {
 	j.tearDown()
 	j.cut()
 	j.cutLast()
+	j.mu.Lock()
+	beats := j.beats
+	j.mu.Unlock()
+	beats.stop()
 	j.rec.flush()
 	j.finish()
 }

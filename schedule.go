@@ -223,13 +223,19 @@ func dueBy(p Pacer, at time.Duration) uint64 {
 	if at < 0 {
 		return 0
 	}
+	return dueFrom(p, 0, at)
+}
+
+// dueFrom is dueBy where it is known that every slot before from is due. It is fast if
+// the answer is near.
+func dueFrom(p Pacer, from uint64, at time.Duration) uint64 {
 	later := func(n uint64) bool {
 		due, ok := p.Due(n)
 		return !ok || due > at
 	}
 	limit := uint64(1)
-	for !later(limit) && limit < 1<<60 {
+	for !later(from+limit) && limit < 1<<60 {
 		limit *= 2
 	}
-	return uint64(sort.Search(int(limit), func(n int) bool { return later(uint64(n)) }))
+	return from + uint64(sort.Search(int(limit), func(n int) bool { return later(from + uint64(n)) }))
 }
