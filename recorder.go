@@ -311,10 +311,7 @@ func (r *recorder) rates(now time.Duration) Recent {
 	from, to := max(r.first, whole-recentWindow), whole
 	span := float64(to - from)
 	if whole == r.first {
-		to, span = whole+1, (now - time.Duration(whole)*time.Second).Seconds()
-	}
-	if span <= 0 {
-		return Recent{}
+		to, span = whole+1, 1 // of milliseconds no rate can be told
 	}
 	var sum second
 	for _, s := range r.recent {

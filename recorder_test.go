@@ -306,8 +306,8 @@ func TestRecentRates(t *testing.T) {
 		}
 		assert.Equal(t, Recent{}, recent(), "no time has passed")
 		run(10, 500*time.Millisecond)
-		assert.Equal(t, Recent{Iterations: 10, FailedIterations: 2, Requests: 20, FailedRequests: 4}, recent(),
-			"before the first whole second: over the time so far")
+		assert.Equal(t, Recent{Iterations: 5, FailedIterations: 1, Requests: 10, FailedRequests: 2}, recent(),
+			"before the first whole second: what there was so far")
 		run(10, 500*time.Millisecond)
 		assert.Equal(t, Recent{Iterations: 10, FailedIterations: 2, Requests: 20, FailedRequests: 4}, recent())
 		run(100, 2*time.Second)

@@ -170,7 +170,8 @@ type ErrorStat struct {
 }
 
 // Recent is what happened per second over the last whole seconds, at most five of
-// them; before the first whole second, over the time so far.
+// them. Before the first whole second it is what happened so far: over milliseconds, the
+// start of many VUs would look like a rate.
 type Recent struct {
 	Iterations       float64 `json:"iterations_per_s"`
 	FailedIterations float64 `json:"failed_iterations_per_s"`
