@@ -13,7 +13,7 @@ import (
 func TestAlarmRings(t *testing.T) {
 	a := New()
 	require.NotNil(t, a)
-	defer a.Close()
+	defer func() { assert.NoError(t, a.Close()) }()
 	for _, d := range []time.Duration{0, time.Microsecond, 300 * time.Microsecond, 5 * time.Millisecond} {
 		began := time.Now()
 		require.NoError(t, a.Set(d))
