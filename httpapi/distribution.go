@@ -66,6 +66,11 @@ func jobNamed(body json.RawMessage) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return jobOf(object)
+}
+
+// jobOf is the job that a body names, which has nothing else.
+func jobOf(object map[string]json.RawMessage) (string, error) {
 	invalid := &loadgen.ValidationError{}
 	job := readJob(object, invalid)
 	if err := unknownKey(object, nil); err != nil {

@@ -4,16 +4,20 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
+
+	"github.com/julienschmidt/httprouter"
 
 	"github.com/opbeans/loadgen"
 )
 
-// How much [API.Record] keeps of each job.
+// HistoryLen is how many intervals [API.Record] keeps of each job: ten minutes.
+const HistoryLen = 600
+
 const (
 	historyEvery  = time.Second
-	historyLen    = 600 // intervals: ten minutes
 	revisionsKept = 200
 )
 
@@ -164,8 +168,8 @@ func (r *record) interval() {
 		Requests: d.Requests, FailedRequests: d.FailedRequests, Status: statusClasses(d.Status),
 		Service: percentiles(&d.Service), Response: percentiles(&d.Response),
 	})
-	if len(r.intervals) >= 2*historyLen { // now and then, instead of each time
-		r.intervals = slices.Clone(r.intervals[len(r.intervals)-historyLen:])
+	if len(r.intervals) >= 2*HistoryLen { // now and then, instead of each time
+		r.intervals = slices.Clone(r.intervals[len(r.intervals)-HistoryLen:])
 	}
 }
 
@@ -254,8 +258,8 @@ func ms(d time.Duration) *float64 {
 }
 
 // History gives the last minutes of a job's present or last run, if [API.Record]
-// keeps them. The error is an [*Error].
-func (a *API) History(name string) (History, error) {
+// keeps them: at most the given number of intervals. The error is an [*Error].
+func (a *API) History(name string, last int) (History, error) {
 	j, err := a.get(name)
 	if err != nil {
 		return History{}, err
@@ -268,7 +272,37 @@ func (a *API) History(name string) (History, error) {
 		return h, nil
 	}
 	h.Started = r.before.Started.UTC()
-	h.Intervals = append(h.Intervals, r.intervals[max(0, len(r.intervals)-historyLen):]...)
+	last = min(max(last, 0), HistoryLen, len(r.intervals))
+	h.Intervals = append(h.Intervals, r.intervals[len(r.intervals)-last:]...)
 	h.Revisions = append(h.Revisions, r.revisions...)
 	return h, nil
+}
+
+// callHistory does the call of that name.
+func (a *API) callHistory(body json.RawMessage) (History, error) {
+	object, err := readObject(body)
+	if err != nil {
+		return History{}, err
+	}
+	last := float64(HistoryLen)
+	if raw, ok := object["last"]; ok {
+		if last, err = number(raw, 0, HistoryLen); err != nil {
+			return History{}, badRequest(CodeInvalidField, "last", "last: %v", err)
+		}
+		delete(object, "last")
+	}
+	job, err := jobOf(object)
+	if err != nil {
+		return History{}, err
+	}
+	return a.History(job, int(last))
+}
+
+// historyArgs takes the job of the path and the query's last.
+func historyArgs(_ http.ResponseWriter, r *http.Request, p httprouter.Params) (json.RawMessage, error) {
+	args := map[string]string{"job": p.ByName("name")}
+	if last := r.URL.Query().Get("last"); last != "" {
+		args["last"] = last
+	}
+	return json.Marshal(args)
 }

@@ -46,7 +46,7 @@ func getting(path string) *loadgen.Scenario {
 
 func history(t *testing.T, api *httpapi.API, job string) httpapi.History {
 	t.Helper()
-	h, err := api.History(job)
+	h, err := api.History(job, httpapi.HistoryLen)
 	require.NoError(t, err)
 	return h
 }
@@ -79,7 +79,7 @@ func TestHistoryAddsUpToTheTotals(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.Len(t, history(t, api, "shop").Intervals, 31, "nothing happens after the end")
 		require.NoError(t, m.Remove("shop"))
-		_, err = api.History("shop")
+		_, err = api.History("shop", 1)
 		assert.Error(t, err)
 	})
 }
@@ -152,8 +152,12 @@ func TestHistoryOverHTTP(t *testing.T) {
 	require.NoError(t, s.job("python").Wait(t.Context()))
 	require.Eventually(t, func() bool {
 		s.ok(s.updateJob(`{"job":"other"}`))
-		h, err := s.api.History("python")
+		h, err := s.api.History("python", 1)
 		return err == nil && len(h.Intervals) > 0
 	}, 10*time.Second, 10*time.Millisecond)
-	assert.Contains(t, s.get("/api/jobs/python/history").body, `"p99_ms"`) // and fits the description
+	assert.Contains(t, s.get("/api/jobs/python/history?last=5").body, `"p99_ms"`) // and fits the description
+	assert.Contains(t, s.get("/api/jobs/python/history?last=0").body, `"intervals":[]`)
+	for _, last := range []string{"x", "601", "-1"} {
+		assert.Equal(t, "last", refusal(t, s.get("/api/jobs/python/history?last="+last)).Field, last)
+	}
 }

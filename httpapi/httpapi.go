@@ -40,6 +40,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/julienschmidt/httprouter"
 
@@ -65,6 +66,7 @@ type API struct {
 	origins origins.List
 	log     *slog.Logger
 	router  *httprouter.Router
+	started time.Time
 
 	mu   sync.Mutex // serialises changes of jobs through this API
 	held map[string]*held
@@ -96,7 +98,10 @@ func WithLogger(logger *slog.Logger) Option { return func(a *API) { a.log = logg
 
 // New returns the API of a Manager.
 func New(m *loadgen.Manager, opts ...Option) *API {
-	a := &API{m: m, target: DefaultTarget, origins: origins.Local(), log: slog.New(slog.DiscardHandler), held: map[string]*held{}, records: map[string]*record{}}
+	a := &API{
+		m: m, target: DefaultTarget, origins: origins.Local(), log: slog.New(slog.DiscardHandler), started: time.Now().UTC(),
+		held: map[string]*held{}, records: map[string]*record{},
+	}
 	for _, opt := range opts {
 		opt(a)
 	}

@@ -35,7 +35,7 @@ func routes() []route {
 		{get, "/api/stats", callStats, noArgs, false},
 		{get, "/api/jobs", callJobs, noArgs, false},
 		{get, "/api/jobs/:name", callJob, pathArgs, false},
-		{get, "/api/jobs/:name/history", callHistory, pathArgs, false},
+		{get, "/api/jobs/:name/history", callHistory, historyArgs, false},
 		{get, "/api/jobs/:name/distribution", callDistribution, pathArgs, false},
 		{post, "/api/jobs/:name/renew", callRenew, pathArgs, true},
 		{post, "/api/stop-all", callStopAll, noArgs, true},

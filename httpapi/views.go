@@ -36,7 +36,8 @@ type Job struct {
 
 // Jobs is what [API.Jobs] gives.
 type Jobs struct {
-	Jobs []Job `json:"jobs"` // by name
+	Jobs    []Job     `json:"jobs"`    // by name
+	Started time.Time `json:"started"` // when this API began; tells restarts of the service
 }
 
 // Stats gives the statistics so far of every job; of one that has ended, the final
@@ -51,7 +52,7 @@ func (a *API) Stats() Stats {
 
 // Jobs describes every job, without statistics.
 func (a *API) Jobs() Jobs {
-	s := Jobs{Jobs: []Job{}}
+	s := Jobs{Jobs: []Job{}, Started: a.started}
 	for _, j := range a.m.List() {
 		s.Jobs = append(s.Jobs, view(j))
 	}
@@ -135,10 +136,10 @@ const (
 )
 
 // Call does one call by its name, for a transport other than HTTP: start and update
-// with the body of [API.Start]; stop, job, remove, history and distribution with
-// {"job": NAME}; scenario with the body of [API.Scenario]; list, scenarios, catalogue,
-// splays, stats, jobs and health without a body; runs with the body of [API.Runs], run
-// with that of [API.Run]. The result can be
+// with the body of [API.Start]; stop, job, remove and distribution with {"job": NAME};
+// history with that and "last"; scenario with the body of [API.Scenario]; list,
+// scenarios, catalogue, splays, stats, jobs and health without a body; runs with the
+// body of [API.Runs], run with that of [API.Run]. The result can be
 // written as JSON. The error is an [*Error]; Call does not panic.
 func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (result any, err error) {
 	defer func() {
@@ -155,10 +156,12 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 		return given(a.StopAll())
 	case callLimits:
 		return a.Limits(), nil
-	case callStop, callJob, callRemove, callRenew, callHistory, callDistribution:
+	case callStop, callJob, callRemove, callRenew, callDistribution:
 		return a.callJob(name, body)
 	case callScenario:
 		return given(a.Scenario(body))
+	case callHistory:
+		return given(a.callHistory(body))
 	case callCatalogue:
 		return a.Catalogue(), nil
 	case callList:
@@ -194,8 +197,6 @@ func (a *API) callJob(name string, body json.RawMessage) (any, error) {
 		return given(a.Renew(job))
 	case callRemove:
 		return done(a.Remove(job))
-	case callHistory:
-		return given(a.History(job))
 	case callDistribution:
 		return given(a.Distribution(job))
 	}
