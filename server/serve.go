@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/access"
+	"github.com/opbeans/loadgen/dashboard"
 	"github.com/opbeans/loadgen/httpapi"
 	"github.com/opbeans/loadgen/internal/rlimit"
 	"github.com/opbeans/loadgen/metrics"
@@ -193,8 +193,8 @@ func (a *app) shutdown(ctx context.Context) {
 	}
 }
 
-// handler is what the service answers: the API, live events, metrics, and a page that
-// tells where they are. Paths go to the API as they came: http.ServeMux would answer
+// handler is what the service answers: the API, live events, metrics, and the page
+// that shows and steers it all. Paths go to the API as they came: http.ServeMux would answer
 // an unclean one with a redirect.
 func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
 	apiOpts := []httpapi.Option{httpapi.WithTarget(string(a.target)), httpapi.WithLogger(a.log), httpapi.WithRuns(a.runs)}
@@ -210,6 +210,7 @@ func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
 	live := socketio.New(a.manager, append(liveOpts, socketio.WithCalls(api.Call))...)
 	a.wg.Go(func() { api.Record(ctx) })
 	exporter := a.metrics(live)
+	page := dashboard.New()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		reads := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
@@ -217,8 +218,8 @@ func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
 			live.ServeHTTP(w, r)
 		case reads && r.URL.Path == "/metrics":
 			exporter.ServeHTTP(w, r)
-		case reads && r.URL.Path == "/":
-			index(w, r)
+		case reads && page.Has(r.URL.Path):
+			page.ServeHTTP(w, r)
 		default:
 			api.ServeHTTP(w, r)
 		}
@@ -235,25 +236,6 @@ func (a *app) metrics(live *socketio.Server) http.Handler {
 		opts = append(opts, metrics.WithStatsDBridge(a.page.Sessions, a.bridge.Dropped))
 	}
 	return metrics.New(a.manager, opts...)
-}
-
-func index(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'")
-	_, _ = io.WriteString(w, `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>loadgen</title>
-<h1>loadgen</h1>
-<p>This is the load generator's HTTP API.</p>
-<ul>
-<li><a href="/api/list">/api/list</a>: the jobs and their settings
-<li><a href="/api/stats">/api/stats</a>: their statistics so far
-<li><a href="/api/scenarios">/api/scenarios</a>: the scenarios that a job can run
-<li>/socket.io/: live events over Socket.IO
-<li><a href="/metrics">/metrics</a>: the statistics for Prometheus
-<li>POST /api/start, POST /api/update, POST /api/stop: steer a job
-</ul>
-</html>
-`)
 }
 
 // What a client may take of the server, so that none can hold it. A body has its own

@@ -1,0 +1,10 @@
+import "uplot/dist/uPlot.min.css";
+import "./style/base.css";
+import "./style/parts.css";
+import "./style/views.css";
+import { render } from "preact";
+import { App } from "./app";
+import { connect } from "./live";
+
+render(<App />, document.getElementById("app")!);
+connect();

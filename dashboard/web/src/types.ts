@@ -1,0 +1,205 @@
+// What the API and the stream send; docs/openapi.yaml describes all of it.
+
+export type State = "pending" | "running" | "stopping" | "stopped" | "finished" | "failed";
+
+export interface Config {
+  job: string;
+  scenario: string;
+  url: string;
+  service_name?: string;
+  workers: number;
+  max_workers?: number;
+  delay: number;
+  rate?: string;
+  stages?: { duration: number; rate?: string; workers?: number; step?: boolean }[];
+  ramp_up?: number;
+  duration: number;
+  max_iterations?: number;
+  variables?: Record<string, string>;
+  weights?: Record<string, number>;
+  headers?: Record<string, string>;
+  seed?: string;
+  [key: string]: unknown;
+}
+
+export interface Status {
+  state: State;
+  reason?: string;
+  since: string;
+  revision: number;
+}
+
+export interface JobEvent extends Status {
+  job: string;
+  config: Config;
+  removed?: boolean;
+}
+
+export interface Times {
+  count?: number;
+  mean_ms?: number | null;
+  min_ms?: number | null;
+  p50_ms: number | null;
+  p90_ms?: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+  max_ms: number | null;
+}
+
+export interface Numbers {
+  seconds: number;
+  iterations: number;
+  failed_iterations: number;
+  interrupted: number;
+  iterations_per_s: number;
+  requests: number;
+  failed_requests: number;
+  requests_per_s: number;
+  status: Record<string, number>;
+  errors: Record<string, number>;
+  bytes_sent: number;
+  bytes_received: number;
+  service: Times;
+  response: Times;
+}
+
+export interface StatsEvent {
+  job: string;
+  state: State;
+  revision: number;
+  time: string;
+  started: string;
+  workers: number;
+  vus: number;
+  active: number;
+  valid: boolean;
+  invalid?: string[];
+  interval: Numbers;
+  total: Numbers;
+}
+
+export interface JobErrorEvent {
+  job: string;
+  time: string;
+  class?: string;
+  count?: number;
+  message: string;
+  failed: boolean;
+}
+
+export interface Interval {
+  time: string;
+  seconds: number;
+  revision: number;
+  workers: number;
+  vus: number;
+  active: number;
+  iterations: number;
+  failed_iterations: number;
+  requests: number;
+  failed_requests: number;
+  status: Record<string, number>;
+  service: Times;
+  response: Times;
+}
+
+export interface Change {
+  field: string;
+  from: unknown;
+  to: unknown;
+}
+
+export interface Revision {
+  revision: number;
+  time: string;
+  changes: Change[];
+}
+
+export interface History {
+  job: string;
+  started?: string;
+  intervals: Interval[];
+  revisions: Revision[];
+}
+
+export interface Totals {
+  iterations: number;
+  failed_iterations: number;
+  interrupted: number;
+  requests: number;
+  failed_requests: number;
+  status: Record<string, number>;
+  errors: Record<string, { count: number; sample: string }>;
+  bytes_sent: number;
+  bytes_received: number;
+  service: Times;
+  response: Times;
+}
+
+export interface TaskTotals extends Totals {
+  task: string;
+}
+
+export interface Snapshot extends Totals {
+  state: State;
+  started?: string;
+  time: string;
+  elapsed_s: number;
+  workers: number;
+  vus: number;
+  active: number;
+  valid: boolean;
+  invalid?: string[];
+  lag: Times;
+  starved: number;
+  dropped: number;
+  tasks: TaskTotals[];
+}
+
+export interface Task {
+  task: string;
+  weight: number;
+  share: number;
+}
+
+export interface Variable {
+  name: string;
+  default: string | number | boolean;
+  value: string | number | boolean;
+}
+
+export interface JobView extends Status {
+  job: string;
+  config: Config;
+  history: { state: State; reason?: string; time: string }[];
+  snapshot?: Snapshot;
+  effective?: { variables: Variable[]; tasks: Task[] };
+}
+
+export interface Bucket {
+  from_ms: number;
+  to_ms: number;
+  count: number;
+}
+
+export interface Distribution {
+  job: string;
+  service: Bucket[];
+  response: Bucket[];
+}
+
+export interface ScenarioInfo {
+  name: string;
+  description?: string;
+  file: string;
+  error?: { message: string; faults?: { line: number; column: number; message: string }[] };
+}
+
+export interface ScenarioDetails extends ScenarioInfo {
+  source: string;
+  variables?: Variable[];
+  tasks?: Task[];
+}
+
+/** The bodies of start and update: what is left out stays as it is. */
+export type Settings = { job: string } & Record<string, unknown>;

@@ -1,0 +1,194 @@
+import { effect, signal, type Signal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import type { Mark } from "../diff";
+import { change, clock, text, unknown, type Quantity } from "../format";
+import type { Job } from "../store";
+import { colour, colours } from "../theme";
+
+export interface Line {
+  label: string;
+  colour: string; // of the style sheet
+  fill?: string; // down to the line before, or to zero
+  dash?: number[];
+  values: (job: Job) => (number | null)[];
+  shown?: (job: Job) => (number | null)[]; // what the legend says, if other than values
+}
+
+interface Props {
+  job: Job;
+  title: string;
+  lines: Line[];
+  format: (x: number) => Quantity;
+  span: number; // seconds
+  log?: boolean;
+  whole?: boolean; // only whole numbers on the axis
+  children?: ComponentChildren; // switches
+}
+
+/** A chart of the last minutes, with a legend that shows the values under the cursor. */
+export function Chart(props: Props) {
+  const { job, lines, format } = props;
+  const place = useRef<HTMLDivElement>(null);
+  const cursor = useMemo(() => signal<number | null>(null), []);
+  const live = useRef(props);
+  live.current = props;
+  const shape = lines.map((l) => l.label + l.colour).join() + props.log + props.title;
+
+  useEffect(() => {
+    let plot: uPlot | null = null;
+    const build = () => {
+      plot?.destroy();
+      plot = new uPlot(options(live, cursor, place.current!.clientWidth), data(live.current), place.current!);
+      window_(plot, live.current);
+    };
+    const stopColours = effect(() => {
+      void colours.value;
+      build();
+    });
+    const stopData = effect(() => {
+      void live.current.job.drawn.value;
+      if (!plot) return;
+      plot.batch(() => {
+        plot!.setData(data(live.current), false);
+        window_(plot!, live.current);
+      });
+    });
+    const resize = new ResizeObserver(() => plot?.setSize({ width: place.current!.clientWidth, height }));
+    resize.observe(place.current!);
+    return () => {
+      resize.disconnect();
+      stopColours();
+      stopData();
+      plot?.destroy();
+    };
+  }, [job, shape]);
+  useEffect(() => {
+    job.drawn.value++; // another span: draw anew
+  }, [props.span]);
+
+  return (
+    <section class="card chart" aria-label={props.title}>
+      <header>
+        <h3>{props.title}</h3>
+        <div class="switches">{props.children}</div>
+      </header>
+      <Legend job={job} lines={lines} format={format} cursor={cursor} />
+      <div class="plot" ref={place} role="img" aria-label={`${props.title} of ${job.name}, the last ${Math.round(props.span / 60)} minutes`} />
+    </section>
+  );
+}
+
+function Legend({ job, lines, format, cursor }: { job: Job; lines: Line[]; format: (x: number) => Quantity; cursor: Signal<number | null> }) {
+  void job.drawn.value;
+  const { time } = job.series;
+  const at = cursor.value ?? time.length - 1;
+  const mark = cursor.value === null ? undefined : near(job.marks.peek(), time[at]);
+  return (
+    <div class="legend">
+      {lines.map((l) => {
+        const value = (l.shown ?? l.values)(job)[at];
+        return (
+          <span key={l.label} class="entry">
+            <span class={`swatch ${l.dash ? "dashed" : ""}`} style={{ color: `var(--${l.colour})` }} />
+            {l.label} <b>{value === null || value === undefined ? unknown : text(format(value))}</b>
+          </span>
+        );
+      })}
+      <span class="when">{cursor.value !== null && time[at] !== undefined ? clock(time[at]! * 1000) : ""}</span>
+      {mark && <span class="what">{mark.changes.map(change).join(", ")}</span>}
+    </div>
+  );
+}
+
+/** The mark that is close to a point. */
+const near = (marks: Mark[], at: number | undefined) => (at === undefined ? undefined : marks.findLast((m) => Math.abs(m.time - at) < 1.5));
+
+const height = 190;
+const font = '11px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
+
+const data = ({ job, lines }: Props): uPlot.AlignedData => [job.series.time, ...lines.map((l) => l.values(job))] as uPlot.AlignedData;
+
+function window_(plot: uPlot, { job, span }: Props) {
+  const end = job.series.last ?? Date.now() / 1000;
+  plot.setScale("x", { min: end - span, max: end });
+}
+
+function options(live: { current: Props }, cursor: Signal<number | null>, width: number): uPlot.Options {
+  const { lines, log, format, whole } = live.current;
+  const grid = { stroke: colour("grid"), width: 1 };
+  const axis: uPlot.Axis = { stroke: colour("muted"), font, grid, ticks: { show: false }, gap: 6 };
+  return {
+    width,
+    height,
+    padding: [10, 4, 0, 0],
+    legend: { show: false },
+    cursor: {
+      sync: { key: `charts-${live.current.job.name}` },
+      drag: { x: false, y: false },
+      points: { size: 6 },
+      y: false,
+    },
+    scales: {
+      x: { time: true },
+      y: log
+        ? { distr: 3, range: (_, min, max) => (min === null || max === null ? [1, 1000] : [10 ** Math.floor(Math.log10(Math.max(min, 0.001))), 10 ** Math.ceil(Math.log10(Math.max(max, 0.002)))]) }
+        : { range: (_, __, max) => [0, max === null || max <= 0 ? 1 : max * 1.12] },
+    },
+    axes: [
+      { ...axis, size: 26, values: (_, splits) => splits.map((s) => axisClock.format(s * 1000)), space: 64 },
+      {
+        ...axis,
+        size: 58,
+        space: 34,
+        ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000] } : {}),
+        values: (_, splits) => splits.map((s) => (s === null || (log && !/^10*$/.test(String(Math.round(s * 1e6)))) ? "" : text(format(s)).replace(/([.,]\d*?)0+(?=\D|$)/, "$1").replace(/[.,](?=\D|$)/, ""))),
+      },
+    ],
+    series: [
+      {},
+      ...lines.map((l, i): uPlot.Series => {
+        const stroke = colour(l.colour);
+        return { label: l.label, stroke, width: 1.5, points: { show: false }, ...(l.dash ? { dash: l.dash } : {}), ...(l.fill && !below(lines, i) ? { fill: colour(l.fill) } : {}) };
+      }),
+    ],
+    bands: lines.flatMap((l, i) => (l.fill && below(lines, i) ? [{ series: [i + 1, i] as [number, number], fill: colour(l.fill) }] : [])),
+    hooks: {
+      draw: [(plot) => marks(plot, live.current.job.marks.peek())],
+      setCursor: [(plot) => (cursor.value = plot.cursor.idx ?? null)],
+    },
+  };
+}
+
+/** Whether the line before is the lower end of this one's area. */
+const below = (lines: Line[], i: number) => i > 0 && lines[i - 1]!.fill !== undefined;
+
+const axisClock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+
+/** Draws a line for each change of the job's settings. */
+function marks(plot: uPlot, all: Mark[]) {
+  const { ctx, bbox } = plot;
+  const ratio = uPlot.pxRatio;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top - 8 * ratio, bbox.width, bbox.height + 8 * ratio);
+  ctx.clip();
+  ctx.strokeStyle = ctx.fillStyle = colour("mark");
+  ctx.lineWidth = ratio;
+  for (const m of all) {
+    const x = Math.round(plot.valToPos(m.time, "x", true));
+    if (x < bbox.left - 1) continue;
+    ctx.setLineDash([3 * ratio, 3 * ratio]);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.beginPath();
+    ctx.moveTo(x - 4 * ratio, bbox.top - 6 * ratio);
+    ctx.lineTo(x + 4 * ratio, bbox.top - 6 * ratio);
+    ctx.lineTo(x, bbox.top);
+    ctx.fill();
+  }
+  ctx.restore();
+}

@@ -1,0 +1,161 @@
+import { useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import * as api from "../api";
+import { copyAsCurl } from "../actions";
+import { bytes, classNames, clock, count, date, percent, rate, text, time } from "../format";
+import { toJobs, toScenario } from "../router";
+import { Steering } from "../steer";
+import { isActive, jobs, loaded, type Job } from "../store";
+import type { JobView } from "../types";
+import { Empty, StateBadge, Tile, Validity } from "../ui/parts";
+import { usePoll } from "../ui/poll";
+import { Charts } from "./charts";
+import { elapsed, JobActions, target } from "./jobs";
+import { SteeringPanel } from "./steering";
+import { Changes, ErrorClasses, StatusCodes, Tasks } from "./tables";
+
+export function JobPage({ name }: { name: string }) {
+  const job = jobs.value.get(name);
+  if (!loaded.value) return <p class="loading muted">Loading…</p>;
+  if (!job) {
+    return (
+      <Empty title={`There is no job “${name}”`}>
+        <p>It was removed, or the server was restarted without it.</p>
+        <p>
+          <a href={toJobs}>All jobs</a>
+        </p>
+      </Empty>
+    );
+  }
+  return <Page key={name} job={job} />;
+}
+
+function Page({ job }: { job: Job }) {
+  const { state, revision, config } = job.info.value;
+  const active = isActive(state);
+  const view = useSignal<JobView | null>(null);
+  const steering = useMemo(() => new Steering(job.name), [job]);
+  useEffect(() => void job.load(600), [job]);
+  usePoll(
+    async () => {
+      const v = await api.job(job.name);
+      view.value = v;
+      job.snapshot.value = v.snapshot ?? null;
+    },
+    active ? 2000 : 15_000,
+    [job, active, revision],
+  );
+  return (
+    <>
+      <nav class="crumbs" aria-label="Breadcrumb">
+        <a href={toJobs}>Jobs</a> <span aria-hidden="true">/</span> <span>{job.name}</span>
+      </nav>
+      <div class="title">
+        <div>
+          <h1>{job.name}</h1>
+          <Facts job={job} />
+        </div>
+        <div class="actions">
+          <button type="button" onClick={() => copyAsCurl(config)}>
+            Copy as curl
+          </button>
+          <JobActions job={job} large />
+        </div>
+      </div>
+      <Trouble job={job} />
+      <Tiles job={job} />
+      <div class="columns">
+        <div class="main">
+          <Charts job={job} />
+        </div>
+        <div class="side">
+          <SteeringPanel job={job} steering={steering} view={view.value} />
+          <Changes job={job} />
+        </div>
+      </div>
+      <Tasks job={job} view={view.value} steering={steering} />
+      <div class="pair">
+        <StatusCodes snapshot={view.value?.snapshot} />
+        <ErrorClasses snapshot={view.value?.snapshot} />
+      </div>
+    </>
+  );
+}
+
+function Facts({ job }: { job: Job }) {
+  const { state, reason, since, config } = job.info.value;
+  return (
+    <p class="facts">
+      <StateBadge state={state} reason={reason} />
+      <span title={`${state} since ${date(Date.parse(since))}`}>{elapsed(job)}</span>
+      <a href={toScenario(config.scenario)}>{config.scenario}</a>
+      <span class="mono">{target(config)}</span>
+      <span class="muted">revision {job.info.value.revision}</span>
+    </p>
+  );
+}
+
+/** Why the job ended early, why its numbers cannot be trusted, and what has failed so far. */
+function Trouble({ job }: { job: Job }) {
+  const { state, reason } = job.info.value;
+  const s = job.stats.value;
+  const invalid = s?.invalid ?? job.snapshot.value?.invalid ?? [];
+  const failures = job.failures.value.filter((f) => !f.failed).slice(-3);
+  return (
+    <>
+      {state === "failed" && (
+        <p class="alert bad" role="alert">
+          <b>The job failed.</b> {reason}
+        </p>
+      )}
+      {invalid.length > 0 && (
+        <div class="alert warn">
+          <b>These numbers say little about the target:</b> the generator was the limit.
+          <ul>
+            {invalid.map((why) => (
+              <li key={why.split(":")[0]}>{why}</li>
+            ))}
+          </ul>
+        </div>
+      )}
+      {failures.length > 0 && isActive(state) && (
+        <p class="alert note">
+          {failures.map((f) => (
+            <span key={f.class ?? ""}>
+              {clock(Date.parse(f.time))} first failure of class <b title={classNames[f.class ?? ""]}>{f.class}</b>: <span class="mono">{f.message}</span>{" "}
+            </span>
+          ))}
+        </p>
+      )}
+    </>
+  );
+}
+
+function Tiles({ job }: { job: Job }) {
+  const { state, config } = job.info.value;
+  const s = job.stats.value;
+  const live = isActive(state);
+  const total = live ? s?.total : (job.snapshot.value ?? s?.total);
+  const seconds = live ? s?.total.seconds : (job.snapshot.value?.elapsed_s ?? s?.total.seconds);
+  const now = live ? s?.interval : undefined;
+  const times = live ? now?.response : total?.response;
+  const perSecond = live ? s?.interval.requests_per_s : seconds && total ? total.requests / seconds : null;
+  const some = live ? now : total;
+  return (
+    <dl class="tiles">
+      <Tile label={live ? "Requests now" : "Requests, mean"} of={rate(perSecond)} note={total && `${text(count(total.requests))} in all`} />
+      <Tile label={live ? "Failed now" : "Failed"} of={percent(some?.failed_requests, some?.requests)} tone={some && some.failed_requests > 0 ? "bad" : ""} note={total && `${text(count(total.failed_requests))} in all`} />
+      <Tile label="p50" of={time(times?.p50_ms)} title="Response time, from an iteration due to that iteration done" />
+      <Tile label="p95" of={time(times?.p95_ms)} />
+      <Tile label="p99" of={time(times?.p99_ms)} />
+      <Tile label="Workers" of={live ? count(s?.vus) : count(config.workers)} note={live && s ? `${text(count(s.active))} in an iteration` : "asked for"} />
+      <Tile label="Received" of={bytes(now && now.seconds > 0 ? now.bytes_received / now.seconds : live ? null : total?.bytes_received, live ? "/s" : "")} note={total && live && `${text(bytes(total.bytes_received))} in all`} />
+      <div class="tile">
+        <dt>Numbers</dt>
+        <dd>
+          <Validity valid={state === "pending" ? undefined : (s?.valid ?? job.snapshot.value?.valid)} invalid={s?.invalid ?? job.snapshot.value?.invalid} />
+        </dd>
+      </div>
+    </dl>
+  );
+}

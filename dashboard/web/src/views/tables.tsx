@@ -1,0 +1,271 @@
+import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { change, classNames, clock, count, percent, reasonOf, text, time, unknown } from "../format";
+import { linear } from "../scale";
+import type { Steering } from "../steer";
+import type { Job } from "../store";
+import type { JobView, Snapshot, Task, TaskTotals } from "../types";
+import { Empty, Share, Value } from "../ui/parts";
+import { SteerControl } from "../ui/steer-control";
+
+type Row = { name: string; task: Task | undefined; totals: TaskTotals | undefined };
+type Key = "order" | "name" | "weight" | "iterations" | "failed" | "p50" | "p95" | "p99" | "max";
+
+const keys: Record<Key, (r: Row) => number | string> = {
+  order: () => 0,
+  name: (r) => r.name,
+  weight: (r) => -(r.task?.weight ?? -1),
+  iterations: (r) => -(r.totals?.iterations ?? -1),
+  failed: (r) => -(r.totals?.failed_iterations ?? -1),
+  p50: (r) => -(r.totals?.response.p50_ms ?? -1),
+  p95: (r) => -(r.totals?.response.p95_ms ?? -1),
+  p99: (r) => -(r.totals?.response.p99_ms ?? -1),
+  max: (r) => -(r.totals?.response.max_ms ?? -1),
+};
+
+/** The tasks: how often each is picked, which can be changed, and how it fares. */
+export function Tasks({ job, view, steering }: { job: Job; view: JobView | null; steering: Steering }) {
+  const by = useSignal<Key>("order");
+  const overrides = job.info.value.config.weights ?? {};
+  const totals = new Map((view?.snapshot?.tasks ?? []).map((t) => [t.task, t]));
+  const tasks = view?.effective?.tasks ?? [];
+  const rows: Row[] = [
+    ...tasks.map((task) => ({ name: task.task, task, totals: totals.get(task.task) })),
+    ...[...totals.values()].filter((t) => !tasks.some((task) => task.task === t.task)).map((t) => ({ name: t.task, task: undefined, totals: t })),
+  ];
+  const key = keys[by.value];
+  if (by.value !== "order") rows.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
+  const head = (k: Key, shown: string, hint?: string) => (
+    <th scope="col" class={k === "name" || k === "weight" ? "" : "num"} aria-sort={by.value === k ? (k === "name" ? "ascending" : "descending") : "none"}>
+      <button type="button" title={hint} onClick={() => (by.value = by.value === k ? "order" : k)}>
+        {shown}
+      </button>
+    </th>
+  );
+  const stopping = job.info.value.state === "stopping";
+  return (
+    <Card title="Tasks" note={tasks.length > 0 ? `${tasks.filter((t) => t.weight > 0).length} of ${tasks.length} are picked` : ""}>
+      {rows.length === 0 ? (
+        <Empty title={view ? "The scenario cannot be read, so its tasks are not known." : "Loading…"} />
+      ) : (
+        <Scroll label="Tasks">
+          <table class="tasks">
+            <thead>
+              <tr>
+                {head("name", "Task")}
+                {head("weight", "Weight")}
+                <th scope="col" class="num">Share</th>
+                {head("iterations", "Iterations")}
+                {head("failed", "Failed")}
+                {head("p50", "p50", "Response time, from an iteration due to that iteration done")}
+                {head("p95", "p95")}
+                {head("p99", "p99")}
+                {head("max", "Max")}
+                <th scope="col">Status</th>
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map(({ name, task, totals: t }) => (
+                <tr key={name} class={task && task.weight > 0 ? "" : "idle"}>
+                  <th scope="row">{name}</th>
+                  <td class="weight">
+                    {task ? (
+                      <>
+                        <SteerControl
+                          compact
+                          steering={steering}
+                          control={`weights.${name}`}
+                          field={`weights.${name}`}
+                          label={`Weight of ${name}`}
+                          value={overrides[name] ?? task.weight}
+                          scale={(v) => linear(v, 0, 20, 0.5)}
+                          patch={(w) => ({ weights: { [name]: w } })}
+                          disabled={stopping}
+                        />
+                        <button
+                          type="button"
+                          class={`icon reset ${name in overrides ? "" : "gone"}`}
+                          disabled={!(name in overrides)}
+                          aria-label={`Reset the weight of ${name} to the scenario's`}
+                          title="Back to the scenario's weight"
+                          onClick={() => {
+                            steering.set(`reset.${name}`, "", { weights: { [name]: null } });
+                            steering.drop(`weights.${name}`);
+                          }}
+                        >
+                          ↺
+                        </button>
+                      </>
+                    ) : (
+                      <span class="muted">not in the scenario</span>
+                    )}
+                  </td>
+                  <td class="num">
+                    <Share of={task?.share ?? 0} />
+                    <Value of={percent(task?.share, 1)} />
+                  </td>
+                  <td class="num">
+                    <Value of={count(t?.iterations)} />
+                  </td>
+                  <td class={`num ${t && t.failed_iterations > 0 ? "bad" : ""}`}>
+                    <Value of={count(t?.failed_iterations)} />
+                  </td>
+                  <td class="num"><Value of={time(t?.response.p50_ms)} /></td>
+                  <td class="num"><Value of={time(t?.response.p95_ms)} /></td>
+                  <td class="num"><Value of={time(t?.response.p99_ms)} /></td>
+                  <td class="num"><Value of={time(t?.response.max_ms)} /></td>
+                  <td class="codes">{t ? <Codes of={t} /> : unknown}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </Card>
+  );
+}
+
+/** Whether every status of a task was as its scenario expects it. */
+const asExpected = (t: TaskTotals) => !t.errors.check;
+
+function Codes({ of }: { of: TaskTotals }) {
+  const codes = Object.keys(of.status);
+  if (codes.length === 0) return <>{unknown}</>;
+  return (
+    <>
+      {codes.map((code) => {
+        const expected = Number(code) >= 400 && asExpected(of);
+        return (
+          <span key={code} class={`code c${code[0]} ${expected ? "expected" : ""}`} title={`${code} ${reasonOf(Number(code))}${expected ? ", as the scenario expects" : ""}`}>
+            {code}
+            {codes.length > 1 && <i> {text(count(of.status[code]))}</i>}
+          </span>
+        );
+      })}
+    </>
+  );
+}
+
+/** How many responses of a status were expected: all, some, or none; of those below 400 it does not matter. */
+function expectation(code: string, tasks: TaskTotals[]): string {
+  if (Number(code) < 400) return "";
+  const having = tasks.filter((t) => (t.status[code] ?? 0) > 0);
+  const expected = having.filter(asExpected);
+  if (having.length === 0 || expected.length === 0) return "";
+  return expected.length === having.length ? "expected" : "partly expected";
+}
+
+export function StatusCodes({ snapshot }: { snapshot: Snapshot | undefined }) {
+  const codes = Object.entries(snapshot?.status ?? {});
+  return (
+    <Card title="Status codes" note="since the start">
+      {codes.length === 0 ? (
+        <Empty title={snapshot ? "No responses yet." : "Loading…"} />
+      ) : (
+        <Scroll label="Status codes">
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">Status</th>
+                <th scope="col" class="num">Requests</th>
+                <th scope="col" class="num">Share</th>
+                <th scope="col">
+                  <span class="hidden">Expected</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {codes.map(([code, n]) => (
+                <tr key={code}>
+                  <th scope="row">
+                    <span class={`code c${code[0]}`}>{code}</span> <span class="muted">{reasonOf(Number(code))}</span>
+                  </th>
+                  <td class="num"><Value of={count(n)} /></td>
+                  <td class="num">
+                    <Share of={n / snapshot!.requests} />
+                    <Value of={percent(n, snapshot!.requests)} />
+                  </td>
+                  <td class="muted">{expectation(code, snapshot!.tasks)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </Card>
+  );
+}
+
+export function ErrorClasses({ snapshot }: { snapshot: Snapshot | undefined }) {
+  const errors = Object.entries(snapshot?.errors ?? {}).sort((a, b) => b[1].count - a[1].count);
+  return (
+    <Card title="Failures" note="since the start">
+      {errors.length === 0 ? (
+        <Empty title={snapshot ? "No failures." : "Loading…"} />
+      ) : (
+        <Scroll label="Failures">
+          <table class="errors">
+            <thead>
+              <tr>
+                <th scope="col">Class</th>
+                <th scope="col" class="num">Count</th>
+                <th scope="col">One of them</th>
+              </tr>
+            </thead>
+            <tbody>
+              {errors.map(([name, e]) => (
+                <tr key={name}>
+                  <th scope="row" title={classNames[name]}>{name}</th>
+                  <td class="num bad"><Value of={count(e.count)} /></td>
+                  <td class="mono">{e.sample || unknown}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </Scroll>
+      )}
+    </Card>
+  );
+}
+
+/** What was changed while the job ran, the newest first. */
+export function Changes({ job }: { job: Job }) {
+  const marks = [...job.marks.value].reverse().slice(0, 50);
+  return (
+    <Card title="Changes" note={marks.length > 0 ? `revision ${job.info.value.revision}` : ""}>
+      {marks.length === 0 ? (
+        <Empty title="Nothing was changed in this run." />
+      ) : (
+        <ol class="changes">
+          {marks.map((m) => (
+            <li key={m.revision}>
+              <time>{clock(m.time * 1000)}</time>
+              <span>{m.changes.map(change).join(", ")}</span>
+            </li>
+          ))}
+        </ol>
+      )}
+    </Card>
+  );
+}
+
+function Card({ title, note, children }: { title: string; note?: string; children: ComponentChildren }) {
+  return (
+    <section class="card" aria-label={title}>
+      <header>
+        <h2>{title}</h2>
+        <span class="muted">{note}</span>
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** A table that is wider than the screen scrolls in its place, also by keyboard. */
+function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <div class="scroll" role="region" aria-label={`${label}, table`} tabIndex={0}>
+      {children}
+    </div>
+  );
+}
