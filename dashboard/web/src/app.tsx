@@ -70,7 +70,7 @@ function Header() {
       <button type="button" class="icon help" aria-label="Keyboard shortcuts" title="Keyboard shortcuts (?)" onClick={() => (overlay.value = { what: "help" })}>
         ?
       </button>
-      <button type="button" disabled={running === 0} onClick={() => (overlay.value = { what: "stop-all" })}>
+      <button type="button" class="stop-all" disabled={running === 0} onClick={() => (overlay.value = { what: "stop-all" })}>
         Stop all
       </button>
       <button type="button" class="primary" onClick={() => (overlay.value = { what: "start" })}>

@@ -44,8 +44,8 @@ async function resync() {
     loaded.value = true;
     connection.value = { state: "live", since: Date.now() };
   });
-  for (const job of jobs.peek().values()) if (isActive(job.info.peek().state)) await job.load(60);
   if (again) notify(restarted ? "Connected again. The server was restarted." : "Connected again.", "info");
+  for (const job of [...jobs.peek().values()].slice(0, 100)) if (job.info.peek().state !== "pending") await job.load(60);
 }
 
 export function connect() {

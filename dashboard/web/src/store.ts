@@ -68,9 +68,11 @@ export class Job {
       this.asked = Math.max(this.asked, last);
       this.series.history(h.intervals);
       let marks: Mark[] = [];
+      const told = h.revisions.at(-1)?.revision ?? 1;
+      const since = this.marks.peek().filter((m) => m.revision > told); // while the answer was on its way
       for (const r of h.revisions) marks = mark(marks, { time: Date.parse(r.time) / 1000, revision: r.revision, changes: r.changes });
       batch(() => {
-        this.marks.value = marks;
+        this.marks.value = [...marks, ...since];
         this.drawn.value++;
       });
     } catch {

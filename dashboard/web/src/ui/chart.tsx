@@ -11,6 +11,7 @@ export interface Line {
   label: string;
   colour: string; // of the style sheet
   fill?: string; // down to the line before, or to zero
+  area?: boolean; // without a line on its upper end
   dash?: number[];
   values: (job: Job) => (number | null)[];
   shown?: (job: Job) => (number | null)[]; // what the legend says, if other than values
@@ -38,9 +39,10 @@ export function Chart(props: Props) {
 
   useEffect(() => {
     let plot: uPlot | null = null;
+    const element = place.current!;
     const build = () => {
       plot?.destroy();
-      plot = new uPlot(options(live, cursor, place.current!.clientWidth), data(live.current), place.current!);
+      plot = new uPlot(options(live, cursor, element), data(live.current), element);
       window_(plot, live.current);
     };
     const stopColours = effect(() => {
@@ -55,8 +57,8 @@ export function Chart(props: Props) {
         window_(plot!, live.current);
       });
     });
-    const resize = new ResizeObserver(() => plot?.setSize({ width: place.current!.clientWidth, height }));
-    resize.observe(place.current!);
+    const resize = new ResizeObserver(() => plot?.setSize({ width: element.clientWidth, height: element.clientHeight }));
+    resize.observe(element);
     return () => {
       resize.disconnect();
       stopColours();
@@ -91,7 +93,7 @@ function Legend({ job, lines, format, cursor }: { job: Job; lines: Line[]; forma
         const value = (l.shown ?? l.values)(job)[at];
         return (
           <span key={l.label} class="entry">
-            <span class={`swatch ${l.dash ? "dashed" : ""}`} style={{ color: `var(--${l.colour})` }} />
+            <span class={`swatch ${l.dash ? "dashed" : l.area ? "area" : ""}`} style={{ color: `var(--${l.colour})` }} />
             {l.label} <b>{value === null || value === undefined ? unknown : text(format(value))}</b>
           </span>
         );
@@ -105,24 +107,25 @@ function Legend({ job, lines, format, cursor }: { job: Job; lines: Line[]; forma
 /** The mark that is close to a point. */
 const near = (marks: Mark[], at: number | undefined) => (at === undefined ? undefined : marks.findLast((m) => Math.abs(m.time - at) < 1.5));
 
-const height = 190;
-const font = '11px ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
-
 const data = ({ job, lines }: Props): uPlot.AlignedData => [job.series.time, ...lines.map((l) => l.values(job))] as uPlot.AlignedData;
 
 function window_(plot: uPlot, { job, span }: Props) {
   const end = job.series.last ?? Date.now() / 1000;
-  plot.setScale("x", { min: end - span, max: end });
+  // A young run fills the chart from its first minute on.
+  const first = Math.min(job.series.time[0] ?? end, end - 60);
+  plot.setScale("x", { min: Math.max(end - span, first), max: end });
 }
 
-function options(live: { current: Props }, cursor: Signal<number | null>, width: number): uPlot.Options {
+function options(live: { current: Props }, cursor: Signal<number | null>, place: HTMLElement): uPlot.Options {
+  const em = parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const font = `${Math.round(0.78 * em)}px ${getComputedStyle(place).fontFamily}`;
   const { lines, log, format, whole } = live.current;
   const grid = { stroke: colour("grid"), width: 1 };
   const axis: uPlot.Axis = { stroke: colour("muted"), font, grid, ticks: { show: false }, gap: 6 };
   return {
-    width,
-    height,
-    padding: [10, 4, 0, 0],
+    width: place.clientWidth,
+    height: place.clientHeight,
+    padding: [10, 1.6 * em, 0, 0],
     legend: { show: false },
     cursor: {
       sync: { key: `charts-${live.current.job.name}` },
@@ -137,11 +140,11 @@ function options(live: { current: Props }, cursor: Signal<number | null>, width:
         : { range: (_, __, max) => [0, max === null || max <= 0 ? 1 : max * 1.12] },
     },
     axes: [
-      { ...axis, size: 26, values: (_, splits) => splits.map((s) => axisClock.format(s * 1000)), space: 64 },
+      { ...axis, size: 1.9 * em, values: (_, splits) => splits.map((s) => clock(s * 1000)), space: 5 * em },
       {
         ...axis,
-        size: 58,
-        space: 34,
+        size: 4.3 * em,
+        space: 2.4 * em,
         ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000] } : {}),
         values: (_, splits) => splits.map((s) => (s === null || (log && !/^10*$/.test(String(Math.round(s * 1e6)))) ? "" : text(format(s)).replace(/([.,]\d*?)0+(?=\D|$)/, "$1").replace(/[.,](?=\D|$)/, ""))),
       },
@@ -150,7 +153,7 @@ function options(live: { current: Props }, cursor: Signal<number | null>, width:
       {},
       ...lines.map((l, i): uPlot.Series => {
         const stroke = colour(l.colour);
-        return { label: l.label, stroke, width: 1.5, points: { show: false }, ...(l.dash ? { dash: l.dash } : {}), ...(l.fill && !below(lines, i) ? { fill: colour(l.fill) } : {}) };
+        return { label: l.label, ...(l.area ? {} : { stroke }), width: l.area ? 0 : 1.5, points: { show: false }, ...(l.dash ? { dash: l.dash } : {}), ...(l.fill && !below(lines, i) ? { fill: colour(l.fill) } : {}) };
       }),
     ],
     bands: lines.flatMap((l, i) => (l.fill && below(lines, i) ? [{ series: [i + 1, i] as [number, number], fill: colour(l.fill) }] : [])),
@@ -163,8 +166,6 @@ function options(live: { current: Props }, cursor: Signal<number | null>, width:
 
 /** Whether the line before is the lower end of this one's area. */
 const below = (lines: Line[], i: number) => i > 0 && lines[i - 1]!.fill !== undefined;
-
-const axisClock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
 
 /** Draws a line for each change of the job's settings. */
 function marks(plot: uPlot, all: Mark[]) {

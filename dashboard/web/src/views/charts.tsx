@@ -27,6 +27,7 @@ const rateLines: Line[] = [
     label,
     colour,
     fill: `${colour}-fill`,
+    area: true,
     values: (job) => sum(job, classes.slice(0, i + 1).flatMap(([, c]) => c)),
     shown: (job) => sum(job, columns),
   })),

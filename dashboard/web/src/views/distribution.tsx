@@ -9,7 +9,6 @@ import { prepare, resized } from "../ui/canvas";
 import { Segmented } from "../ui/parts";
 import { usePoll } from "../ui/poll";
 
-const bottom = 22;
 const left = 8;
 
 /** How long requests and iterations took, since the start. */
@@ -38,7 +37,9 @@ export function DistributionChart({ job }: { job: Job }) {
   return (
     <section class="card chart" aria-label="Latency distribution">
       <header>
-        <h3>Latency distribution</h3>
+        <h3>
+          Latency distribution <span class="muted">since the start</span>
+        </h3>
         <div class="switches">
           <Segmented label="Which times" value={of.value} options={[["response", "Response"], ["service", "Service"]]} onChange={(v) => (of.value = v)} />
         </div>
@@ -64,7 +65,6 @@ export function DistributionChart({ job }: { job: Job }) {
             </span>
           </>
         )}
-        <span class="when">since the start</span>
       </div>
       <div class="plot">
         <canvas
@@ -94,9 +94,11 @@ function draw(canvas: HTMLCanvasElement, buckets: Bucket[], times: Times | undef
   const at = prepare(canvas);
   if (!at) return;
   const { ctx, width, height } = at;
-  ctx.font = getComputedStyle(canvas).font;
+  const style = getComputedStyle(canvas);
+  ctx.font = style.font;
+  const em = parseFloat(style.fontSize);
   const x = axisOf(buckets, width);
-  const floor = height - bottom;
+  const floor = height - 2 * em;
   ctx.strokeStyle = colour("grid");
   ctx.beginPath();
   ctx.moveTo(0, floor + 0.5);
@@ -107,7 +109,7 @@ function draw(canvas: HTMLCanvasElement, buckets: Bucket[], times: Times | undef
   const density = (b: Bucket) => b.count / (x(b.to_ms) - x(b.from_ms));
   const top = Math.max(...buckets.map(density));
   for (const b of buckets) {
-    const h = Math.max(1, (density(b) / top) * (floor - 26));
+    const h = Math.max(1, (density(b) / top) * (floor - 2.4 * em));
     ctx.fillStyle = colour(b === over ? "accent" : "bar");
     ctx.fillRect(x(b.from_ms) + 0.5, floor - h, Math.max(1, x(b.to_ms) - x(b.from_ms) - 1), h);
   }
@@ -121,7 +123,7 @@ function draw(canvas: HTMLCanvasElement, buckets: Bucket[], times: Times | undef
     const middle = x(ms);
     if (middle - half < free || middle + half > width) continue;
     free = middle + half + 14;
-    ctx.fillText(shown, middle, floor + 7);
+    ctx.fillText(shown, middle, floor + 0.6 * em);
   }
   ctx.textBaseline = "alphabetic";
   let before = -Infinity;
@@ -130,11 +132,11 @@ function draw(canvas: HTMLCanvasElement, buckets: Bucket[], times: Times | undef
     const middle = Math.round(x(ms)) + 0.5;
     ctx.strokeStyle = ctx.fillStyle = colour(name);
     ctx.beginPath();
-    ctx.moveTo(middle, 16);
+    ctx.moveTo(middle, 1.4 * em);
     ctx.lineTo(middle, floor);
     ctx.stroke();
-    if (middle - before > 26 && middle < width - 12) {
-      ctx.fillText(name, middle, 12);
+    if (middle - before > 2.4 * em && middle < width - em) {
+      ctx.fillText(name, middle, 1.1 * em);
       before = middle;
     }
   }

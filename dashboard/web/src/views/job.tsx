@@ -72,11 +72,11 @@ function Page({ job }: { job: Job }) {
           <SteeringPanel job={job} steering={steering} view={view.value} />
           <Changes job={job} />
         </div>
-      </div>
-      <Tasks job={job} view={view.value} steering={steering} />
-      <div class="pair">
-        <StatusCodes snapshot={view.value?.snapshot} />
-        <ErrorClasses snapshot={view.value?.snapshot} />
+        <Tasks job={job} view={view.value} steering={steering} />
+        <div class="pair">
+          <StatusCodes snapshot={view.value?.snapshot} />
+          <ErrorClasses snapshot={view.value?.snapshot} />
+        </div>
       </div>
     </>
   );
@@ -151,7 +151,7 @@ function Tiles({ job }: { job: Job }) {
       <Tile label="Workers" of={live ? count(s?.vus) : count(config.workers)} note={live && s ? `${text(count(s.active))} in an iteration` : "asked for"} />
       <Tile label="Received" of={bytes(now && now.seconds > 0 ? now.bytes_received / now.seconds : live ? null : total?.bytes_received, live ? "/s" : "")} note={total && live && `${text(bytes(total.bytes_received))} in all`} />
       <div class="tile">
-        <dt>Numbers</dt>
+        <dt>Validity</dt>
         <dd>
           <Validity valid={state === "pending" ? undefined : (s?.valid ?? job.snapshot.value?.valid)} invalid={s?.invalid ?? job.snapshot.value?.invalid} />
         </dd>

@@ -1,5 +1,5 @@
 import { useComputed, useSignal } from "@preact/signals";
-import { overlay, startAgain, startPending, stop } from "../actions";
+import { active, overlay, startAgain, startPending, stop } from "../actions";
 import { count, duration, percent, rate, time, type Quantity } from "../format";
 import { toJob } from "../router";
 import { isActive, jobs, loaded, names, serverNow, type Job } from "../store";
@@ -36,7 +36,12 @@ export function Jobs() {
       <Summary />
       <div class="bar">
         <h1>Jobs</h1>
-        <input id="filter" type="search" placeholder="Filter" aria-label="Filter jobs by name, scenario, target or state" value={filter.value} onInput={(e) => (filter.value = e.currentTarget.value)} />
+        <div class="tools">
+          <input id="filter" type="search" placeholder="Filter" aria-label="Filter jobs by name, scenario, target or state" value={filter.value} onInput={(e) => (filter.value = e.currentTarget.value)} />
+          <button type="button" class="stop-all" disabled={active().length === 0} onClick={() => (overlay.value = { what: "stop-all" })}>
+            Stop all
+          </button>
+        </div>
       </div>
       <div class="card flush">
         <table class="jobs">
@@ -51,7 +56,7 @@ export function Jobs() {
               <th scope="col" class="num" title="Response time, from an iteration due to that iteration done">p50</th>
               <th scope="col" class="num">p95</th>
               <th scope="col" class="num">p99</th>
-              <th scope="col">Numbers</th>
+              <th scope="col">Validity</th>
               <th scope="col">
                 <span class="hidden">Actions</span>
               </th>
@@ -82,7 +87,7 @@ function Summary() {
     workers += s.vus;
   }
   return (
-    <dl class="tiles">
+    <dl class="tiles summary">
       <Tile label="Running" of={count(running.length)} note={`of ${jobs.value.size}`} />
       <Tile label="Requests now" of={rate(running.length ? requests : 0)} />
       <Tile label="Failures now" of={requests === null ? count(null) : rate(failed)} tone={failed > 0 ? "bad" : ""} />
@@ -138,11 +143,13 @@ function Row({ job }: { job: Job }) {
       <td class="num" data-label="p99">
         <Value of={time(times?.p99_ms)} />
       </td>
-      <td class="validity" data-label="Numbers">
+      <td class="validity" data-label="Validity">
         <Validity valid={state === "pending" ? undefined : valid} invalid={s?.invalid ?? total?.invalid} />
       </td>
       <td class="actions">
-        <JobActions job={job} />
+        <div>
+          <JobActions job={job} />
+        </div>
       </td>
     </tr>
   );
@@ -171,15 +178,21 @@ export function JobActions({ job, large = false }: { job: Job; large?: boolean }
           {state === "pending" || !large ? "Start" : "Start again"}
         </button>
       )}
-      <button type="button" class={size} aria-label={`Duplicate ${job.name}`} onClick={() => (overlay.value = { what: "start", from: config })}>
-        Duplicate
+      <button type="button" class={large ? "" : "icon"} aria-label={`Duplicate ${job.name}`} title="Duplicate" onClick={() => (overlay.value = { what: "start", from: config })}>
+        {large ? "Duplicate" : <Icon path="M5.5 5.5v-3h8v8h-3M2.5 5.5h8v8h-8z" />}
       </button>
-      <button type="button" class={`${size} quiet`} disabled={live} aria-label={`Remove ${job.name}`} title={live ? "Stop it first" : undefined} onClick={() => (overlay.value = { what: "remove", job: job.name })}>
-        Remove
+      <button type="button" class={large ? "quiet" : "icon"} disabled={live} aria-label={`Remove ${job.name}`} title={live ? "Stop it first" : "Remove"} onClick={() => (overlay.value = { what: "remove", job: job.name })}>
+        {large ? "Remove" : <Icon path="M2.5 4.5h11M6 4.5v-2h4v2M4 4.5l.6 9h6.8l.6-9M6.7 7v4M9.3 7v4" />}
       </button>
     </>
   );
 }
+
+const Icon = ({ path }: { path: string }) => (
+  <svg viewBox="0 0 16 16" fill="none" stroke="currentColor" stroke-width="1.2" stroke-linejoin="round" stroke-linecap="round" aria-hidden="true">
+    <path d={path} />
+  </svg>
+);
 
 /** How long a job has run, and how long it will. */
 export function elapsed(job: Job): string {

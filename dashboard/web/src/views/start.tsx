@@ -61,7 +61,7 @@ function settings(form: Form, rest: Record<string, unknown>): Settings {
   if (/^\d+$/.test(target)) all.port = target;
   else if (target) all.url = target;
   if (form.scenario) all.scenario = form.scenario;
-  const fields: Field[] = ["workers", "ramp_up", ...(form.model === "open" ? (["rate", "max_workers"] as const) : (["delay"] as const)), ...variables.map(([f]) => f)];
+  const fields: Field[] = ["workers", "ramp_up", ...(form.model === "open" ? (["rate"] as const) : (["delay"] as const)), "max_workers", ...variables.map(([f]) => f)];
   for (const f of fields) if (form[f].trim() !== "") all[f] = form[f].trim();
   all.duration = form.duration.trim() || "0";
   return all;
@@ -131,7 +131,7 @@ export function StartDialog({ from, onClose }: { from?: Config | undefined; onCl
           </p>
         ))}
         <div class="fields">
-          {field("job", "Job name", { placeholder: "opbeans-python", autofocus: true, hint: runs && isActive(runs.info.value.state) ? <b class="warn">A job of this name runs: it will be changed in place.</b> : "conditions in scenarios look at it" })}
+          {field("job", "Job name", { placeholder: "opbeans-python", autofocus: true, hint: runs && isActive(runs.info.value.state) ? <b class="warn">A job of this name runs: it will be changed in place.</b> : "scenarios see it as SERVICE_NAME" })}
           {field("target", "Target", { placeholder: "8000", hint: "a port, or the whole base URL" })}
           <div class="field whole">
             <label for="start-scenario">Scenario</label>

@@ -33,6 +33,7 @@ export function Tasks({ job, view, steering }: { job: Job; view: JobView | null;
     ...tasks.map((task) => ({ name: task.task, task, totals: totals.get(task.task) })),
     ...[...totals.values()].filter((t) => !tasks.some((task) => task.task === t.task)).map((t) => ({ name: t.task, task: undefined, totals: t })),
   ];
+  const top = Math.max(...tasks.map((t) => t.share), 1e-9);
   const key = keys[by.value];
   if (by.value !== "order") rows.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
   const head = (k: Key, shown: string, hint?: string) => (
@@ -70,7 +71,7 @@ export function Tasks({ job, view, steering }: { job: Job; view: JobView | null;
                   <th scope="row">{name}</th>
                   <td class="weight">
                     {task ? (
-                      <>
+                      <div>
                         <SteerControl
                           compact
                           steering={steering}
@@ -95,13 +96,13 @@ export function Tasks({ job, view, steering }: { job: Job; view: JobView | null;
                         >
                           ↺
                         </button>
-                      </>
+                      </div>
                     ) : (
                       <span class="muted">not in the scenario</span>
                     )}
                   </td>
                   <td class="num">
-                    <Share of={task?.share ?? 0} />
+                    <Share of={(task?.share ?? 0) / top} />
                     <Value of={percent(task?.share, 1)} />
                   </td>
                   <td class="num">

@@ -1,0 +1,59 @@
+// The page for everybody: axe-core, narrow and wide screens.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { after, before, describe, test } from "node:test";
+import { browse, open, Server, until } from "./kit.mjs";
+
+const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+const views = {
+  jobs: ["", (page) => page.getByRole("link", { name: "demo", exact: true }).waitFor()],
+  job: ["#/jobs/demo", (page) => page.getByRole("row", { name: /^oopsie / }).waitFor()],
+  "a job that failed to reach its target": ["#/jobs/closed", (page) => page.getByRole("row", { name: /^dial / }).waitFor()],
+  "no such job": ["#/jobs/none", (page) => page.getByText("There is no job").waitFor()],
+  scenarios: ["#/scenarios/broken", (page) => page.locator(".faults li").first().waitFor()],
+  "the form": [
+    "",
+    async (page) => {
+      await page.keyboard.press("n");
+      await page.getByText("Tasks and their weights").click();
+      await page.getByText("Errors and latency").click();
+      await page.getByRole("dialog").getByText("products_id_customers_limit").waitFor();
+      await page.getByRole("dialog").getByRole("button", { name: "Start", exact: true }).click();
+      await until("refused", async () => (await page.locator("[aria-invalid]").count()) > 0);
+    },
+  ],
+  help: ["", (page) => page.keyboard.press("?")],
+};
+
+describe("the page is for everybody", () => {
+  let chrome, server;
+  before(async () => {
+    chrome = await browse();
+    server = await Server.start({ "broken.yaml": "tasks: 5\n" });
+    await server.api("POST", "start", { job: "closed", port: 9, delay: 0.1 });
+    await server.api("POST", "update", { job: "prepared", port: server.shop });
+  });
+  after(async () => {
+    await chrome?.close();
+    await server?.close();
+  });
+
+  for (const [name, [hash, ready]] of Object.entries(views)) {
+    for (const [width, colorScheme] of [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"], [2560, "light"]]) {
+      test(`${name}, ${width} px, ${colorScheme}`, async () => {
+        const page = await open(chrome.browser, server, { hash, width, colorScheme });
+        await ready(page);
+        // Not by a script element, which the Content-Security-Policy forbids.
+        await page.evaluate(axe);
+        const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
+        const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+        assert.deepEqual(serious.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).slice(0, 3).join(" ")}`), []);
+        const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+        assert.ok(wide <= screen, `the page is ${wide} px wide on a screen of ${screen}`);
+        await page.context().close();
+      });
+    }
+  }
+});

@@ -1,0 +1,320 @@
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { browse, open, picture, Server, tile, until } from "./kit.mjs";
+
+describe("the page", () => {
+  let chrome, server;
+  // A test that visits the page, in as many tabs as it likes.
+  const visiting = (name, run) =>
+    test(name, async (t) => {
+      const pages = [];
+      const visit = async (options) => {
+        const page = await open(chrome.browser, server, options);
+        pages.push(page);
+        return page;
+      };
+      try {
+        await run(visit, t);
+        for (const page of pages) {
+          // A refused start is an answer with status 400, which the browser reports.
+          assert.deepEqual(page.complaints.filter((c) => !c.includes("status of 400")), [], "complaints of the browser, about the Content-Security-Policy for instance");
+          assert.deepEqual(page.foreign, [], "requests to other hosts");
+        }
+      } finally {
+        for (const page of pages) await page.context().close();
+      }
+    });
+
+  before(async () => {
+    chrome = await browse();
+    server = await Server.start({ "broken.yaml": "description: With mistakes\ntasks:\n  - name: root\n    wieght: 2\n    request: GET /\n  - 5\n" });
+  });
+  after(async () => {
+    await chrome?.close();
+    await server?.close();
+  });
+  visiting("a job is started from the form, steered and stopped", async (visit, t) => {
+    const page = await visit();
+    let quiet;
+    await t.test("start", async () => {
+      await page.getByRole("button", { name: "Start a job" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByLabel("Job name").fill("opbeans-python");
+      await dialog.getByLabel("Target").fill(server.shop);
+      await dialog.getByLabel("Workers").fill("2");
+      await dialog.getByLabel("Delay").fill("0.2");
+      await dialog.getByText("Tasks and their weights").click();
+      await dialog.getByText("products_id_customers_limit").waitFor();
+      await dialog.getByRole("button", { name: "Start", exact: true }).click();
+      await page.waitForURL(/#\/jobs\/python$/);
+      await page.locator(".state.running").first().waitFor();
+      const config = await server.config("python");
+      assert.equal(config.workers, 2);
+      assert.equal(config.delay, 0.2);
+      assert.equal(config.scenario, "molotov_scenarios");
+      assert.equal(config.duration, undefined ?? 0);
+    });
+
+    await t.test("the charts move", async () => {
+      const charts = page.locator(".plot canvas");
+      await until("four charts", async () => (await charts.count()) === 4);
+      for (let i = 0; i < 4; i++) {
+        const first = await picture(charts.nth(i));
+        await until(`chart ${i} moves`, async () => (await picture(charts.nth(i))) !== first);
+      }
+      quiet = await until("a rate", async () => (await tile(page, "Requests now")) || 0);
+    });
+
+    await t.test("workers are dragged, and the rate follows", async () => {
+      const slider = page.getByRole("slider", { name: "Workers, slider" });
+      await slider.scrollIntoViewIfNeeded();
+      const box = await slider.boundingBox();
+      const y = box.y + box.height / 2;
+      const at = (part) => box.x + 8 + part * (box.width - 16);
+      await page.mouse.move(at(1 / 19), y); // 2 of 1 to 20
+      await page.mouse.down();
+      for (let part = 1 / 19; part < 0.95; part += 0.03) await page.mouse.move(at(part), y);
+      await page.mouse.move(at(0.9), y);
+      await page.mouse.up();
+      const field = page.getByRole("textbox", { name: "Workers" });
+      const asked = Number(await field.inputValue());
+      assert.ok(asked >= 16, `dragged to ${asked}`);
+      await until("the last value wins", async () => (await server.config("python")).workers === asked);
+      await until("the rate follows", async () => (await tile(page, "Requests now")) > 3 * quiet);
+      assert.equal(Number(await field.inputValue()), asked, "and the field stays at it");
+      const changes = page.getByRole("region", { name: "Changes" }).getByRole("listitem");
+      await until("one mark for the drag", async () => (await changes.allInnerTexts()).some((c) => c.includes(`workers 2 → ${asked}`)));
+      const { revisions } = await server.api("GET", "jobs/python/history");
+      assert.ok(revisions.length < 20, `throttled: ${revisions.length} updates`);
+    });
+
+    await t.test("failures that the scenario expects stay expected", async () => {
+      const field = page.getByRole("textbox", { name: "Error weight" });
+      await field.fill("200");
+      await field.press("Enter");
+      await until("it is in force", async () => (await server.config("python")).variables.ERROR_WEIGHT === "200");
+      const row = page.getByRole("row", { name: /^oopsie / });
+      const cell = async (n) => (await row.getByRole("cell").nth(n).innerText()).replaceAll(",", "");
+      await until("oopsie runs", async () => Number(await cell(2)) > 50);
+      assert.equal(await cell(3), "0", "iterations that failed");
+      await row.locator(".code.expected", { hasText: "500" }).waitFor();
+      const legend = page.getByRole("region", { name: "Requests per second" }).locator(".entry", { hasText: "5xx" }).locator("b");
+      await until("the chart has them", async () => parseFloat(await legend.innerText()) > 10);
+      const { snapshot } = await server.api("GET", "jobs/python");
+      assert.ok(snapshot.status["500"] > 50 && snapshot.failed_requests < snapshot.status["500"] / 2, "few of them are the shop's own");
+    });
+
+    await t.test("the weight of a task", async () => {
+      const field = page.getByRole("textbox", { name: "Weight of orders_post", exact: true });
+      await field.fill("50");
+      await field.press("Enter");
+      await until("it is in force", async () => (await server.config("python")).weights?.orders_post === 50);
+      const reset = page.getByRole("button", { name: "Reset the weight of orders_post to the scenario's", exact: true });
+      await reset.click();
+      await until("it is the scenario's", async () => (await server.config("python")).weights?.orders_post === undefined);
+      await until("the field shows it", async () => (await field.inputValue()) === "1");
+    });
+
+    await t.test("a value that cannot be", async () => {
+      const field = page.getByRole("textbox", { name: "Delay" });
+      await field.fill("-1");
+      await field.press("Enter");
+      const error = page.locator(".control.wrong .error");
+      await error.waitFor();
+      assert.equal((await server.config("python")).delay, 0.2);
+      await field.fill("0.3");
+      await field.press("Enter");
+      await error.waitFor({ state: "detached" });
+      await until("it is in force", async () => (await server.config("python")).delay === 0.3);
+    });
+
+    await t.test("to a rate, and back", async () => {
+      await page.getByRole("group", { name: "Load model" }).getByRole("button", { name: "Rate" }).click();
+      const field = page.getByRole("textbox", { name: "Rate" });
+      await field.fill("30");
+      await field.press("Enter");
+      await until("it is in force", async () => (await server.config("python")).rate === "30/s");
+      await page.getByRole("group", { name: "Load model" }).getByRole("button", { name: "Workers + delay" }).click();
+      await until("it is over", async () => (await server.config("python")).rate === undefined);
+    });
+
+    await t.test("stop, and start again", async () => {
+      await page.getByRole("button", { name: "Stop python" }).click();
+      await page.locator(".state.stopped").first().waitFor();
+      const total = (await server.api("GET", "jobs/python")).snapshot.requests;
+      await until("the final number", async () => (await page.locator(".tile .note").first().innerText()).replaceAll(",", "") === `${total} in all`);
+      await page.getByRole("button", { name: "Start python again" }).click();
+      await page.locator(".state.running").first().waitFor();
+      const config = await server.config("python");
+      assert.equal(config.delay, 0.3, "with its settings");
+      await page.getByRole("button", { name: "Stop python" }).click();
+      await page.locator(".state.stopped").first().waitFor();
+    });
+
+    await t.test("duplicate, and remove", async () => {
+      await page.getByRole("button", { name: "Duplicate python" }).click();
+      assert.equal(await page.getByRole("dialog").getByLabel("Job name").inputValue(), "python-2");
+      await page.getByRole("dialog").getByRole("button", { name: "Start", exact: true }).click();
+      await page.waitForURL(/#\/jobs\/python-2$/);
+      await page.locator(".state.running").first().waitFor();
+      const [one, two] = [await server.config("python"), await server.config("python-2")];
+      assert.deepEqual({ ...two, job: "", seed: "", service_name: "" }, { ...one, job: "", seed: "", service_name: "" });
+      await page.goto(`${server.url}/#/jobs/python`);
+      await page.getByRole("button", { name: "Remove python" }).click();
+      await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+      await until("it is gone", async () => !("python" in (await server.api("GET", "list"))));
+      await page.waitForURL(/#\/$/);
+      await page.getByRole("link", { name: "python", exact: true }).waitFor({ state: "detached" });
+    });
+  });
+
+  visiting("a second tab stays in step", async (visit) => {
+    await server.job("opbeans-shared", { workers: 2, delay: 0.1 });
+    const [a, b] = [await visit({ hash: "#/jobs/shared" }), await visit({ hash: "#/jobs/shared" })];
+    const field = (page, name) => page.getByRole("textbox", { name, exact: true });
+    await field(a, "Workers").fill("7");
+    await field(a, "Workers").press("Enter");
+    await until("the other tab shows it", async () => (await field(b, "Workers").inputValue()) === "7");
+    await field(b, "Delay").fill("0.25");
+    await field(b, "Delay").press("Enter");
+    await until("and the other way", async () => (await field(a, "Delay").inputValue()) === "0.25");
+    for (const page of [a, b]) {
+      const changes = page.getByRole("region", { name: "Changes" });
+      await changes.getByText("workers 2 → 7").waitFor();
+      await changes.getByText("delay 100 ms → 250 ms").waitFor();
+    }
+    await server.api("POST", "stop", { job: "shared" });
+    for (const page of [a, b]) await page.locator(".state.stopped").first().waitFor();
+  });
+
+  visiting("a page that is opened late has charts and marks at once", async (visit) => {
+    await server.job("opbeans-late", { workers: 3 });
+    await until("some history", async () => (await server.api("GET", "jobs/late/history")).intervals.length >= 4);
+    await server.api("POST", "update", { job: "late", workers: 5 });
+    await until("one more", async () => (await server.api("GET", "jobs/late/history")).intervals.length >= 6);
+    const page = await visit({ hash: "#/jobs/late" });
+    await page.getByRole("region", { name: "Changes" }).getByText("workers 3 → 5").waitFor();
+    const legend = page.getByRole("region", { name: "Requests per second" }).locator(".entry", { hasText: "2xx" }).locator("b");
+    await until("a value in the legend", async () => parseFloat(await legend.innerText()) > 0);
+    await server.api("POST", "stop", { job: "late" });
+  });
+
+  visiting("a refused start says so beside the field", async (visit) => {
+    const page = await visit();
+    await page.keyboard.press("n");
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Job name").fill("refused");
+    await dialog.getByLabel("Workers").fill("many");
+    await dialog.getByLabel("Duration").fill("soon");
+    await dialog.getByRole("button", { name: "Start", exact: true }).click();
+    const said = async (label) => {
+      const input = dialog.getByLabel(label);
+      await until(`${label} is marked`, async () => (await input.getAttribute("aria-invalid")) === "true");
+      return dialog.locator(`[id="${await input.getAttribute("aria-describedby")}"]`).innerText();
+    };
+    assert.match(await said("Workers"), /must be a number from 0 to 1000000, not "many"/);
+    assert.match(await said("Duration"), /soon/);
+    await until("the first is focused", () => dialog.getByLabel("Workers").evaluate((input) => input === document.activeElement));
+    await dialog.getByLabel("Workers").fill("2");
+    await dialog.getByLabel("Duration").fill("");
+    await dialog.getByRole("button", { name: "Start", exact: true }).click();
+    assert.match(await said("Target"), /is required/);
+    assert.ok(!("refused" in (await server.api("GET", "list"))), "nothing has started");
+    await dialog.getByLabel("Target").fill(server.shop);
+    await dialog.getByRole("button", { name: "Start", exact: true }).click();
+    await page.waitForURL(/#\/jobs\/refused$/);
+    await server.api("POST", "stop", { job: "refused" });
+  });
+
+  visiting("a job is started by keyboard alone", async (visit) => {
+    const page = await visit();
+    await page.keyboard.press("n");
+    await page.getByRole("dialog").waitFor();
+    await page.keyboard.type("opbeans-keys");
+    await page.keyboard.press("Tab");
+    await page.keyboard.type(server.shop);
+    await page.keyboard.press("Enter");
+    await page.waitForURL(/#\/jobs\/keys$/);
+    const slider = page.getByRole("slider", { name: "Workers, slider" });
+    await slider.focus();
+    await slider.press("ArrowRight");
+    await until("an arrow key is a step", async () => (await server.config("keys")).workers === 4);
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Stop keys" }).focus();
+    await page.keyboard.press("Enter");
+    await page.locator(".state.stopped").first().waitFor();
+    await page.keyboard.press("j");
+    await page.waitForURL(/#\/$/);
+  });
+
+  visiting("a value that is not known is not shown as 0", async (visit) => {
+    await server.api("POST", "update", { job: "prepared", port: server.shop });
+    const page = await visit();
+    const row = page.getByRole("row", { name: /prepared/ });
+    for (const label of ["Requests", "Failed", "p50", "p95", "p99", "Validity"]) {
+      assert.equal(await row.locator(`[data-label="${label}"]`).innerText(), "–", label);
+    }
+    await server.api("DELETE", "jobs/prepared");
+    await row.waitFor({ state: "detached" });
+  });
+
+  visiting("scenario files, with what is wrong with them", async (visit) => {
+    const page = await visit({ hash: "#/scenarios" });
+    const list = page.getByRole("navigation", { name: "Scenarios" });
+    await list.getByRole("link", { name: /broken/ }).click();
+    const faults = page.locator(".faults li");
+    await until("both faults", async () => (await faults.count()) === 2);
+    assert.match((await faults.allInnerTexts())[0], /line 4, column 5 unknown key "wieght" \(did you mean "weight"\?\)/);
+    await page.locator('[data-line="4"].faulty', { hasText: "wieght: 2" }).waitFor();
+    await list.getByRole("link", { name: /dyno/ }).click();
+    await page.getByRole("region", { name: "dyno", exact: true }).getByText("wrong_customers_id").waitFor();
+    await page.locator(".source", { hasText: "GET /oopsie" }).waitFor();
+  });
+
+  visiting("all jobs are stopped, once that is confirmed", async (visit) => {
+    await server.job("opbeans-one");
+    const page = await visit();
+    await page.locator("header").getByRole("button", { name: "Stop all" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: /^Stop (it|\d+ jobs)$/ }).click();
+    await until("none runs", async () => Object.values(await server.api("GET", "list")).every((job) => !job.running));
+    await until("the page says so", async () => (await tile(page, "Running")) === 0);
+    await server.api("POST", "start", { job: "demo" });
+  });
+
+  visiting("the choice of colours stays", async (visit) => {
+    const page = await visit({ colorScheme: "light" });
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await background();
+    await page.getByRole("button", { name: /Switch to: light/ }).click();
+    await page.getByRole("button", { name: /Switch to: dark/ }).click();
+    const dark = await background();
+    assert.notEqual(dark, light);
+    await page.reload();
+    assert.equal(await background(), dark);
+  });
+});
+
+test("a server that is killed and restarted", async () => {
+  const chrome = await browse();
+  const server = await Server.start();
+  try {
+    await server.job("opbeans-lost");
+    const page = await open(chrome.browser, server);
+    await page.getByRole("link", { name: "lost", exact: true }).waitFor();
+    await server.kill();
+    await page.getByText("Reconnecting…").waitFor();
+    await page.getByRole("alert").getByText("The connection to the server was lost").waitFor();
+    await page.getByRole("link", { name: "lost", exact: true }).waitFor(); // what was known stays
+    await server.restart();
+    await page.getByText("Connected again. The server was restarted.").waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await page.getByRole("link", { name: "lost", exact: true }).waitFor({ state: "detached" });
+    await until("numbers come again", async () => (await tile(page, "Requests now")) > 0);
+  } finally {
+    await chrome.close();
+    await server.close();
+  }
+});
