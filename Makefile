@@ -12,7 +12,7 @@ SOAK             ?= 10m
 BENCHCOUNT       ?= 10
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run test lint vuln fmt bench bench-peers size clients fuzz kill soak build cross clean
+.PHONY: help run test lint vuln fmt bench bench-peers size clients e2e dashboard screenshots fuzz kill soak build cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,21 @@ clients: ## test with real Socket.IO clients, a browser and a StatsD server; nee
 	go test -race -tags clients -run TestStatsDServer ./statsd
 
 fuzz: ## run each fuzz target for a while, two at a time (FUZZTIME=60s)
+
+dashboard: dashboard/web/node_modules ## check and build the web page; its bundle is committed; needs Node.js
+	cd dashboard/web && npm run build && npm test
+
+e2e: build dashboard/web/node_modules ## drive the web page in a real browser, and measure it; needs Node.js, chromium
+	cd dashboard/web && LOADGEN_BIN=$(abspath $(BIN)) npm run e2e
+
+screenshots: build dashboard/web/node_modules ## take the pictures of the web page in docs/ anew
+	cd dashboard/web && LOADGEN_BIN=$(abspath $(BIN)) npm run screenshots
+
+dashboard/web/node_modules: dashboard/web/package-lock.json
+	cd dashboard/web && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
+fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$target"; \
@@ -71,7 +86,7 @@ cross: ## build everything for every supported platform, without cgo
 	done
 
 clean: ## remove what the other targets made
-	rm -rf bin .tools
+	rm -rf bin .tools dashboard/web/node_modules
 
 # The version is part of the name, so that another pin is another file.
 $(GOLANGCI):

@@ -47,7 +47,7 @@ func (s site) do(method, path string, header ...string) (*http.Response, string)
 	return resp, string(body)
 }
 
-var reference = regexp.MustCompile(`(?:src|href)="([^"]*)"`)
+var reference = regexp.MustCompile(`(?:src|href)="([^"#][^"]*)"`)
 
 func references(html string) []string {
 	var all []string

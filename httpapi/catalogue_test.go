@@ -114,6 +114,10 @@ func TestJobShowsWhatItsScenarioComesTo(t *testing.T) {
 	s.ok(s.updateJob(`{"job":"python","weights":{"oopsie":null},"error_weight":4}`))
 	assert.InDelta(t, 4, weights(effective().Tasks)["oopsie"], 0)
 
+	s.ended("python")
+	s.ok(s.updateJob(`{"job":"python","error_weight":6}`))
+	assert.InDelta(t, 6, weights(effective().Tasks)["oopsie"], 0, "of the next start")
+
 	s.folder["mine.yaml"] = &fstest.MapFile{Data: []byte("tasks: 5\n")}
 	_, err := s.manager.Prepare(loadgen.JobConfig{Name: "go", ScenarioName: "mine"})
 	require.NoError(t, err)

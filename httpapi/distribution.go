@@ -50,6 +50,9 @@ type Effective struct {
 // effective is nil if the scenario of a job that has not started cannot be read.
 func (a *API) effective(j *loadgen.Job) *Effective {
 	cfg := j.Config()
+	if next, ok := j.Next(); ok {
+		cfg = next
+	}
 	if s := j.Scenario(); s != nil {
 		cfg.Scenario = s
 	}

@@ -75,11 +75,29 @@ type Change struct {
 type record struct {
 	job       *loadgen.Job
 	before    *loadgen.Snapshot // that the next interval begins at
-	intervals []Interval
+	intervals []interval        // a ring, once it is full
+	oldest    int               // in the ring
 	revisions []Revision
 	config    loadgen.JobConfig // at the last revision
 	revision  uint64
 }
+
+// interval is an [Interval] in as little memory as will do, since a service may have
+// a thousand jobs: 144 bytes.
+type interval struct {
+	at                                        int64 // nanoseconds since 1970
+	took                                      time.Duration
+	revision                                  uint64
+	workers, vus, active                      int32
+	iterations, failedIterations, interrupted uint32
+	requests, failedRequests                  uint32
+	status                                    [numStatusClasses]uint32
+	service, response                         quantiles
+}
+
+// quantiles are p50, p95, p99 and the largest of some times; negative if there were
+// none.
+type quantiles [4]time.Duration
 
 // Record keeps the last ten minutes of every job, second by second, and its last
 // changes, for [API.History], until ctx is done. Without it histories are empty.
@@ -161,16 +179,48 @@ func (r *record) interval() {
 	if d.Elapsed <= 0 && d.Iterations == 0 && d.Requests == 0 {
 		return
 	}
-	r.intervals = append(r.intervals, Interval{
-		Time: now.Time.UTC(), Seconds: d.Elapsed.Seconds(), Revision: now.Revision,
-		Workers: now.Workers, VUs: now.VUs, Active: now.Active,
-		Iterations: d.Iterations, FailedIterations: d.FailedIterations, Interrupted: d.Interrupted,
-		Requests: d.Requests, FailedRequests: d.FailedRequests, Status: statusClasses(d.Status),
-		Service: percentiles(&d.Service), Response: percentiles(&d.Response),
-	})
-	if len(r.intervals) >= 2*HistoryLen { // now and then, instead of each time
-		r.intervals = slices.Clone(r.intervals[len(r.intervals)-HistoryLen:])
+	i := interval{
+		at: now.Time.UnixNano(), took: d.Elapsed, revision: now.Revision,
+		workers: int32(now.Workers), vus: int32(now.VUs), active: int32(now.Active),
+		iterations: uint32(d.Iterations), failedIterations: uint32(d.FailedIterations), interrupted: uint32(d.Interrupted),
+		requests: uint32(d.Requests), failedRequests: uint32(d.FailedRequests), status: statusClasses(d.Status),
+		service: quantilesOf(&d.Service), response: quantilesOf(&d.Response),
 	}
+	if n := len(r.intervals); n < HistoryLen {
+		if n == cap(r.intervals) { // append would make room for more than there will be
+			r.intervals = append(make([]interval, 0, min(2*n+16, HistoryLen)), r.intervals...)
+		}
+		r.intervals = append(r.intervals, i)
+		return
+	}
+	r.intervals[r.oldest] = i
+	r.oldest = (r.oldest + 1) % HistoryLen
+}
+
+// last gives the newest intervals, the oldest of them first.
+func (r *record) last(n int) []Interval {
+	n = min(n, len(r.intervals))
+	all := make([]Interval, 0, n)
+	for i := len(r.intervals) - n; i < len(r.intervals); i++ {
+		all = append(all, r.intervals[(r.oldest+i)%len(r.intervals)].public())
+	}
+	return all
+}
+
+func (i *interval) public() Interval {
+	p := Interval{
+		Time: time.Unix(0, i.at).UTC(), Seconds: i.took.Seconds(), Revision: i.revision,
+		Workers: int(i.workers), VUs: int(i.vus), Active: int(i.active),
+		Iterations: uint64(i.iterations), FailedIterations: uint64(i.failedIterations), Interrupted: uint64(i.interrupted),
+		Requests: uint64(i.requests), FailedRequests: uint64(i.failedRequests), Status: map[string]uint64{},
+		Service: i.service.public(), Response: i.response.public(),
+	}
+	for class, n := range i.status {
+		if n > 0 {
+			p.Status[statusName(class)] = uint64(n)
+		}
+	}
+	return p
 }
 
 // change notes a new revision.
@@ -231,25 +281,39 @@ func flat(cfg *loadgen.JobConfig) map[string]json.RawMessage {
 	return all
 }
 
-// statusClasses counts requests by the class of their status: "2xx" for 200. A code
-// beyond those of HTTP is "other".
-func statusClasses(codes map[int]uint64) map[string]uint64 {
-	classes := map[string]uint64{}
+// numStatusClasses are those of HTTP, from 1xx, and one for every other code.
+const numStatusClasses = 6
+
+func statusClasses(codes map[int]uint64) (classes [numStatusClasses]uint32) {
 	for code, n := range codes {
-		class := "other"
+		class := numStatusClasses - 1
 		if code >= 100 && code <= 599 {
-			class = string(rune('0'+code/100)) + "xx"
+			class = code/100 - 1
 		}
-		classes[class] += n
+		classes[class] += uint32(n)
 	}
 	return classes
 }
 
-func percentiles(h *loadgen.Histogram) Percentiles {
+func statusName(class int) string {
+	if class == numStatusClasses-1 {
+		return "other"
+	}
+	return string(rune('1'+class)) + "xx"
+}
+
+func quantilesOf(h *loadgen.Histogram) quantiles {
 	if h.Count() == 0 {
+		return quantiles{-1}
+	}
+	return quantiles{h.P50(), h.P95(), h.P99(), h.Max()}
+}
+
+func (q quantiles) public() Percentiles {
+	if q[0] < 0 {
 		return Percentiles{}
 	}
-	return Percentiles{P50: ms(h.P50()), P95: ms(h.P95()), P99: ms(h.P99()), Max: ms(h.Max())}
+	return Percentiles{P50: ms(q[0]), P95: ms(q[1]), P99: ms(q[2]), Max: ms(q[3])}
 }
 
 func ms(d time.Duration) *float64 {
@@ -272,8 +336,7 @@ func (a *API) History(name string, last int) (History, error) {
 		return h, nil
 	}
 	h.Started = r.before.Started.UTC()
-	last = min(max(last, 0), HistoryLen, len(r.intervals))
-	h.Intervals = append(h.Intervals, r.intervals[len(r.intervals)-last:]...)
+	h.Intervals = r.last(max(last, 0))
 	h.Revisions = append(h.Revisions, r.revisions...)
 	return h, nil
 }

@@ -3,7 +3,9 @@ package httpapi_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -160,4 +162,30 @@ func TestHistoryOverHTTP(t *testing.T) {
 	for _, last := range []string{"x", "601", "-1"} {
 		assert.Equal(t, "last", refusal(t, s.get("/api/jobs/python/history?last="+last)).Field, last)
 	}
+}
+
+// TestHistoryIsSmall measures what a full history holds, so that a thousand jobs are
+// no burden.
+func TestHistoryIsSmall(t *testing.T) {
+	recording(t, func(t *testing.T, m *loadgen.Manager, api *httpapi.API) {
+		const jobs = 20
+		heap := func() int64 {
+			runtime.GC()
+			var s runtime.MemStats
+			runtime.ReadMemStats(&s)
+			return int64(s.HeapAlloc)
+		}
+		for i := range jobs {
+			_, err := m.Start(t.Context(), loadgen.JobConfig{
+				Name: fmt.Sprint("job", i), BaseURL: "http://shop.test", Scenario: getting("/"), Delay: 5 * time.Second,
+			})
+			require.NoError(t, err)
+		}
+		time.Sleep(10 * time.Second)
+		before := heap()
+		time.Sleep(11 * time.Minute)
+		each := (heap() - before) / jobs
+		t.Logf("a full history holds %d bytes", each)
+		assert.Less(t, each, int64(120_000))
+	})
 }

@@ -143,10 +143,16 @@ describe("the page", () => {
       await page.locator(".state.stopped").first().waitFor();
       const total = (await server.api("GET", "jobs/python")).snapshot.requests;
       await until("the final number", async () => (await page.locator(".tile .note").first().innerText()).replaceAll(",", "") === `${total} in all`);
+      const delay = page.getByRole("textbox", { name: "Delay" });
+      await delay.fill("0.4");
+      await delay.press("Enter");
+      await until("it waits for the next start", async () => (await server.api("GET", "jobs/python")).next?.delay === 0.4);
+      await until("and is shown", async () => (await delay.inputValue()) === "0.4");
       await page.getByRole("button", { name: "Start python again" }).click();
       await page.locator(".state.running").first().waitFor();
       const config = await server.config("python");
-      assert.equal(config.delay, 0.3, "with its settings");
+      assert.equal(config.delay, 0.4);
+      assert.equal(config.variables.ERROR_WEIGHT, "200", "with its other settings");
       await page.getByRole("button", { name: "Stop python" }).click();
       await page.locator(".state.stopped").first().waitFor();
     });

@@ -19,8 +19,9 @@ export const active = () => [...jobs.value.values()].filter((j) => isActive(j.in
 export const stop = (job: string) => attempt(() => api.stop(job));
 export const startAgain = (config: Config) => attempt(() => api.start(settingsOf(config)));
 export const startPending = (job: string) => attempt(() => api.start({ job }));
+export const renew = (job: string) => attempt(() => api.renew(job));
 export const remove = (job: string) => attempt(() => api.remove(job));
-export const stopAll = () => attempt(() => Promise.all(active().map((j) => api.stop(j.name))));
+export const stopAll = () => attempt(api.stopAll);
 
 /** A name for a copy that no job has: shop-2 for shop. */
 export function freeName(name: string): string {

@@ -1,4 +1,4 @@
-import type { Distribution, History, JobView, ScenarioDetails, ScenarioInfo, Settings, Snapshot } from "./types";
+import type { Distribution, History, JobView, Limits, ScenarioDetails, ScenarioInfo, Settings, Snapshot } from "./types";
 
 /** A refusal of the API, or no answer at all. */
 export class ApiError extends Error {
@@ -55,6 +55,9 @@ export const catalogue = () => call<{ scenarios: ScenarioInfo[] }>("GET", "api/c
 export const start = (settings: Settings) => call<object>("POST", "api/start", settings);
 export const update = (settings: Settings) => call<object>("POST", "api/update", settings);
 export const stop = (job: string) => call<object>("POST", "api/stop", { job });
+export const stopAll = () => call<object>("POST", "api/stop-all");
+export const renew = (job: string) => call<object>("POST", `api/jobs/${name(job)}/renew`);
+export const limits = () => call<Limits>("GET", "api/limits");
 export const remove = (job: string) => call<object>("DELETE", `api/jobs/${name(job)}`);
 
 export function scenario(scenario: string, job: string, variables: Record<string, string>) {

@@ -107,7 +107,12 @@ const fieldNames: Record<string, string> = {
   url: "target",
 };
 
-export const fieldName = (field: string) => fieldNames[field] ?? field.replace(/^weights\./, "weight of ").replace(/^variables\./, "").replace(/_/g, field.startsWith("variables.") ? "_" : " ");
+export function fieldName(field: string): string {
+  const [kind, name] = [field.split(".")[0]!, field.slice(field.indexOf(".") + 1)];
+  if (fieldNames[field]) return fieldNames[field];
+  if (kind === field) return field.replace(/_/g, " ");
+  return kind === "variables" ? name : `${kind === "weights" ? "weight of" : kind} ${name}`;
+}
 
 function shown(field: string, value: unknown): string {
   if (value === null || value === undefined) return field === "rate" ? "none" : "default";

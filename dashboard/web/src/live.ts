@@ -2,7 +2,7 @@ import { batch, signal } from "@preact/signals";
 import { io } from "socket.io-client";
 import * as api from "./api";
 import { notify } from "./notices";
-import { errorEvent, isActive, jobEvent, jobs, loaded, setJobs, statsEvent } from "./store";
+import { isActive, jobEvent, jobs, limits, loaded, setJobs, statsEvent } from "./store";
 import type { JobErrorEvent, JobEvent, StatsEvent } from "./types";
 
 /** How the page is connected: since is when it was lost. */
@@ -34,7 +34,9 @@ async function resync() {
   const again = service !== "";
   service = known.started;
   const stats = new Map((await api.stats()).jobs.map((s) => [s.job, s]));
+  const most = await api.limits();
   batch(() => {
+    limits.value = most;
     if (restarted) jobs.value = new Map();
     setJobs(known.jobs);
     for (const job of jobs.peek().values()) {
@@ -68,5 +70,5 @@ export function connect() {
   });
   socket.on("job", (e: JobEvent) => later(() => jobEvent(e)));
   socket.on("stats", (e: StatsEvent) => later(() => statsEvent(e)));
-  socket.on("job_error", (e: JobErrorEvent) => later(() => errorEvent(e)));
+  socket.on("job_error", (e: JobErrorEvent) => e.failed && notify(`The job ${e.job} failed: ${e.message}`, "error"));
 }

@@ -6,5 +6,7 @@ import { render } from "preact";
 import { App } from "./app";
 import { connect } from "./live";
 
-render(<App />, document.getElementById("app")!);
+const place = document.getElementById("app")!;
+place.textContent = "";
+render(<App />, place);
 connect();

@@ -1,22 +1,9 @@
 import { batch, signal } from "@preact/signals";
 import * as api from "./api";
 import { ApiError } from "./api";
+import { isObject, merge, type Patch } from "./merge";
 import { Sender } from "./throttle";
 import type { Settings } from "./types";
-
-type Patch = Record<string, unknown>;
-
-const isObject = (x: unknown): x is Patch => typeof x === "object" && x !== null && !Array.isArray(x);
-
-/** The later value of each key wins; objects are merged. */
-export function merge(a: Patch, b: Patch): Patch {
-  const all = { ...a };
-  for (const [key, value] of Object.entries(b)) {
-    const before = all[key];
-    all[key] = isObject(before) && isObject(value) ? { ...before, ...value } : value;
-  }
-  return all;
-}
 
 /** How long a value that was set here stays shown, while the stream has not told of it yet. */
 const settle = 900;

@@ -2,7 +2,7 @@ import { batch, computed, signal, type Signal } from "@preact/signals";
 import * as api from "./api";
 import { changesOf, mark, type Mark } from "./diff";
 import { Series } from "./series";
-import type { JobErrorEvent, JobEvent, Snapshot, State, StatsEvent, Status, Config } from "./types";
+import type { JobEvent, JobView, Limits, Snapshot, State, StatsEvent, Config } from "./types";
 
 /** A job as the page knows it. What changes each second is in signals of its own. */
 export class Job {
@@ -10,7 +10,6 @@ export class Job {
   readonly stats = signal<StatsEvent | null>(null);
   readonly snapshot = signal<Snapshot | null>(null); // of the API, when asked for
   readonly marks = signal<Mark[]>([]);
-  readonly failures = signal<JobErrorEvent[]>([]);
   readonly drawn = signal(0); // grows when charts have something new to show
   readonly series = new Series();
   private started = ""; // of the run that the series is of
@@ -50,7 +49,6 @@ export class Job {
     if (another) {
       this.series.clear();
       this.marks.value = [];
-      this.failures.value = [];
       this.stats.value = null;
       this.snapshot.value = null;
     }
@@ -92,6 +90,12 @@ export const names = computed(() => [...jobs.value.keys()].sort((a, b) => a.loca
 /** Whether the first list of jobs has come. */
 export const loaded = signal(false);
 
+/** The settings that a job has, or will have at its next start. */
+export const settingsIn = (info: JobEvent): Config => info.next ?? info.config;
+
+/** What all jobs together may do. */
+export const limits = signal<Limits>({});
+
 export const isActive = (state: State) => state === "running" || state === "stopping";
 
 let skew = 0; // of the server's clock against this one, in ms
@@ -116,16 +120,11 @@ export function statsEvent(s: StatsEvent) {
   jobs.peek().get(s.job)?.interval(s);
 }
 
-export function errorEvent(e: JobErrorEvent) {
-  const job = jobs.peek().get(e.job);
-  if (job) job.failures.value = [...job.failures.peek(), e].slice(-20);
-}
-
 /** Takes the API's list as the truth: jobs that it does not have are gone. */
-export function setJobs(list: ({ job: string; config: Config } & Status)[]) {
+export function setJobs(list: JobView[]) {
   const there = new Map<string, Job>();
-  for (const { job: name, config, state, reason, since, revision } of list) {
-    const info: JobEvent = { job: name, config, state, since, revision, ...(reason === undefined ? {} : { reason }) };
+  for (const { job: name, config, next, state, reason, since, revision } of list) {
+    const info: JobEvent = { job: name, config, state, since, revision, ...(reason === undefined ? {} : { reason }), ...(next === undefined ? {} : { next }) };
     const job = jobs.peek().get(name);
     if (job) job.event(info);
     there.set(name, job ?? new Job(info));

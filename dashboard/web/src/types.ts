@@ -32,6 +32,7 @@ export interface Status {
 export interface JobEvent extends Status {
   job: string;
   config: Config;
+  next?: Config; // of the next start, once an update has come after the end
   removed?: boolean;
 }
 
@@ -171,6 +172,8 @@ export interface Variable {
 export interface JobView extends Status {
   job: string;
   config: Config;
+  next?: Config;
+  lease_ends?: string;
   history: { state: State; reason?: string; time: string }[];
   snapshot?: Snapshot;
   effective?: { variables: Variable[]; tasks: Task[] };
@@ -186,6 +189,13 @@ export interface Distribution {
   job: string;
   service: Bucket[];
   response: Bucket[];
+}
+
+/** What all jobs together may do; what is left out is not limited. */
+export interface Limits {
+  max_rate?: string;
+  max_workers?: number;
+  max_jobs?: number;
 }
 
 export interface ScenarioInfo {

@@ -1,11 +1,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import * as api from "../api";
-import { copyAsCurl } from "../actions";
-import { bytes, classNames, clock, count, date, percent, rate, text, time } from "../format";
+import { copyAsCurl, renew } from "../actions";
+import { bytes, clock, count, date, percent, rate, text, time } from "../format";
 import { toJobs, toScenario } from "../router";
 import { Steering } from "../steer";
-import { isActive, jobs, loaded, type Job } from "../store";
+import { isActive, jobs, loaded, settingsIn, type Job } from "../store";
 import type { JobView } from "../types";
 import { Empty, StateBadge, Tile, Validity } from "../ui/parts";
 import { usePoll } from "../ui/poll";
@@ -31,7 +31,8 @@ export function JobPage({ name }: { name: string }) {
 }
 
 function Page({ job }: { job: Job }) {
-  const { state, revision, config } = job.info.value;
+  const { state, revision } = job.info.value;
+  const config = settingsIn(job.info.value);
   const active = isActive(state);
   const view = useSignal<JobView | null>(null);
   const steering = useMemo(() => new Steering(job.name), [job]);
@@ -43,7 +44,7 @@ function Page({ job }: { job: Job }) {
       job.snapshot.value = v.snapshot ?? null;
     },
     active ? 2000 : 15_000,
-    [job, active, revision],
+    [job, active, revision, job.info.value.next],
   );
   return (
     <>
@@ -53,7 +54,7 @@ function Page({ job }: { job: Job }) {
       <div class="title">
         <div>
           <h1>{job.name}</h1>
-          <Facts job={job} />
+          <Facts job={job} view={view.value} />
         </div>
         <div class="actions">
           <button type="button" onClick={() => copyAsCurl(config)}>
@@ -82,7 +83,7 @@ function Page({ job }: { job: Job }) {
   );
 }
 
-function Facts({ job }: { job: Job }) {
+function Facts({ job, view }: { job: Job; view: JobView | null }) {
   const { state, reason, since, config } = job.info.value;
   return (
     <p class="facts">
@@ -90,17 +91,24 @@ function Facts({ job }: { job: Job }) {
       <span title={`${state} since ${date(Date.parse(since))}`}>{elapsed(job)}</span>
       <a href={toScenario(config.scenario)}>{config.scenario}</a>
       <span class="mono">{target(config)}</span>
+      {isActive(state) && view?.lease_ends && (
+        <span class="warn">
+          stops at {clock(Date.parse(view.lease_ends))} unless renewed{" "}
+          <button type="button" class="link" onClick={() => renew(job.name)}>
+            Renew
+          </button>
+        </span>
+      )}
       <span class="muted">revision {job.info.value.revision}</span>
     </p>
   );
 }
 
-/** Why the job ended early, why its numbers cannot be trusted, and what has failed so far. */
+/** Why the job ended early, and why its numbers cannot be trusted. */
 function Trouble({ job }: { job: Job }) {
   const { state, reason } = job.info.value;
   const s = job.stats.value;
   const invalid = s?.invalid ?? job.snapshot.value?.invalid ?? [];
-  const failures = job.failures.value.filter((f) => !f.failed).slice(-3);
   return (
     <>
       {state === "failed" && (
@@ -117,15 +125,6 @@ function Trouble({ job }: { job: Job }) {
             ))}
           </ul>
         </div>
-      )}
-      {failures.length > 0 && isActive(state) && (
-        <p class="alert note">
-          {failures.map((f) => (
-            <span key={f.class ?? ""}>
-              {clock(Date.parse(f.time))} first failure of class <b title={classNames[f.class ?? ""]}>{f.class}</b>: <span class="mono">{f.message}</span>{" "}
-            </span>
-          ))}
-        </p>
       )}
     </>
   );

@@ -2,7 +2,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { active, overlay, startAgain, startPending, stop } from "../actions";
 import { count, duration, percent, rate, time, type Quantity } from "../format";
 import { toJob } from "../router";
-import { isActive, jobs, loaded, names, serverNow, type Job } from "../store";
+import { isActive, jobs, limits, loaded, names, serverNow, settingsIn, type Job } from "../store";
 import type { Config } from "../types";
 import { Empty, StateBadge, Tile, Validity, Value } from "../ui/parts";
 import { Sparkline } from "../ui/sparkline";
@@ -88,19 +88,22 @@ function Summary() {
   }
   return (
     <dl class="tiles summary">
-      <Tile label="Running" of={count(running.length)} note={`of ${jobs.value.size}`} />
-      <Tile label="Requests now" of={rate(running.length ? requests : 0)} />
+      <Tile label="Running" of={count(running.length)} note={`of ${jobs.value.size}${most(limits.value.max_jobs)}`} />
+      <Tile label="Requests now" of={rate(running.length ? requests : 0)} note={most(limits.value.max_rate)} />
       <Tile label="Failures now" of={requests === null ? count(null) : rate(failed)} tone={failed > 0 ? "bad" : ""} />
-      <Tile label="Workers" of={running.length && requests === null ? count(null) : count(workers)} />
+      <Tile label="Workers" of={running.length && requests === null ? count(null) : count(workers)} note={most(limits.value.max_workers)} />
     </dl>
   );
 }
+
+const most = (limit: number | string | undefined) => (limit === undefined ? "" : ` at most ${limit}`);
 
 /** The target as people tell them apart: without the scheme, where it is plain. */
 export const target = (config: Config) => config.url.replace(/^http:\/\//, "").replace(/\/$/, "");
 
 function Row({ job }: { job: Job }) {
-  const { state, reason, config } = job.info.value;
+  const { state, reason } = job.info.value;
+  const config = settingsIn(job.info.value);
   const s = job.stats.value;
   const total = job.snapshot.value;
   const live = isActive(state);
@@ -164,7 +167,8 @@ const average = (total: Job["snapshot"]["value"], s: { requests: number; seconds
 
 /** Start or stop, duplicate and remove. */
 export function JobActions({ job, large = false }: { job: Job; large?: boolean }) {
-  const { state, config } = job.info.value;
+  const { state } = job.info.value;
+  const config = settingsIn(job.info.value);
   const live = isActive(state);
   const size = large ? "" : "small";
   return (

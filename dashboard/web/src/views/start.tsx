@@ -269,15 +269,15 @@ function Weights({ form }: { form: Form }) {
     <details class="weights" onToggle={(e) => (open.value = e.currentTarget.open)}>
       <summary>Tasks and their weights</summary>
       {error.value && <p class="error">{error.value}</p>}
-      {open.value && details.value && <TaskWeights details={details.value} />}
+      {open.value && details.value && <TaskWeights details={details.value} scrolls />}
     </details>
   );
 }
 
-export function TaskWeights({ details }: { details: ScenarioDetails }) {
+export function TaskWeights({ details, scrolls = false }: { details: ScenarioDetails; scrolls?: boolean }) {
   const top = Math.max(...(details.tasks ?? []).map((t) => t.share), 0.0001);
   return (
-    <ul class="mix">
+    <ul class="mix" tabIndex={scrolls ? 0 : undefined} aria-label="Tasks and their weights">
       {details.tasks?.map((t) => (
         <li key={t.task} class={t.weight > 0 ? "" : "idle"}>
           <span class="task">{t.task}</span>

@@ -1,7 +1,7 @@
 import { duration, parseRate, plain } from "../format";
 import { linear, logarithmic } from "../scale";
 import type { Steering } from "../steer";
-import type { Job } from "../store";
+import { settingsIn, type Job } from "../store";
 import type { JobView } from "../types";
 import { Segmented } from "../ui/parts";
 import { SteerControl } from "../ui/steer-control";
@@ -13,7 +13,8 @@ const bounds = logarithmic(1, 60_000, true, true);
 
 /** The settings of a job that can be changed while it runs. */
 export function SteeringPanel({ job, steering, view }: { job: Job; steering: Steering; view: JobView | null }) {
-  const { config, state } = job.info.value;
+  const { state } = job.info.value;
+  const config = settingsIn(job.info.value);
   const open = parseRate(config.rate) !== undefined;
   const variables = new Map((view?.effective?.variables ?? []).map((v) => [v.name, v.value]));
   // Before its variables in force have come, a value of the job's own is one that is known.

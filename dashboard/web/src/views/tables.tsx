@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { change, classNames, clock, count, percent, reasonOf, text, time, unknown } from "../format";
 import { linear } from "../scale";
 import type { Steering } from "../steer";
-import type { Job } from "../store";
+import { settingsIn, type Job } from "../store";
 import type { JobView, Snapshot, Task, TaskTotals } from "../types";
 import { Empty, Share, Value } from "../ui/parts";
 import { SteerControl } from "../ui/steer-control";
@@ -26,7 +26,7 @@ const keys: Record<Key, (r: Row) => number | string> = {
 /** The tasks: how often each is picked, which can be changed, and how it fares. */
 export function Tasks({ job, view, steering }: { job: Job; view: JobView | null; steering: Steering }) {
   const by = useSignal<Key>("order");
-  const overrides = job.info.value.config.weights ?? {};
+  const overrides = settingsIn(job.info.value).weights ?? {};
   const totals = new Map((view?.snapshot?.tasks ?? []).map((t) => [t.task, t]));
   const tasks = view?.effective?.tasks ?? [];
   const rows: Row[] = [
