@@ -231,6 +231,7 @@ func cmdTarget(ts *testscript.TestScript, _ bool, args []string) {
 		}
 		switch kind {
 		case "hang":
+			_, _ = io.Copy(io.Discard, r.Body) // before its end, the server does not look for a closed connection
 			<-r.Context().Done()
 		case "shop":
 			coffee.ServeHTTP(w, r)
