@@ -15,7 +15,7 @@ PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/am
 .PHONY: help run test lint vuln fmt bench bench-peers size clients e2e dashboard screenshots fuzz kill soak build cross clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: build ## start the server with the demo: a small shop and a job that drives it
 	@$(abspath $(BIN)) -demo
@@ -48,8 +48,6 @@ clients: ## test with real Socket.IO clients, a browser and a StatsD server; nee
 	go test -race -tags clients ./socketio/testclients
 	go test -race -tags clients -run TestStatsDServer ./statsd
 
-fuzz: ## run each fuzz target for a while, two at a time (FUZZTIME=60s)
-
 dashboard: dashboard/web/node_modules ## check and build the web page; its bundle is committed; needs Node.js
 	cd dashboard/web && npm run build && npm test
 
@@ -63,7 +61,7 @@ dashboard/web/node_modules: dashboard/web/package-lock.json
 	cd dashboard/web && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-fuzz: ## run each fuzz target for a while (FUZZTIME=60s)
+fuzz: ## run each fuzz target for a while, two at a time (FUZZTIME=60s)
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$target"; \
