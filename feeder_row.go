@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -141,26 +142,37 @@ func (s *Scenario) openFeeds(before *plan) ([]*feed, faults) {
 // open opens the feeders of the plan's scenario. before is the plan in force, of the
 // scenario ran, if there is one.
 func (p *plan) open(scenario, ran *Scenario, before *plan) error {
+	var f faults
 	if scenario == ran {
 		p.feeds = before.feeds
-		return nil
+	} else if p.feeds, f = scenario.openFeeds(before); len(f) > 0 {
+		return f.err()
 	}
-	feeds, f := scenario.openFeeds(before)
+	p.seats(&f)
 	if err := f.err(); err != nil {
-		return err
-	}
-	if p.feeds = feeds; before == nil && p.cfg.Workers > 0 {
-		for _, d := range feeds {
-			if d.Order == FeedUnique && !d.cycles() && int64(p.cfg.Workers) > d.rows {
-				f.add("workers", "must be at most %d, not %d: feeder %q has a row for so many VUs", d.rows, p.cfg.Workers, d.name)
-			}
-		}
-	}
-	if err := f.err(); err != nil {
-		closeFeeds(feeds, before)
+		closeFeeds(p.feeds, before)
 		return err
 	}
 	return nil
+}
+
+// seats finds how many VUs have a row of their own, and refuses to have more.
+func (p *plan) seats(f *faults) {
+	for _, d := range p.feeds {
+		if d.Order != FeedUnique || d.cycles() {
+			continue
+		}
+		p.rows = min(cmp.Or(p.rows, d.rows), d.rows)
+		refuse := func(field string, workers int) {
+			if int64(workers) > d.rows {
+				f.add(field, "must be at most %d, not %d: feeder %q has a row for so many VUs", d.rows, workers, d.name)
+			}
+		}
+		refuse("workers", p.cfg.Workers)
+		for i, stage := range p.cfg.Stages {
+			refuse(fmt.Sprintf("stages[%d].workers", i), stage.Workers)
+		}
+	}
 }
 
 // closeFeeds closes feeders that a plan does not have.

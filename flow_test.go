@@ -323,10 +323,41 @@ tasks:
 	unique := load(t, "feeders: {users: {file: u.csv, order: unique}}\ntasks: [{name: t, request: 'GET /${users.name}'}]", files)
 	_, err := loadgen.Run(t.Context(), loadgen.JobConfig{Scenario: unique, BaseURL: target, Workers: 5})
 	assert.ErrorContains(t, err, `workers: must be at most 4, not 5: feeder "users" has a row for so many VUs`)
+	_, err = loadgen.Run(t.Context(), loadgen.JobConfig{
+		Scenario: unique, BaseURL: target, Stages: []loadgen.Stage{{Duration: time.Second, Workers: 6}},
+	})
+	assert.ErrorContains(t, err, "stages[0].workers: must be at most 4, not 6")
 	lines, _ = visit(t, unique, loadgen.JobConfig{Workers: 4, Delay: time.Millisecond, MaxIterations: 40})
 	for _, l := range lines {
 		assert.Contains(t, []string{"GET /a ||", "GET /b ||", "GET /c ||", "GET /d%20&%20e ||"}, l)
 	}
+}
+
+// However far the rate is beyond what the VUs can do, each has its own row.
+func TestUniqueRowsBoundTheVUs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var rows sync.Map
+		s := loadgen.NewScenario("s").Feeder("u", loadgen.Feeder{FS: folderOf("", map[string]string{"u.csv": "n\na\nb\nc\n"}), File: "u.csv", Order: loadgen.FeedUnique}).
+			Task("t", 1, func(ctx context.Context, vu *loadgen.VU) error {
+				row, err := vu.Row("u")
+				rows.Store(row.Get("n"), vu.ID())
+				return errors.Join(err, vu.Sleep(ctx, time.Second))
+			})
+		m := loadgen.New()
+		defer m.Close()
+		j := start(t, m, loadgen.JobConfig{Name: "j", Scenario: s, BaseURL: target, Rate: loadgen.PerSecond(100), Duration: 10 * time.Second})
+		time.Sleep(5 * time.Second)
+		assert.ErrorContains(t, j.Update(func(c *loadgen.JobConfig) { c.Rate, c.Workers = loadgen.Rate{}, 4 }), "workers: must be at most 3, not 4")
+		require.NoError(t, j.Update(func(c *loadgen.JobConfig) { c.Rate, c.Workers = loadgen.Rate{}, 3 }))
+		require.NoError(t, j.Wait(t.Context()))
+		for id, name := range []string{"a", "b", "c"} {
+			got, _ := rows.Load(name)
+			assert.Equal(t, id, got)
+		}
+		snap := j.Snapshot()
+		assert.Zero(t, snap.FailedIterations)
+		assert.Equal(t, 3, snap.Workers)
+	})
 }
 
 // The Go side of the same.

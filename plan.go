@@ -21,6 +21,7 @@ type plan struct {
 	vars     map[string]any // by name, both names of an alias; read only
 	secrets  map[string]string
 	mask     *mask
+	rows     int64 // VUs that have a row of their own; 0: any number
 	feeds    []*feed
 	hooks    [numHooks]TaskFunc
 	session  sessionKey

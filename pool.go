@@ -12,6 +12,9 @@ import (
 // limit is the number of VUs that may exist under a plan.
 func (j *Job) limit(p *plan) int {
 	if p.sched != nil {
+		if p.rows > 0 {
+			return int(min(int64(p.cfg.MaxWorkers), p.rows))
+		}
 		return p.cfg.MaxWorkers
 	}
 	return int(j.size.Load())
