@@ -175,6 +175,15 @@ func (p *plan) seats(f *faults) {
 	}
 }
 
+// CheckFiles reads the files of the feeders as a job does when it starts. The error is
+// a [*ValidationError] that lists every fault, or nil. It is for tools that look at a
+// scenario before anybody runs it; files of bodies were read with the scenario.
+func (s *Scenario) CheckFiles() error {
+	feeds, f := s.openFeeds(nil)
+	closeFeeds(feeds, nil)
+	return f.err()
+}
+
 // closeFeeds closes feeders that a plan does not have.
 func closeFeeds(feeds []*feed, except *plan) {
 	for _, f := range feeds {

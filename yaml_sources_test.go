@@ -154,6 +154,9 @@ func TestLoadScenario(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "shop", s.Name())
 	assert.Equal(t, "a/shop.yaml", s.Source())
+	require.NoError(t, s.CheckFiles())
+	folder["a/data/u.csv"].Data = []byte("n\n1\n2,3\n")
+	assert.ErrorContains(t, s.CheckFiles(), `feeder "u": data/u.csv:3:1: expected 1 column, as in the first line, found 2`)
 	for file, want := range map[string]string{
 		"b.txt": "expected a scenario file NAME.yaml", "none.yaml": "none.yaml: there is no such file", "../a.yaml": "without ..",
 		"big.yaml": "larger than 1048576 bytes",
