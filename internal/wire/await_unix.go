@@ -46,8 +46,8 @@ func (c *Conn) Await(buffers *Buffers, max int64) (*Reader, error) {
 		r.Reset(c, max, buffers)
 		return r, nil
 	}
-	f.buffers, f.max = buffers, max
-	for {
+	for { // again after a deadline that was not the one in force
+		f.buffers, f.max = buffers, max
 		err := f.raw.Read(f.try)
 		r := f.got
 		if err == nil {
