@@ -1,3 +1,3 @@
-// Package rss tells how much memory the process has resident, for tests of size. It
-// can on Linux alone; elsewhere the package is empty.
+// Package rss tells how much memory the process has resident, for tests of size. It can
+// on Linux alone.
 package rss
