@@ -40,7 +40,7 @@ bench-peers: ## compare what a request costs with other load tools, which it ins
 	go run ./bench/peers
 
 size: ## measure memory and reaction times of jobs with 10,000 virtual users
-	go test -v -run '^TestSize' .
+	go test -count 1 -v -run '^TestSize' .
 
 clients: ## test with real Socket.IO clients, a browser and a StatsD server; needs Node.js, Python 3, chromium
 	socketio/testclients/setup.sh

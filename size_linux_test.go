@@ -1,3 +1,5 @@
+//go:build !race
+
 package loadgen_test
 
 import (
@@ -31,9 +33,9 @@ type fleetReport struct {
 	Stacks     uint64
 }
 
-// TestSizeOfTenThousandWorkers has a shop and a client in processes of their own, which
-// are built without the race detector, whatever this test is built with: the detector
-// takes several times the memory. A busy machine makes the figures larger, as more
+// TestSizeOfTenThousandWorkers has a shop and a client in processes of their own.
+// Like the other sizes it is measured without the race detector, and not beside the
+// tests of other packages. A busy machine makes the figures larger, as more
 // requests are under way at once, but nothing makes them smaller than they are: the best
 // of three counts.
 func TestSizeOfTenThousandWorkers(t *testing.T) {

