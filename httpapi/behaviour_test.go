@@ -269,6 +269,26 @@ func TestJobStatsAndRemoval(t *testing.T) {
 	assert.JSONEq(t, `{"status":"ok"}`, s.get("/healthz").body)
 }
 
+// TestValidity has a job with work that was due and never began.
+func TestValidity(t *testing.T) {
+	s := serve(t)
+	s.ok(s.start(`{"job":"short","scenario":"molotov_scenarios","port":8000,"rate":"1000000/s","workers":1,"max_workers":1,"duration":0.05,"grace":0}`))
+	require.NoError(t, s.job("short").Wait(t.Context()))
+	type snapshot struct {
+		Valid   bool
+		Invalid []string
+	}
+	var job struct{ Snapshot snapshot }
+	require.NoError(t, json.Unmarshal([]byte(s.get("/api/jobs/short").body), &job))
+	var stats struct{ Jobs []snapshot }
+	require.NoError(t, json.Unmarshal([]byte(s.get("/api/stats").body), &stats))
+	require.Len(t, stats.Jobs, 1)
+	for where, got := range map[string]snapshot{"job": job.Snapshot, "stats": stats.Jobs[0]} {
+		assert.False(t, got.Valid, where)
+		assert.Regexp(t, "dropped work: [0-9]+ iterations were due and never began", strings.Join(got.Invalid, "; "), where)
+	}
+}
+
 func TestStopByPost(t *testing.T) {
 	for what, stop := range map[string]func(s *service) answer{
 		"body":  func(s *service) answer { return s.post("/api/stop", `{"job":"opbeans-python"}`) },

@@ -83,6 +83,24 @@ func TestTheNumbersAreThoseOfTheSnapshot(t *testing.T) {
 	})
 }
 
+// TestValidity has a job that its generator cannot keep up with, beside one that is well.
+func TestValidity(t *testing.T) {
+	running(t, func(t *testing.T, m *loadgen.Manager) {
+		_, err := m.Start(t.Context(), loadgen.JobConfig{
+			Name: "starved", BaseURL: "http://shop", Rate: loadgen.PerSecond(100), MaxWorkers: 1,
+			Scenario: loadgen.NewScenario("slow").Task("slow", 1, get("/70ms")),
+		})
+		require.NoError(t, err)
+		time.Sleep(time.Minute)
+		valid := gather(t, metrics.New(m))["loadgen_valid"]
+		for job, want := range map[string]float64{"python": 1, "starved": 0} {
+			metric := find(valid, map[string]string{"job_name": job})
+			require.NotNil(t, metric, job)
+			assert.InDelta(t, want, metric.GetGauge().GetValue(), 0, job)
+		}
+	})
+}
+
 // TestHistograms holds that both forms have each value where it belongs.
 func TestHistograms(t *testing.T) {
 	running(t, func(t *testing.T, m *loadgen.Manager) {

@@ -208,6 +208,22 @@ func TestVerdicts(t *testing.T) {
 	})
 }
 
+// Statistics say that the generator was the limit, and why, from when it was.
+func TestValidity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		k.target = func(http.ResponseWriter, *http.Request) { <-time.After(100 * time.Millisecond) }
+		c := k.client()
+		k.start("shop", func(c *loadgen.JobConfig) {
+			c.Delay, c.Rate, c.MaxWorkers, c.Duration = 0, loadgen.PerSecond(100), 1, 30*time.Second
+		})
+		stats := only(k.messages(c, time.Minute), "stats")
+		assert.Contains(t, stats[0], `"valid":true,`)
+		assert.NotContains(t, stats[0], `"invalid":`)
+		assert.Regexp(t, `"valid":false,"invalid":\[.*"VU starvation: .*; raise max_workers"`, stats[len(stats)-1])
+	})
+}
+
 // numbers is the part of [socketio.Numbers] that JSON can be read back to.
 type numbers struct {
 	Requests       uint64
