@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,12 +98,14 @@ func TestALoadThatWasNotReachedIsTooMuch(t *testing.T) {
 // The beginning of each load, with what is only true there, is not judged.
 func TestTheWarmUpIsNotJudged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Time{}
+		var began atomic.Pointer[time.Time]
+		began.Store(&time.Time{})
 		cold := loadgen.NewScenario("cold").Task("t", 1, func(ctx context.Context, vu *loadgen.VU) error {
 			if vu.Iteration() == 0 && vu.ID() == 0 {
-				began = time.Now()
+				now := time.Now()
+				began.Store(&now)
 			}
-			if time.Since(began) < time.Second {
+			if time.Since(*began.Load()) < time.Second {
 				return errors.New("cold")
 			}
 			return vu.Sleep(ctx, time.Millisecond)
