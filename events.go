@@ -15,6 +15,7 @@ const (
 	EventStarted  EventKind = "started"
 	EventReady    EventKind = "ready"    // its set-up is over, if its scenario has one
 	EventUpdated  EventKind = "updated"  // a new revision is in force
+	EventRenewed  EventKind = "renewed"  // its lease begins anew, and nothing else has changed
 	EventStopping EventKind = "stopping" // no new iterations from here
 	EventEnded    EventKind = "ended"    // stopped, finished or failed: see Status
 	EventNext     EventKind = "next"     // what its next start is to have was said: see Next
@@ -32,6 +33,8 @@ type Event struct {
 	Status Status
 	Config JobConfig
 	Next   *JobConfig // see [Job.SetNext]; nil if nothing was said. Not to be changed.
+
+	LeaseEnds time.Time // see [Job.LeaseEnds]
 }
 
 // eventBuffer is how many events a subscriber may be behind before it misses some.

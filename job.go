@@ -150,7 +150,7 @@ func (j *Job) set(s State, reason string) {
 // publish tells subscribers of the job's present state; j is locked, which keeps
 // the events of a job in order.
 func (j *Job) publish(kind EventKind) {
-	e := Event{Time: time.Now(), Kind: kind, Job: j.name, Status: j.status, Config: j.cfg.clone()}
+	e := Event{Time: time.Now(), Kind: kind, Job: j.name, Status: j.status, Config: j.cfg.clone(), LeaseEnds: j.leaseEnds()}
 	if j.next != nil {
 		next := j.next.clone()
 		e.Next = &next
@@ -172,6 +172,7 @@ func (j *Job) launch(p *plan) {
 			reason = "resumed"
 		}
 		j.set(StateRunning, reason)
+		j.lend(p) // the event tells when it ends
 		j.publish(EventStarted)
 		j.commence(p)
 	} else {

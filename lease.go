@@ -18,8 +18,10 @@ func (j *Job) Renew() error {
 	if j.status.State != StateRunning {
 		return fmt.Errorf("%w: %q is %s", ErrJobEnded, j.name, j.status.State)
 	}
-	if j.rec != nil { // else it is in its set-up, and its lease begins after that
-		j.lend(j.plan.Load())
+	p := j.plan.Load()
+	if j.rec != nil && p.cfg.Lease > 0 { // in its set-up it has none yet: it begins after that
+		j.lend(p)
+		j.publish(EventRenewed)
 	}
 	return nil
 }
@@ -29,6 +31,11 @@ func (j *Job) Renew() error {
 func (j *Job) LeaseEnds() time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	return j.leaseEnds()
+}
+
+// leaseEnds is LeaseEnds; j is locked.
+func (j *Job) leaseEnds() time.Time {
 	ends := time.Duration(j.lease.Load())
 	if j.rec == nil || j.status.State != StateRunning || ends == math.MaxInt64 {
 		return time.Time{}

@@ -53,6 +53,22 @@ func TestLeaseIsRenewed(t *testing.T) {
 	})
 }
 
+func TestLeaseRenewalIsAnEvent(t *testing.T) {
+	leased(t, func(t *testing.T, m *Manager, j *Job) {
+		events := m.Subscribe(t.Context())
+		time.Sleep(10 * time.Second)
+		require.NoError(t, j.Renew())
+		e := <-events
+		assert.Equal(t, EventRenewed, e.Kind)
+		assert.Equal(t, time.Now().Add(time.Minute), e.LeaseEnds)
+		assert.EqualValues(t, 1, e.Status.Revision)
+		require.NoError(t, j.Update(func(c *JobConfig) { c.Lease = 0 }))
+		require.NoError(t, j.Renew())
+		assert.Zero(t, (<-events).LeaseEnds)
+		assert.Empty(t, events, "there is nothing to renew")
+	})
+}
+
 func TestLeaseIsChanged(t *testing.T) {
 	leased(t, func(t *testing.T, m *Manager, j *Job) {
 		began := time.Now()

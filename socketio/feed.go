@@ -107,7 +107,7 @@ func (f *feed) event(e loadgen.Event) {
 		f.follow(e.Job, true)
 	}
 	if !e.Time.Before(f.synced) {
-		message := jobMessage(e.Job, e.Status, e.Config, e.Next)
+		message := jobMessage(e.Job, e.Status, e.Config, e.Next, e.LeaseEnds)
 		message.Removed = e.Kind == loadgen.EventRemoved
 		f.job(message, serviceState(e.Kind))
 	}
@@ -159,7 +159,7 @@ func (f *feed) resync() {
 	f.synced = time.Now()
 	gone := maps.Clone(f.known)
 	for _, j := range f.m.List() {
-		message := jobMessage(j.Name(), j.Status(), j.Config(), nil)
+		message := jobMessage(j.Name(), j.Status(), j.Config(), nil, j.LeaseEnds())
 		if next, ok := j.Next(); ok {
 			message.Next = &next
 		}

@@ -37,6 +37,8 @@ type JobMessage struct {
 	// has said so.
 	Next    *loadgen.JobConfig `json:"next,omitempty"`
 	Removed bool               `json:"removed,omitempty"` // it is not listed any more
+	// LeaseEnds is when it stops unless its lease is renewed.
+	LeaseEnds time.Time `json:"lease_ends,omitzero"`
 }
 
 // StatsMessage is the argument of a stats event.
@@ -88,13 +90,13 @@ type JobErrorMessage struct {
 	Failed  bool               `json:"failed"` // the job has ended with it
 }
 
-func jobMessage(name string, status loadgen.Status, cfg loadgen.JobConfig, next *loadgen.JobConfig) JobMessage {
+func jobMessage(name string, status loadgen.Status, cfg loadgen.JobConfig, next *loadgen.JobConfig, leaseEnds time.Time) JobMessage {
 	status.Since = status.Since.UTC()
 	if next != nil {
 		shown := next.Redacted()
 		next = &shown
 	}
-	return JobMessage{Job: name, Status: status, Config: cfg.Redacted(), Next: next}
+	return JobMessage{Job: name, Status: status, Config: cfg.Redacted(), Next: next, LeaseEnds: leaseEnds.UTC()}
 }
 
 // statsMessage tells what happened between two snapshots.

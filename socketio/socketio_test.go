@@ -80,6 +80,25 @@ func TestServiceState(t *testing.T) {
 	})
 }
 
+// Clients see when a lease ends, and each renewal; for the service nothing has changed.
+func TestLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKit(t)
+		c := k.client()
+		j := k.start("shop", func(c *loadgen.JobConfig) { c.Lease = 10 * time.Second })
+		assert.Contains(t, only(k.messages(c, 0), "job")[0], `"lease_ends":"2000-01-01T00:00:10Z"`)
+		k.messages(c, 4*time.Second)
+		require.NoError(t, j.Renew())
+		for _, messages := range [][]string{k.messages(c, 0), k.messages(k.client(), 0)} {
+			require.Len(t, only(messages, "job"), 1)
+			assert.Contains(t, only(messages, "job")[0], `"lease_ends":"2000-01-01T00:00:14Z"`)
+			assert.Empty(t, serviceStates(messages))
+		}
+		messages := only(k.messages(c, time.Minute), "job")
+		assert.NotContains(t, messages[len(messages)-1], "lease_ends", "it has ended")
+	})
+}
+
 // An update that waits for the next start is told to everyone, and to who comes late.
 func TestNextStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
