@@ -133,7 +133,9 @@ func (a *API) recordEvent(e loadgen.Event) {
 			r.change(e)
 		}
 	case loadgen.EventEnded:
-		r.interval()
+		if r.job.State().Ended() { // else it tells of the run before
+			r.interval()
+		}
 	}
 }
 
