@@ -74,7 +74,7 @@ func TestArrows(t *testing.T) {
 			continue
 		}
 		for _, dep := range deps(t, pkg) {
-			if dep == module+"/internal/wire" || dep == module+"/internal/rlimit" || dep == module+"/internal/alarm" || dep == module+"/internal/suggest" || strings.HasPrefix(dep, module+"/"+strings.TrimSuffix(name, "/internal")+"/internal/") {
+			if dep == module+"/internal/wire" || dep == module+"/internal/rlimit" || dep == module+"/internal/alarm" || dep == module+"/internal/suggest" || dep == module+"/internal/secrets" || strings.HasPrefix(dep, module+"/"+strings.TrimSuffix(name, "/internal")+"/internal/") {
 				continue // the library's own helpers, and the package's
 			}
 			if strings.HasPrefix(name, "internal/sio/") && strings.HasPrefix(dep, module+"/internal/sio/") {

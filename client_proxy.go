@@ -38,7 +38,7 @@ var errProxy = errors.New("must be an http, https, socks5 or socks5h URL of a ho
 // have a password in it.
 func parseProxy(s string) (*proxyServer, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errProxy
 	}
 	p := &proxyServer{name: strings.ToLower(u.Hostname())}

@@ -359,7 +359,7 @@ func TestProxyURLs(t *testing.T) {
 	long := strings.Repeat("x", 256)
 	for _, s := range []string{
 		"proxy:3128", "ftp://proxy", "http://", "http://proxy/path", "http://proxy?x", "http://proxy#x",
-		"http://proxy:0", "http://proxy:99999", "http://secret:%zz@proxy", "socks5://secret@proxy",
+		"http://proxy:", "http://proxy:0", "http://proxy:99999", "http://secret:%zz@proxy", "socks5://secret@proxy",
 		"socks5://secret:" + long + "@proxy", "http://ü",
 	} {
 		_, err := parseProxy(s)

@@ -327,7 +327,7 @@ func parseBaseURL(s string) (*url.URL, error) {
 	if err != nil {
 		return nil, errBaseURL
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errBaseURL
 	}
 	if port := u.Port(); port != "" {

@@ -8,17 +8,16 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // redaction is what stands in the place of a secret.
 const redaction = "REDACTED"
 
-// secretWords are parts of names whose values nobody else should see.
-const secretWords = `\bauth\b|authorization|auth[-_]|[-_]auth\b|cookie|password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|signature|session`
-
 // redacted returns a copy of e without secrets.
 func (e Exemplar) redacted() Exemplar {
-	secret := regexp.MustCompile(`(?i)` + secretWords)
+	secret := regexp.MustCompile(`(?i)` + secrets.Words)
 	e.Header = e.Header.Clone()
 	for name, values := range e.Header {
 		if secret.MatchString(name) {
@@ -29,8 +28,8 @@ func (e Exemplar) redacted() Exemplar {
 	}
 	e.URL = redactURL(e.URL, secret)
 	if e.Body != "" {
-		inJSON := regexp.MustCompile(`(?i)("[^"]*(?:` + secretWords + `)[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}\]"\[{]+)`)
-		inForm := regexp.MustCompile(`(?i)((?:^|&)[^=&\s]*(?:` + secretWords + `)[^=&\s]*=)[^&]*`)
+		inJSON := regexp.MustCompile(`(?i)("[^"]*(?:` + secrets.Words + `)[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}\]"\[{]+)`)
+		inForm := regexp.MustCompile(`(?i)((?:^|&)[^=&\s]*(?:` + secrets.Words + `)[^=&\s]*=)[^&]*`)
 		e.Body = inJSON.ReplaceAllString(e.Body, `${1}"`+redaction+`"`)
 		if e.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
 			e.Body = inForm.ReplaceAllString(e.Body, "${1}"+redaction)

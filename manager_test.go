@@ -53,7 +53,7 @@ func TestBaseURLs(t *testing.T) {
 		assert.NoError(t, cfg.Validate(), url)
 	}
 	for _, url := range []string{
-		"", "localhost", "ftp://host.test", "http://", "http://host.test:0", "http://host.test:65536", "http://host.test:x",
+		"", "localhost", "ftp://host.test", "http://", "http://host.test:", "http://host.test:0", "http://host.test:65536", "http://host.test:x",
 		"http://host.test/?q=1", "http://host.test/#x", "/path", "http://[::1", "http://ho st",
 	} {
 		cfg := config(nothing())

@@ -4,6 +4,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // Redacted returns a copy of c to show: with REDACTED in the place of passwords in
@@ -12,7 +14,7 @@ import (
 func (c JobConfig) Redacted() JobConfig {
 	c = c.clone()
 	c.BaseURL, c.Proxy = hidePassword(c.BaseURL), hidePassword(c.Proxy)
-	secret := regexp.MustCompile(`(?i)` + secretWords)
+	secret := regexp.MustCompile(`(?i)` + secrets.Words)
 	for name := range c.Headers {
 		if secret.MatchString(name) {
 			c.Headers[name] = redaction

@@ -14,10 +14,10 @@ package report
 import (
 	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // Report is what is kept of one run of a job. It is plain data; whoever holds it may
@@ -61,18 +61,11 @@ func New(cfg loadgen.JobConfig, s *loadgen.Snapshot) *Report {
 func Redact(cfg loadgen.JobConfig) loadgen.JobConfig {
 	cfg = cfg.Redacted()
 	for name := range cfg.Variables {
-		if isSecret(name) {
+		if secrets.Named(name) {
 			cfg.Variables[name] = "REDACTED"
 		}
 	}
 	return cfg
-}
-
-// isSecret tells whether a variable of this name must not be shown.
-func isSecret(name string) bool {
-	name = strings.ToLower(name)
-	return slices.ContainsFunc([]string{"auth", "cookie", "token", "secret", "password", "passwd", "credential", "key", "session"},
-		func(word string) bool { return strings.Contains(name, word) })
 }
 
 // title is the scenario and where it led, for people.

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 const maxBody = 256 << 10 // of a request; a scenario file has 1 MiB in all
@@ -131,7 +133,7 @@ func (s *Scenario) hide(o *Options, name string, v any) any {
 	case string:
 		return s.value(o, name, v)
 	case json.Number:
-		if secretName(name) {
+		if secrets.Named(name) {
 			return "${" + s.secret(o, name, v.String()) + "}"
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // Limits of what is read.
@@ -147,14 +149,9 @@ func cleanName(s string) string {
 // literal makes a text a template that gives the text itself.
 func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
-// secretName tells names whose values nobody else should see.
-func secretName(name string) bool {
-	return regexp.MustCompile(`(?i)\bauth\b|authorization|auth[-_]|[-_]auth\b|cookie|password|passwd|passphrase|secret|token|api[-_]?key|access[-_]?key|signature|session`).MatchString(name)
-}
-
 // value is the template for a value: the value, or for a secret a variable.
 func (s *Scenario) value(o *Options, name, value string) string {
-	if !secretName(name) || value == "" {
+	if !secrets.Named(name) || value == "" {
 		return literal(value)
 	}
 	return "${" + s.secret(o, name, value) + "}"
@@ -207,7 +204,7 @@ func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
 		value := literal(f.Value)
 		if kind, rest, ok := strings.Cut(f.Value, " "); name == "Authorization" && ok {
 			value = literal(kind) + " ${" + s.secret(o, name, rest) + "}"
-		} else if secretName(name) {
+		} else if secrets.Named(name) {
 			value = s.value(o, name, f.Value)
 		}
 		if i := slices.IndexFunc(out, func(x Field) bool { return x.Name == name }); i >= 0 {
@@ -273,7 +270,7 @@ func (s *Scenario) query(o *Options, raw string) string {
 		name, value, found := strings.Cut(pair, "=")
 		plain, err := url.QueryUnescape(name)
 		decoded, err2 := url.QueryUnescape(value)
-		if found && err == nil && err2 == nil && secretName(plain) && value != "" {
+		if found && err == nil && err2 == nil && secrets.Named(plain) && value != "" {
 			pairs[i] = literal(name) + "=${" + s.secret(o, plain, decoded) + "}"
 			continue
 		}

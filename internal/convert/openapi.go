@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // OpenAPI makes a task of each operation of an OpenAPI 3 description, in YAML or JSON,
@@ -168,7 +170,7 @@ func (s *Scenario) parameter(o *Options, p *openapi3.Parameter) string {
 	default:
 		v = "x"
 	}
-	if t, ok := v.(string); ok && secretName(p.Name) && !strings.HasPrefix(t, "${") {
+	if t, ok := v.(string); ok && secrets.Named(p.Name) && !strings.HasPrefix(t, "${") {
 		return s.value(o, p.Name, t)
 	}
 	return flat(v)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 const sampleDepth = 6
@@ -103,7 +105,7 @@ func (s *Scenario) sampleObject(o *Options, schema *openapi3.Schema, depth int) 
 }
 
 func (s *Scenario) sampleText(o *Options, name string, schema *openapi3.Schema) any {
-	if secretName(name) {
+	if secrets.Named(name) {
 		return "${" + s.secret(o, name, "") + "}"
 	}
 	switch schema.Format {

@@ -1,0 +1,22 @@
+package secrets_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/opbeans/loadgen/internal/secrets"
+)
+
+func TestNamed(t *testing.T) {
+	for _, name := range []string{
+		"Authorization", "Proxy-Authorization", "X-Auth", "AUTH_HEADER", "oauth2", "BASIC_AUTH", "Cookie", "Set-Cookie", "X-Credential",
+		"aws_credentials", "PASSWORD", "db.passwd", "PASSPHRASE", "client_secret", "API_TOKEN", "tokens", "X-Signature", "sessionid",
+		"key", "X-Private-Key", "privateKey", "API_KEY", "apikey", "AccessKey", "encryption-key",
+	} {
+		assert.True(t, secrets.Named(name), name)
+	}
+	for _, name := range []string{"author", "X-Author", "monkey", "keyboard", "KEYS", "id", "customer_id", "Content-Type", ""} {
+		assert.False(t, secrets.Named(name), name)
+	}
+}
