@@ -18,8 +18,6 @@ const (
 	demoJob      = "demo"
 	demoShopAddr = "127.0.0.1:8000"
 	demoProgress = 5 * time.Second
-	// demoErrorRate makes the shop's mistakes show within seconds.
-	demoErrorRate = 0.01
 )
 
 // startDemo starts the shop, a job that drives it, and says what to do next. The
@@ -32,7 +30,7 @@ func (a *app) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 			return nil, usageErrorf("cannot listen for the demo's shop: %w", err)
 		}
 	}
-	stop = a.listenAndServe(ctx, ln, shop.New(shop.Options{Latency: 1, ErrorRate: demoErrorRate}), failed)
+	stop = a.listenAndServe(ctx, ln, shop.New(shop.Options{Latency: 1}), failed)
 	if taken {
 		a.log.Warn("the demo's shop listens on another port than usual, because that is taken", "addr", ln.Addr().String(), "taken", demoShopAddr)
 	}
