@@ -324,3 +324,29 @@ test("a server that is killed and restarted", async () => {
     await server.close();
   }
 });
+
+test("what happens while the page connects again is not lost", async () => {
+  const chrome = await browse();
+  const server = await Server.start();
+  try {
+    const page = await open(chrome.browser, server);
+    const told = new Promise((done) => {
+      page.on("websocket", (socket) => socket.on("framereceived", ({ payload }) => String(payload).includes("opbeans-meanwhile") && done()));
+    });
+    const late = async (route) => {
+      const response = await route.fetch(); // without the job that starts now
+      await server.job("opbeans-meanwhile");
+      await told;
+      await route.fulfill({ response });
+    };
+    await page.route("**/api/jobs", late, { times: 1 });
+    await server.kill();
+    await page.getByText("Reconnecting…").waitFor();
+    await server.restart();
+    await page.getByText("Connected again. The server was restarted.").waitFor();
+    await page.getByRole("link", { name: "meanwhile", exact: true }).waitFor();
+  } finally {
+    await chrome.close();
+    await server.close();
+  }
+});

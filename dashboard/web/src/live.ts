@@ -10,31 +10,42 @@ export const connection = signal<{ state: "connecting" | "live" | "lost"; since:
 
 // Events of one moment change the page once, and not at all while nobody sees it.
 let waiting: (() => void)[] = [];
+let asked = false; // that they be applied
+let syncing = false; // then they wait, since the API's answers may be older than they are
 
 function later(apply: () => void) {
   waiting.push(apply);
-  if (waiting.length === 1) {
-    if (document.hidden) setTimeout(flush, 1000);
-    else requestAnimationFrame(flush);
-  }
+  if (asked || syncing) return;
+  asked = true;
+  if (document.hidden) setTimeout(flush, 1000);
+  else requestAnimationFrame(flush);
 }
 
 function flush() {
+  asked = false;
+  if (!syncing) batch(apply);
+}
+
+function apply() {
   const now = waiting;
   waiting = [];
-  batch(() => now.forEach((apply) => apply()));
+  for (const event of now) event();
 }
 
 let service = ""; // when the service began that the page was connected to last
 
-/** Brings the page in step with the API after each connection. */
-async function resync() {
+/** Brings the page in step with the API after each connection, unless a later one takes over. */
+async function resync(current: () => boolean) {
+  syncing = true;
+  waiting = []; // what the API says from now on has it all
   const known = await api.jobs();
+  const stats = new Map((await api.stats()).jobs.map((s) => [s.job, s]));
+  const most = await api.limits();
+  if (!current()) return;
   const restarted = service !== "" && known.started !== service;
   const again = service !== "";
   service = known.started;
-  const stats = new Map((await api.stats()).jobs.map((s) => [s.job, s]));
-  const most = await api.limits();
+  syncing = false;
   batch(() => {
     limits.value = most;
     if (restarted) jobs.value = new Map();
@@ -43,6 +54,7 @@ async function resync() {
       job.stale();
       if (!isActive(job.info.peek().state)) job.snapshot.value = stats.get(job.name) ?? null;
     }
+    apply();
     loaded.value = true;
     connection.value = { state: "live", since: Date.now() };
   });
@@ -56,10 +68,14 @@ export function connect() {
   const lost = () => {
     if (connection.peek().state !== "lost") connection.value = { state: "lost", since: Date.now() };
   };
+  let turn = 0;
   const sync = () => {
-    resync().catch(() => {
+    const mine = ++turn;
+    const current = () => mine === turn;
+    resync(current).catch(() => {
+      if (!current()) return;
       lost();
-      setTimeout(() => socket.connected && sync(), 1000);
+      setTimeout(() => current() && socket.connected && sync(), 1000);
     });
   };
   socket.on("connect", sync);
