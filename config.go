@@ -29,6 +29,9 @@ const (
 	MaxDuration = 100 * 365 * 24 * time.Hour
 	MaxWeight   = 1e9
 	MaxNameLen  = 200
+
+	StartTolerance = time.Second          // that a job may begin after its StartAt
+	maxStartIn     = 365 * 24 * time.Hour // until StartAt
 )
 
 // JobConfig says what a job does. It is plain data: it can be copied, stored and
@@ -80,6 +83,18 @@ type JobConfig struct {
 	// MaxIterations ends the job after so many iterations in all. Zero: no
 	// limit.
 	MaxIterations uint64
+
+	// Segment, if not zero, makes the job one of several that are the whole together,
+	// each in a process of its own. All the other values here, also those of an update,
+	// are those of the whole, which all segments get alike. It cannot be changed while the
+	// job runs.
+	Segment Segment
+	// StartAt is when the iterations begin, by the clock of this machine; until then the
+	// job waits, and stays in step with others of the same StartAt. Times since the
+	// start count from there, even if the job comes up to StartTolerance late; later, it
+	// does not start, or fails if that was because of its set-up, which runs before.
+	// Zero: at once. It cannot be changed while the job runs.
+	StartAt time.Time
 
 	// Thresholds say what the statistics of the job must be: see [ParseThreshold] and
 	// [Snapshot.Verdicts]. Those of the scenario count beside them, except for ones
@@ -258,6 +273,7 @@ func (c *JobConfig) checkHow(f *faults) {
 		f.add("rate", "%v", err)
 	}
 	c.checkStages(f)
+	c.checkSegment(f)
 	span("ramp_up", c.RampUp, 365*day)
 	span("duration", c.Duration, MaxDuration)
 	span("lease", c.Lease, MaxDuration)

@@ -37,6 +37,8 @@ func configFields() []configField {
 		secondsField("ramp_up", false, func(c *JobConfig) *time.Duration { return &c.RampUp }),
 		secondsField("duration", true, func(c *JobConfig) *time.Duration { return &c.Duration }),
 		maxIterationsField(),
+		segmentField(),
+		startAtField(),
 		secondsField("lease", false, func(c *JobConfig) *time.Duration { return &c.Lease }),
 		thresholdsField(),
 		variablesField(),

@@ -38,8 +38,9 @@ type feed struct {
 	stride  int64
 	offsets []int64
 
-	taken  atomic.Int64 // rows that were given out, in sequential order
-	blocks sync.Pool    // of *[]byte
+	segment Segment      // whose rows it gives out
+	taken   atomic.Int64 // rows that it has given out, in sequential order
+	blocks  sync.Pool    // of *[]byte
 }
 
 // openFeed opens a feeder's file, and looks at every row. A fault is a
@@ -179,7 +180,7 @@ func (f *feed) choose(vu *VU) (int64, error) {
 	case FeedUnique:
 		i = int64(vu.id)
 	default:
-		i = f.taken.Add(1) - 1
+		i = int64(f.segment.number(int(f.taken.Add(1) - 1)))
 	}
 	switch {
 	case i < f.rows:
@@ -189,7 +190,7 @@ func (f *feed) choose(vu *VU) (int64, error) {
 	case f.Order == FeedUnique:
 		return 0, &feedEndError{fmt.Sprintf("feeder %q has %s, one for each VU, and there are more VUs", f.name, plural(int(f.rows), "row"))}
 	}
-	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s", f.name, plural(int(f.rows), "row"))}
+	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s%s", f.name, plural(int(f.rows), "row"), f.segment.ofIt())}
 }
 
 // read copies a row of the file into dst, which keeps its buffers.

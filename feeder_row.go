@@ -103,7 +103,7 @@ func (vu *VU) freshRows() {
 
 // openFeeds opens the feeders of a scenario for a job, or takes those of the plan
 // before: whose place in their file a job keeps.
-func (s *Scenario) openFeeds(before *plan) ([]*feed, faults) {
+func (s *Scenario) openFeeds(before *plan, segment Segment) ([]*feed, faults) {
 	var f faults
 	var out []*feed
 	for _, def := range s.feeders {
@@ -127,6 +127,7 @@ func (s *Scenario) openFeeds(before *plan) ([]*feed, faults) {
 			f.add("scenario", "feeder %q: %s has other columns than when the scenario was read: reload it", def.name, def.File)
 			continue
 		}
+		opened.segment = segment
 		if old != nil && old.rows > 0 {
 			opened.taken.Store(old.taken.Load())
 		}
@@ -145,7 +146,7 @@ func (p *plan) open(scenario, ran *Scenario, before *plan) error {
 	var f faults
 	if scenario == ran {
 		p.feeds = before.feeds
-	} else if p.feeds, f = scenario.openFeeds(before); len(f) > 0 {
+	} else if p.feeds, f = scenario.openFeeds(before, p.cfg.Segment); len(f) > 0 {
 		return f.err()
 	}
 	p.seats(&f)
@@ -172,6 +173,9 @@ func (p *plan) seats(f *faults) {
 		for i, stage := range p.cfg.Stages {
 			refuse(fmt.Sprintf("stages[%d].workers", i), stage.Workers)
 		}
+		if n := p.cfg.Segment.parts(); p.cfg.open() && int64(n) > d.rows {
+			f.add("segment", "must be one of at most %d: feeder %q has a row for so many VUs", d.rows, d.name)
+		}
 	}
 }
 
@@ -179,7 +183,7 @@ func (p *plan) seats(f *faults) {
 // a [*ValidationError] that lists every fault, or nil. It is for tools that look at a
 // scenario before anybody runs it; files of bodies were read with the scenario.
 func (s *Scenario) CheckFiles() error {
-	feeds, f := s.openFeeds(nil)
+	feeds, f := s.openFeeds(nil, Segment{})
 	closeFeeds(feeds, nil)
 	return f.err()
 }

@@ -202,7 +202,7 @@ func (vu *VU) quit(retire bool) bool {
 // hookVU returns a VU for the job's own hooks.
 func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *recorder) *VU {
 	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.stripe(0), rest: rest{wake: make(chan struct{}, 1)}}
-	vu.pcg = rand.NewPCG(p.cfg.Seed, 1<<63)
+	vu.pcg = rand.NewPCG(p.cfg.Seed, 1<<63|uint64(p.cfg.Segment.place()))
 	vu.rand = rand.New(vu.pcg)
 	vu.client = newClient(vu)
 	return vu
@@ -218,8 +218,15 @@ func (j *Job) setUp() {
 	}
 	rec := newRecorder(time.Now(), j.m.watch.sink())
 	vu := j.hookVU(j.hard, j.cut, p, rec)
-	err := j.supervised(vu, hookSetup, j.over, p.cfg.grace())
-	rec.restart(time.Now())
+	var err error
+	if p.hooks[hookSetup] != nil {
+		err = j.supervised(vu, hookSetup, j.over, p.cfg.grace())
+	}
+	begin, late := time.Now(), error(nil)
+	if err == nil {
+		begin, late = j.awaitStart(p)
+	}
+	rec.restart(begin)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.back != nil {
@@ -231,6 +238,8 @@ func (j *Job) setUp() {
 	}
 	switch {
 	case j.status.State != StateRunning:
+	case late != nil:
+		j.fail(late.Error())
 	case vu.judge(err).aborts:
 		j.fail(errorText(err))
 	case err != nil:

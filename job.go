@@ -163,7 +163,8 @@ func (j *Job) launch(p *plan) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	p.revision = j.status.Revision
-	if p.hooks[hookSetup] == nil {
+	late := j.back == nil && !p.cfg.StartAt.IsZero()
+	if p.hooks[hookSetup] == nil && !late {
 		j.ready = true
 		j.rec = newRecorder(time.Now(), j.m.watch.sink())
 		reason := ""
@@ -177,8 +178,12 @@ func (j *Job) launch(p *plan) {
 		j.commence(p)
 	} else {
 		j.plan.Store(p)
-		j.size.Store(int64(p.cfg.Workers))
-		j.set(StateRunning, "in its set-up")
+		j.size.Store(int64(p.cfg.begin()))
+		reason := "in its set-up"
+		if p.hooks[hookSetup] == nil {
+			reason = p.cfg.waiting(time.Now())
+		}
+		j.set(StateRunning, reason)
 		j.publish(EventStarted)
 	}
 	go j.supervise()
@@ -211,7 +216,7 @@ func (j *Job) logStart(p *plan) {
 
 // install puts a plan in force; j is locked.
 func (j *Job) install(p *plan) {
-	size := p.cfg.Workers
+	size := p.cfg.begin()
 	if len(p.cfg.Stages) > 0 && p.sched == nil {
 		size, _ = p.cfg.workersAt(j.elapsed() - p.staged)
 	}
@@ -438,7 +443,7 @@ func (j *Job) finish() {
 	j.m.env.unreserve(j.reserved) // its set-up has failed
 	j.reserved = 0
 	p := j.plan.Load()
-	if limit := p.cfg.MaxIterations; limit > 0 && j.begun.Load() >= limit {
+	if limit := p.iterations(); limit > 0 && j.begun.Load() >= limit {
 		j.dropped.Store(0) // it was not to do more
 	} else if p.sched != nil {
 		j.dropped.Add(p.sched.unclaimed(j.overAt))
@@ -493,6 +498,9 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	if err != nil {
 		return err
 	}
+	if err := p.cfg.fixed(&before).err(); err != nil {
+		return err
+	}
 	if !scenario.follows(ran) {
 		f := faults{}
 		f.add("scenario", "has another set-up than the job has run, and a job runs its set-up once: stop the job, and start it again")
@@ -519,7 +527,7 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 		return fmt.Errorf("%w: %q", ErrJobEnded, j.name)
 	}
 	if !p.cfg.open() && len(p.cfg.Stages) == 0 { // else it takes what there is
-		need := max(0, j.missing(p.cfg.Workers)-j.reserved)
+		need := max(0, j.missing(p.cfg.begin())-j.reserved)
 		if err := j.m.env.reserve(need); err != nil {
 			return err
 		}
@@ -530,7 +538,7 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 	j.cfg, j.scenario = p.cfg, scenario
 	if j.rec == nil { // in its set-up: the job will begin with this plan
 		j.plan.Store(p)
-		j.size.Store(int64(p.cfg.Workers))
+		j.size.Store(int64(p.cfg.begin()))
 		j.publish(EventUpdated)
 		return nil
 	}
@@ -596,7 +604,7 @@ func (j *Job) Snapshot() *Snapshot {
 	s := &Snapshot{Job: j.name, Time: now, Totals: newTotals(), Tasks: []TaskSnapshot{}}
 	j.mu.Lock()
 	s.State, s.Reason, s.Revision = j.status.State, j.status.Reason, j.status.Revision
-	s.Workers, s.Seed, s.VUs = j.cfg.Workers, j.cfg.Seed, int(j.live.Load())
+	s.Workers, s.Seed, s.VUs = j.cfg.Segment.share(j.cfg.Workers), j.cfg.Seed, int(j.live.Load())
 	if s.State.Active() {
 		s.Workers = int(j.size.Load()) // which stages may have changed
 	}

@@ -84,7 +84,7 @@ func (m *Manager) admit(j *Job, p *plan) error {
 	if active := m.activeJobs(); l.MaxJobs > 0 && active >= l.MaxJobs {
 		return fmt.Errorf("%w: %d jobs run already, and no more may at a time", ErrLimit, active)
 	}
-	workers := p.cfg.Workers
+	workers := p.cfg.begin()
 	if len(p.cfg.Stages) > 0 && !p.cfg.open() {
 		workers, _ = p.cfg.workersAt(0)
 	}
@@ -120,7 +120,7 @@ func (e *environment) unreserve(n int) { e.workers.Add(-int64(n)) }
 func (l *Limits) check(c *JobConfig) (f faults) {
 	if l.MaxWorkers > 0 {
 		beyond := func(field string, n int) {
-			if n > l.MaxWorkers {
+			if n = c.Segment.share(n); n > l.MaxWorkers {
 				f.add(field, "must be at most %d, all jobs together, not %d", l.MaxWorkers, n)
 			}
 		}
@@ -131,7 +131,7 @@ func (l *Limits) check(c *JobConfig) (f faults) {
 	}
 	if !l.MaxRate.IsZero() {
 		beyond := func(field string, r Rate) {
-			if r.Hz() > l.MaxRate.Hz() {
+			if r.Hz()/float64(c.Segment.parts()) > l.MaxRate.Hz() {
 				f.add(field, "must be at most %s, all jobs together, not %s", l.MaxRate, r)
 			}
 		}

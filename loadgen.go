@@ -194,6 +194,9 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.cfg.checkStart(); err != nil {
+		return nil, err
+	}
 	if err := p.open(scenario, nil, nil); err != nil {
 		return nil, err
 	}

@@ -35,6 +35,9 @@ type plan struct {
 	end        time.Duration // no iteration begins that is due at or after it
 }
 
+// iterations is how many there are to be, 0 for no limit.
+func (p *plan) iterations() uint64 { return p.cfg.Segment.shareOf(p.cfg.MaxIterations) }
+
 // time sets when the stages of the plan begin, and when it ends.
 func (p *plan) time(staged time.Duration) {
 	p.staged, p.end = staged, math.MaxInt64

@@ -12,10 +12,11 @@ import (
 // limit is the number of VUs that may exist under a plan.
 func (j *Job) limit(p *plan) int {
 	if p.sched != nil {
+		most := p.cfg.MaxWorkers
 		if p.rows > 0 {
-			return int(min(int64(p.cfg.MaxWorkers), p.rows))
+			most = int(min(int64(most), p.rows))
 		}
-		return p.cfg.MaxWorkers
+		return p.cfg.Segment.share(most)
 	}
 	return int(j.size.Load())
 }
@@ -48,9 +49,9 @@ func (j *Job) populate(p *plan) {
 	}
 }
 
-// spawn starts the VU of a free number, unless there are as many as there may be, all
+// spawn starts the VU of a free seat, unless there are as many as there may be, all
 // jobs together; j is locked.
-func (j *Job) spawn(p *plan, id int) bool {
+func (j *Job) spawn(p *plan, seat int) bool {
 	switch {
 	case j.reserved > 0:
 		j.reserved--
@@ -58,17 +59,18 @@ func (j *Job) spawn(p *plan, id int) bool {
 		j.short.workers.Store(true)
 		return false
 	}
+	id := p.cfg.Segment.number(seat)
 	vu := &VU{
-		id: id, job: j, plan: p, ctx: j.hard,
-		stripe:    j.rec.stripe(id),
+		id: id, seat: seat, job: j, plan: p, ctx: j.hard,
+		stripe:    j.rec.stripe(seat),
 		rest:      rest{wake: make(chan struct{}, 1)},
 		awaited:   -1,
 		freeSince: j.elapsed(),
 	}
 	// A VU that takes the place of one that has left draws other values.
 	stream := uint64(id)
-	if j.spawned > uint64(id) {
-		stream |= (j.spawned - uint64(id)) << 32
+	if j.spawned > uint64(seat) {
+		stream |= (j.spawned - uint64(seat)) << 32
 	}
 	j.spawned++
 	vu.rand = rand.New(rand.NewPCG(p.cfg.Seed, stream))
@@ -77,9 +79,9 @@ func (j *Job) spawn(p *plan, id int) bool {
 		vu.freeSince = max(vu.freeSince, spread(p.cfg.RampUp, id, p.cfg.Workers))
 	}
 	if p.sched == nil && j.phase > 0 {
-		vu.freeSince += spread(j.phase, 2*id+1, 2*max(int(j.size.Load()), id+1))
+		vu.freeSince += spread(j.phase, 2*seat+1, 2*max(int(j.size.Load()), seat+1))
 	}
-	j.vus[id] = vu
+	j.vus[seat] = vu
 	j.live.Add(1)
 	go vu.loop()
 	return true
@@ -120,14 +122,14 @@ func (j *Job) grow() {
 func (j *Job) leave(vu *VU, retire bool) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if retire && vu.id < j.limit(j.plan.Load()) {
+	if retire && vu.seat < j.limit(j.plan.Load()) {
 		return false
 	}
 	vu.client.close()
 	if vu.slot.ok && !vu.slot.void() {
 		j.giveBack(vu.slot, retire)
 	}
-	j.vus[vu.id] = nil
+	j.vus[vu.seat] = nil
 	j.m.env.unreserve(1)
 	for n := len(j.vus); n > 0 && j.vus[n-1] == nil; n-- {
 		j.vus = j.vus[:n-1]
@@ -195,7 +197,7 @@ func (vu *VU) await() (time.Duration, bool) {
 		if j.halted.Load() || stale && j.drain.Load() {
 			return 0, !vu.quit(false)
 		}
-		if vu.id >= j.limit(vu.plan) {
+		if vu.seat >= j.limit(vu.plan) {
 			if vu.quit(true) {
 				return 0, false
 			}
@@ -291,7 +293,7 @@ func (vu *VU) next() (time.Duration, bool) {
 func (j *Job) begin(p *plan) bool {
 	j.active.Add(1)
 	n := j.begun.Add(1)
-	limit := p.cfg.MaxIterations
+	limit := p.iterations()
 	if limit == 0 || n <= limit {
 		return true
 	}
@@ -306,7 +308,7 @@ func (j *Job) begin(p *plan) bool {
 func (j *Job) complete() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	limit := j.plan.Load().cfg.MaxIterations
+	limit := j.plan.Load().iterations()
 	if limit == 0 || j.begun.Load() < limit || j.active.Load() > 0 || j.status.State != StateRunning {
 		return
 	}

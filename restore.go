@@ -158,7 +158,11 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 	j := newJob(m, p.cfg, scenario)
 	j.history = slices.Clone(r.History)
 	j.status.Revision = max(r.Status.Revision, 1)
-	if !r.Started.IsZero() {
+	if r.Started.IsZero() {
+		if err := p.cfg.checkStart(); err != nil {
+			return nil, err
+		}
+	} else {
 		j.back = &comeback{record: *r, stats: stats.clone()}
 	}
 	if err := m.register(j, func() error { return m.admit(j, p) }, func() {

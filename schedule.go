@@ -181,18 +181,25 @@ func (s *schedule) replace(p Pacer, now time.Duration, smooth bool) *schedule {
 	for _, b := range next.backlog {
 		next.behind += b.last - b.first
 	}
-	if over == 0 || !smooth {
+	if !smooth {
 		return next // begin afresh
 	}
-	before, _ := s.pacer.Due(over - 1)
 	after, ok := s.pacer.Due(over)
+	var before time.Duration
+	if over > 0 {
+		before, _ = s.pacer.Due(over - 1)
+	} else { // of a segment: the first is due some way into the course of the whole
+		second, _ := s.pacer.Due(1)
+		before = after - (second - after)
+	}
 	if !ok || after <= before {
 		return next
 	}
-	step, _ := next.pacer.Due(1)
+	zero, _ := next.pacer.Due(0)
+	one, _ := next.pacer.Due(1)
 	passed := float64(at-before) / float64(after-before)
 	next.skip = 1
-	next.origin = now - time.Duration(passed*float64(step))
+	next.origin = now - zero - time.Duration(passed*float64(one-zero))
 	return next
 }
 

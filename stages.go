@@ -29,7 +29,8 @@ func (c *JobConfig) open() bool {
 }
 
 // Pacer returns the schedule of a valid config of the open model, from its stages or
-// from its rate with its ramp; nil for the closed model, which has none.
+// from its rate with its ramp; of a segment, its part. It is nil for the closed model,
+// which has none.
 func (c *JobConfig) Pacer() Pacer { return c.pacer(c.RampUp, c.Duration > 0) }
 
 // pacer is the schedule with another ramp; endless, the rate of the last stage goes
@@ -39,9 +40,9 @@ func (c *JobConfig) pacer(ramp time.Duration, endless bool) Pacer {
 	case !c.open():
 		return nil
 	case len(c.Stages) > 0:
-		return newLegs(c.Rate, c.Stages, endless)
+		return c.Segment.pacer(newLegs(c.Rate, c.Stages, endless))
 	}
-	return c.Rate.Pacer(ramp)
+	return c.Segment.pacer(c.Rate.Pacer(ramp))
 }
 
 // stagesLength is how long the stages take together.
@@ -85,8 +86,8 @@ func (c *JobConfig) checkStages(f *faults) {
 	}
 }
 
-// workersAt is the number of VUs that the stages ask for at a time since their
-// start, and when that changes next.
+// workersAt is the segment's share of the VUs that the stages ask for at a time since
+// their start, and when that changes next.
 func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
 	from, began := c.Workers, time.Duration(0)
 	for _, s := range c.Stages {
@@ -97,7 +98,7 @@ func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
 		}
 		span := s.Workers - from
 		if s.Step || span == 0 {
-			return s.Workers, end
+			return c.Segment.share(s.Workers), end
 		}
 		dir := 1
 		if span < 0 {
@@ -105,13 +106,18 @@ func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
 		}
 		// Within the stage, step k of span is taken at k/span of the time.
 		done := mulDiv(uint64(at-began), uint64(span), uint64(s.Duration))
-		due := mulDiv(done+1, uint64(s.Duration), uint64(span))
-		for mulDiv(due, uint64(span), uint64(s.Duration)) <= done {
+		whole := from + dir*int(done)
+		then := done + uint64(c.Segment.until(whole, dir > 0))
+		if then > uint64(span) {
+			return c.Segment.share(whole), end
+		}
+		due := mulDiv(then, uint64(s.Duration), uint64(span))
+		for mulDiv(due, uint64(span), uint64(s.Duration)) < then {
 			due++ // rounded down
 		}
-		return from + dir*int(done), began + time.Duration(due)
+		return c.Segment.share(whole), began + time.Duration(due)
 	}
-	return from, math.MaxInt64
+	return c.Segment.share(from), math.MaxInt64
 }
 
 // mulDiv is a*b/c, rounded down, for results that fit.

@@ -159,7 +159,7 @@ func (s *Snapshot) mergeVerdicts(o *Snapshot) {
 // most is a number of iterations that the job will not exceed under a plan; 0 if there
 // is none.
 func (j *Job) most(p *plan) uint64 {
-	most := p.cfg.MaxIterations
+	most := p.iterations()
 	if p.sched == nil || p.end == math.MaxInt64 {
 		return most
 	}

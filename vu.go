@@ -15,7 +15,8 @@ import (
 // for its task alone: it must not be used by other goroutines, nor kept beyond
 // the iteration.
 type VU struct {
-	id   int
+	id   int // in the whole job, if this is a segment
+	seat int // among those of this process
 	job  *Job
 	rand *rand.Rand
 	pcg  *rand.PCG
@@ -52,7 +53,7 @@ type VU struct {
 	freeSince time.Duration // when its last iteration ended, since the job's start
 }
 
-// ID is the number of the VU within its job, from 0; -1 in the job's own set-up and
+// ID is the number of the VU within its job, from 0, and of all its segments together; -1 in the job's own set-up and
 // tear-down.
 func (vu *VU) ID() int { return vu.id }
 
@@ -214,7 +215,7 @@ func (vu *VU) conclude(err error) {
 	}
 	vu.task = nil
 	vu.iteration++
-	if limit := vu.plan.cfg.MaxIterations; j.active.Add(-1) == 0 && limit > 0 && j.begun.Load() >= limit {
+	if limit := vu.plan.iterations(); j.active.Add(-1) == 0 && limit > 0 && j.begun.Load() >= limit {
 		j.complete()
 	}
 }

@@ -23,7 +23,7 @@ func flowRig(tb testing.TB) (*clientRig, TaskFunc) {
 	b, f := s.bind(&cfg, func(name string) (string, bool) { return "hush", name == "KEY" })
 	require.NoError(tb, f.err())
 	rig.plan.take(b)
-	rig.plan.feeds, f = s.openFeeds(nil)
+	rig.plan.feeds, f = s.openFeeds(nil, Segment{})
 	require.NoError(tb, f.err())
 	require.NoError(tb, rig.hook(hookVUSetup))
 	rig.task = &planTask{name: "flow", stat: rig.job.rec.task("flow")}

@@ -216,7 +216,7 @@ func FuzzParseScenario(f *testing.F) {
 		if len(faults) > 0 {
 			return
 		}
-		feeds, faults := s.openFeeds(nil)
+		feeds, faults := s.openFeeds(nil, Segment{})
 		if len(faults) > 0 {
 			return // a file in another format than it has
 		}

@@ -1,0 +1,208 @@
+package loadgen
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MaxSegments is how many segments a job may have.
+const MaxSegments = 10_000
+
+// Segment is the part of a job that one of several processes runs, for more load than
+// one can make. As text it is "3/10", the third of ten. The zero Segment is the whole.
+//
+// The configuration of a segment is that of the whole, and the segment takes its part by
+// one rule: of whatever has numbers from 0, segment 3/10 has numbers 2, 12, 22 and so
+// on. That goes for VUs, for the iterations of a schedule, for those of MaxIterations,
+// for the rows of a feeder in sequential order, and, by the number of the VU, for unique
+// rows. So the segments are exactly the whole at every moment, whatever the rounding; VU
+// numbers and random values are those of the whole, and no two segments have the same.
+type Segment struct {
+	Index int // from 1
+	Count int
+}
+
+var errSegment = fmt.Errorf(`must be the number of the segment and how many there are, from 1/1 to %[1]d/%[1]d, for instance "3/10"`, MaxSegments)
+
+// ParseSegment reads the text form; "" is the whole.
+func ParseSegment(s string) (Segment, error) {
+	if s == "" {
+		return Segment{}, nil
+	}
+	index, count, ok := strings.Cut(s, "/")
+	i, err := strconv.ParseUint(index, 10, 31)
+	n, err2 := strconv.ParseUint(count, 10, 31)
+	seg := Segment{int(i), int(n)}
+	if !ok || err != nil || err2 != nil || seg.IsZero() {
+		return Segment{}, errSegment
+	}
+	return seg, seg.check()
+}
+
+// IsZero tells whether s is the whole because nothing else was said.
+func (s Segment) IsZero() bool { return s == Segment{} }
+
+// String is the text form that [ParseSegment] reads.
+func (s Segment) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", s.Index, s.Count)
+}
+
+func (s Segment) check() error {
+	if !s.IsZero() && (s.Index < 1 || s.Index > s.Count || s.Count > MaxSegments) {
+		return errSegment
+	}
+	return nil
+}
+
+// parts is the number of segments, and place that of this one, from 0.
+func (s Segment) parts() int { return max(s.Count, 1) }
+func (s Segment) place() int { return max(s.Index-1, 0) }
+
+// number is the number that the k-th of the segment has in the whole.
+func (s Segment) number(k int) int { return k*s.parts() + s.place() }
+
+// share is how many of the whole's n the segment has.
+func (s Segment) share(n int) int {
+	if n <= s.place() {
+		return 0
+	}
+	return (n-1-s.place())/s.parts() + 1
+}
+
+// shareOf is share of a larger number.
+func (s Segment) shareOf(n uint64) uint64 {
+	place := uint64(s.place())
+	if n <= place {
+		return 0
+	}
+	return (n-1-place)/uint64(s.parts()) + 1
+}
+
+// until is how many the whole's n has to grow by, or to shrink by, until the share
+// changes.
+func (s Segment) until(n int, grows bool) int {
+	parts := s.parts()
+	if grows {
+		return ((s.place()-n)%parts+parts)%parts + 1
+	}
+	return ((n-1-s.place())%parts+parts)%parts + 1
+}
+
+// pacer is the segment's part of a schedule.
+func (s Segment) pacer(whole Pacer) Pacer {
+	if whole == nil || s.parts() == 1 {
+		return whole
+	}
+	return segmentPacer{whole, uint64(s.place()), uint64(s.parts())}
+}
+
+// segmentPacer has one of so many iterations of a schedule.
+type segmentPacer struct {
+	whole        Pacer
+	place, parts uint64
+}
+
+// Due implements [Pacer].
+func (p segmentPacer) Due(n uint64) (time.Duration, bool) {
+	if n > (math.MaxUint64-p.place)/p.parts {
+		return 0, false
+	}
+	return p.whole.Due(n*p.parts + p.place)
+}
+
+// checkSegment looks whether there is something for each segment to do.
+func (c *JobConfig) checkSegment(f *faults) {
+	if err := c.Segment.check(); err != nil {
+		f.add("segment", "%v, not %d/%d", err, c.Segment.Index, c.Segment.Count)
+		return
+	}
+	n := c.Segment.parts()
+	atLeast := func(field string, have uint64) {
+		if have < uint64(n) {
+			f.add(field, "must be at least %d, one for each segment, not %d: it is that of all segments together", n, have)
+		}
+	}
+	switch {
+	case n == 1:
+		return
+	case c.open():
+		if c.MaxWorkers > 0 {
+			atLeast("max_workers", uint64(c.MaxWorkers))
+		}
+	case len(c.Stages) == 0:
+		atLeast("workers", uint64(max(c.Workers, DefaultWorkers)))
+	}
+	if c.MaxIterations > 0 {
+		atLeast("max_iterations", c.MaxIterations)
+	}
+}
+
+// begin is how many VUs the segment begins with, without stages of workers. One for
+// each segment is the least in the open model, where more are made as needed.
+func (c *JobConfig) begin() int {
+	n := c.Segment.share(c.Workers)
+	if c.open() {
+		n = max(n, 1)
+	}
+	return n
+}
+
+func segmentField() configField {
+	return configField{
+		name: "segment",
+		write: func(c *JobConfig) any {
+			return leaveOut(c.Segment.String(), false)
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			var text string
+			err := json.Unmarshal(raw, &text)
+			if err == nil {
+				c.Segment, err = ParseSegment(text)
+			}
+			if err != nil {
+				f.add("segment", "%v, not %s", errSegment, abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+func startAtField() configField {
+	return configField{
+		name: "start_at",
+		write: func(c *JobConfig) any {
+			if c.StartAt.IsZero() {
+				return nil
+			}
+			return c.StartAt.Format(time.RFC3339Nano)
+		},
+		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+			text := scalar(raw)
+			if text == "" {
+				c.StartAt = time.Time{}
+				return
+			}
+			at, err := time.Parse(time.RFC3339, text)
+			if c.StartAt = at; err != nil {
+				f.add("start_at", "%v, not %s", errStartAt, abbreviate(string(raw)))
+			}
+		},
+	}
+}
+
+var errStartAt = errors.New(`must be a time with its zone, in the form of RFC 3339, for instance "2026-11-26T12:00:00Z"`)
+
+// ofIt completes a sentence on what there is none left of.
+func (s Segment) ofIt() string {
+	if s.parts() == 1 {
+		return ""
+	}
+	return " that are of segment " + s.String()
+}
