@@ -88,6 +88,9 @@ func (r *Report) page() (*page, error) {
 	}
 	fact("Target", r.Config.BaseURL)
 	fact("Load", load(&r.Config))
+	if s := r.Config.Segment; s.Count > 1 {
+		fact("Segment", s.String()+"; load and thresholds are those of all together")
+	}
 	if !s.Started.IsZero() {
 		fact("Started", s.Started.UTC().Format("2 January 2006, 15:04:05 UTC"))
 	}

@@ -115,6 +115,9 @@ func describe(cfg loadgen.JobConfig) string {
 	if cfg.MaxIterations > 0 {
 		add("at most %d iterations", cfg.MaxIterations)
 	}
+	if !cfg.Segment.IsZero() {
+		add("segment %s", cfg.Segment)
+	}
 	return cfg.BaseURL + ", " + strings.Join(parts, ", ")
 }
 

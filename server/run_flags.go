@@ -63,6 +63,10 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	span("ramp-up", "`TIME` over which the virtual users, or the rate, begin", func(c *config) *time.Duration { return &c.RampUp })
 	span("duration", "`TIME` to run, 0 until Ctrl-C (default 10s, unless something else ends it)", func(c *config) *time.Duration { return &c.Duration })
 	change(j, fs, "max-iterations", "end after `N` iterations", parseCount, func(c *config, v uint64) { c.MaxIterations = v })
+	change(j, fs, "segment", "`I/N`, the part of the job that this process runs, or N alone, where JOB_COMPLETION_INDEX says which; other flags are about the whole", parseSegment,
+		func(c *config, v loadgen.Segment) { c.Segment = v })
+	change(j, fs, "start-at", "`WHEN` the iterations begin, such as 2026-11-26T12:00:00Z or +30s, so that segments are in step", parseStart,
+		func(c *config, v time.Time) { c.StartAt = v })
 
 	pairFlag(j, fs, "var", "`NAME=VALUE` of a variable of the scenario; may be repeated", "=", asText, func(c *config) *map[string]string { return &c.Variables })
 	pairFlag(j, fs, "weight", "`TASK=W`, the weight of a task, 0 for never; may be repeated", "=", parseNumber, func(c *config) *map[string]float64 { return &c.Weights })

@@ -54,6 +54,9 @@ func (r *subject) prepare(args []string) (cfg loadgen.JobConfig, opts []loadgen.
 	if cfg, err = r.job(); err != nil {
 		return cfg, nil, nil, err
 	}
+	if err := findSegment(&cfg.Segment, r.getenv); err != nil {
+		return cfg, nil, nil, err
+	}
 	folders, closeFolders, err := scenarioFolders(r.scenarios)
 	if err != nil {
 		return cfg, nil, nil, err
