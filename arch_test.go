@@ -43,8 +43,8 @@ func TestArrows(t *testing.T) {
 		module + "/socketio": {module, module + "/internal/origins", module + "/internal/sio/engine", module + "/internal/sio/socket"},
 		module + "/statsd":   {module, module + "/internal/origins", module + "/internal/sio/engine", module + "/internal/sio/socket"},
 
-		module + "/socketio/gosfclient": {}, // for programs elsewhere
-		module + "/access":              {}, // for any handler
+		module + "/socketio/gosfclient": {},                             // for programs elsewhere
+		module + "/access":              {module + "/internal/origins"}, // for any handler
 		module + "/metrics":             {module},
 		module + "/state":               {module},
 		module + "/report":              {module},

@@ -275,17 +275,25 @@ func (j *Job) tearDown() {
 }
 
 // supervised runs a hook of the job. When over is closed it has the grace time, and
-// then is interrupted; if the Manager is closed at once, it has none.
+// then is interrupted; if the Manager is closed at once, it has none. It sees to the
+// lease meanwhile, for a set-up that hangs.
 func (j *Job) supervised(vu *VU, kind hookKind, over <-chan struct{}, grace time.Duration) error {
 	defer vu.client.close()
 	done := make(chan error, 1)
 	go func() { done <- vu.hook(kind) }()
 	var end <-chan time.Time
 	dead := j.dead
+	lease := time.NewTimer(time.Hour)
+	defer lease.Stop()
 	for {
+		set(lease, j.lapse())
 		select {
 		case err := <-done:
 			return err
+		case <-lease.C:
+			continue
+		case <-j.planned: // with another lease, perhaps
+			continue
 		case <-over:
 			t := time.NewTimer(grace)
 			defer t.Stop()

@@ -7,8 +7,9 @@ import (
 )
 
 // A lease ends a job that nobody looks after any more: whoever steers it renews the
-// lease, by [Job.Renew] or by any update, and when that stays out the job stops. It begins
-// with the iterations, after the job's set-up.
+// lease, by [Job.Renew] or by any update, and when that stays out the job stops. It counts
+// from the job's launch, so that a set-up which hangs is within it, and so
+// is the time until a StartAt.
 
 // Renew begins the job's lease anew, if it has one. The error wraps [ErrJobEnded] if
 // the job is stopping, has ended, or has not begun.
@@ -19,7 +20,7 @@ func (j *Job) Renew() error {
 		return fmt.Errorf("%w: %q is %s", ErrJobEnded, j.name, j.status.State)
 	}
 	p := j.plan.Load()
-	if j.rec != nil && p.cfg.Lease > 0 { // in its set-up it has none yet: it begins after that
+	if p.cfg.Lease > 0 {
 		j.lend(p)
 		j.publish(EventRenewed)
 	}
@@ -37,28 +38,38 @@ func (j *Job) LeaseEnds() time.Time {
 // leaseEnds is LeaseEnds; j is locked.
 func (j *Job) leaseEnds() time.Time {
 	ends := time.Duration(j.lease.Load())
-	if j.rec == nil || j.status.State != StateRunning || ends == math.MaxInt64 {
+	if j.status.State != StateRunning || ends == math.MaxInt64 {
 		return time.Time{}
 	}
-	return j.rec.start.Add(ends)
+	return j.launched.Add(ends)
 }
 
 // lend begins a lease now; j is locked.
 func (j *Job) lend(p *plan) {
 	ends := time.Duration(math.MaxInt64)
 	if p.cfg.Lease > 0 {
-		ends = j.elapsed() + p.cfg.Lease
+		ends = time.Since(j.launched) + p.cfg.Lease
 	}
 	j.lease.Store(int64(ends))
 }
 
-// lapse ends the job if its lease is over.
-func (j *Job) lapse() {
+// lapse ends the job if its lease is over. It returns when to look again, as a time
+// from now; [math.MaxInt64] for never.
+func (j *Job) lapse() time.Duration {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.status.State != StateRunning || j.elapsed() < time.Duration(j.lease.Load()) {
-		return // or it was renewed this moment
+	if j.status.State != StateRunning {
+		return math.MaxInt64
+	}
+	ends := time.Duration(j.lease.Load())
+	if ends == math.MaxInt64 {
+		return ends
+	}
+	left := ends - time.Since(j.launched)
+	if left > 0 {
+		return left
 	}
 	j.halted.Store(true)
 	j.end(StateStopped, fmt.Sprintf("its lease of %s was not renewed", j.cfg.Lease))
+	return math.MaxInt64
 }

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,4 +106,60 @@ func TestStopAll(t *testing.T) {
 		assert.Empty(t, m.StopAll())
 		assert.Equal(t, "stopped on request", other.Status().Reason)
 	})
+}
+
+// A set-up that hangs does not keep a job alive that nobody looks after: the lease
+// counts from the start, not from the first iteration.
+func TestLeaseCountsFromTheStart(t *testing.T) {
+	setUpFor := func(d time.Duration) *Scenario {
+		return gets().Setup(func(ctx context.Context, vu *VU) error { return vu.Sleep(ctx, d) })
+	}
+	for name, test := range map[string]struct {
+		setUp  time.Duration
+		waits  time.Duration // with a StartAt
+		during func(t *testing.T, j *Job)
+		ends   time.Duration // since the start
+	}{
+		"over in the set-up":    {setUp: time.Hour, ends: time.Minute},
+		"over after the set-up": {setUp: 40 * time.Second, ends: time.Minute},
+		"over in the wait":      {waits: time.Hour, ends: time.Minute},
+		"over after the wait":   {waits: 40 * time.Second, ends: time.Minute},
+		"shortened in the wait": {waits: time.Hour, ends: 40 * time.Second, during: func(t *testing.T, j *Job) {
+			require.NoError(t, j.Update(func(c *JobConfig) { c.Lease = 10 * time.Second }))
+		}},
+		"renewed in the set-up":     {setUp: time.Hour, ends: 90 * time.Second, during: func(t *testing.T, j *Job) { require.NoError(t, j.Renew()) }},
+		"renewed, and set up since": {setUp: 40 * time.Second, ends: 90 * time.Second, during: func(t *testing.T, j *Job) { require.NoError(t, j.Renew()) }},
+		"shortened in the set-up": {setUp: time.Hour, ends: 40 * time.Second, during: func(t *testing.T, j *Job) {
+			require.NoError(t, j.Update(func(c *JobConfig) { c.Lease = 10 * time.Second }))
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				dial, stop := memnet.Serve(&arrivals{})
+				defer stop()
+				m := New(WithDialContext(dial))
+				defer m.Close()
+				began := time.Now()
+				j := begin(t, m, "job", func(c *JobConfig) {
+					c.Scenario, c.Delay, c.Lease, c.Duration = setUpFor(test.setUp), time.Second, time.Minute, time.Hour
+					if test.waits > 0 {
+						c.StartAt = began.Add(test.waits)
+					}
+				})
+				assert.Equal(t, began.Add(time.Minute), j.LeaseEnds(), "whoever asks is told")
+				time.Sleep(30 * time.Second)
+				if test.during != nil {
+					test.during(t, j)
+				}
+				assert.Equal(t, began.Add(test.ends), j.LeaseEnds())
+				<-j.Done()
+				assert.Equal(t, StateStopped, j.State())
+				stopping := j.History()[len(j.History())-2]
+				assert.Equal(t, StateStopping, stopping.State)
+				assert.Equal(t, test.ends, stopping.Time.Sub(began))
+				assert.Contains(t, stopping.Reason, "its lease of ")
+				assert.Equal(t, max(test.setUp, test.waits) < test.ends, j.Snapshot().Iterations > 0)
+			})
+		})
+	}
 }

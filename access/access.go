@@ -7,7 +7,7 @@
 //	http.Serve(listener, gate)
 //
 // It does not look at what a request does: which pages may cause changes is for the
-// handlers behind it.
+// handlers behind it. It only lets pages of other origins read its refusals.
 package access
 
 import (
@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/origins"
 )
 
 // DefaultLoginPath is where the login form is sent to, unless [WithLoginPath] says
@@ -44,6 +46,7 @@ type Gate struct {
 	hosts   []string
 	public  []string
 	login   string
+	origins origins.List // whose pages may read refusals
 	log     *slog.Logger
 	refused failures
 }
@@ -99,6 +102,17 @@ func WithLoginPath(path string) Option {
 	}
 }
 
+// WithOrigins sets the origins whose pages may read in a browser why they were refused,
+// for instance "http://example.com:9000": those that may use the handler behind the
+// gate. A port of * stands for any port or none, and the origin * for any origin.
+// Without this option these are localhost, 127.0.0.1 and [::1] on any port.
+func WithOrigins(patterns ...string) Option {
+	return func(g *Gate) error {
+		g.origins = origins.Parse(patterns...)
+		return nil
+	}
+}
+
 // WithLogger logs refusals, at most one in ten seconds. Default: none is logged.
 func WithLogger(logger *slog.Logger) Option {
 	return func(g *Gate) error {
@@ -109,7 +123,7 @@ func WithLogger(logger *slog.Logger) Option {
 
 // New returns a gate before a handler. The error says which option cannot be.
 func New(next http.Handler, opts ...Option) (*Gate, error) {
-	g := &Gate{next: next, login: DefaultLoginPath, log: slog.New(slog.DiscardHandler)}
+	g := &Gate{next: next, login: DefaultLoginPath, origins: origins.Local(), log: slog.New(slog.DiscardHandler)}
 	for _, opt := range opts {
 		if err := opt(g); err != nil {
 			return nil, err
@@ -123,7 +137,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !g.serves(r.Host):
 		g.note(r, CodeHost)
-		refuse(w, http.StatusForbidden, CodeHost, fmt.Sprintf(
+		g.refuse(w, r, http.StatusForbidden, CodeHost, fmt.Sprintf(
 			"the server does not go by the name %.100q; it can be told to (-allow-host, LOADGEN_ALLOW_HOST)", r.Host))
 	case g.key == nil:
 		g.next.ServeHTTP(w, r)
@@ -138,7 +152,7 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		g.note(r, CodeUnauthorized)
 		w.Header().Set("WWW-Authenticate", challenge)
-		refuse(w, http.StatusUnauthorized, CodeUnauthorized, `a token is needed, as a header "Authorization: Bearer TOKEN"; a browser gets one by the form at `+g.login)
+		g.refuse(w, r, http.StatusUnauthorized, CodeUnauthorized, `a token is needed, as a header "Authorization: Bearer TOKEN"; a browser gets one by the form at `+g.login)
 	}
 }
 
@@ -196,12 +210,13 @@ func wantsPage(r *http.Request) bool {
 }
 
 // refuse answers in the form that the API's refusals have.
-func refuse(w http.ResponseWriter, status int, code, message string) {
+func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	type detail struct {
 		Code    string `json:"code"`
 		Message string `json:"message"`
 	}
 	h := w.Header()
+	g.origins.Mark(h, r)
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")

@@ -312,3 +312,40 @@ func TestWebSocket(t *testing.T) {
 		assert.Equal(t, test.status, resp.StatusCode, test.name)
 	}
 }
+
+// TestRefusalsForPages: a page of another origin that may use the service reads why it
+// was refused, as it reads the answers of what is behind the gate.
+func TestRefusalsForPages(t *testing.T) {
+	const cors = "Access-Control-Allow-Origin"
+	local := gate(t, access.WithToken(token))
+	some := gate(t, access.WithToken(token), access.WithOrigins("https://suite.test:*"))
+	for _, test := range []struct {
+		srv          *httptest.Server
+		from, header string
+		status       int
+		readable     bool
+	}{
+		{local, "http://localhost:9000", "", 401, true},
+		{local, "http://localhost:9000", "Authorization: Bearer wrong", 401, true},
+		{local, "http://localhost:9000", "Host: load.test", 403, true},
+		{local, "https://suite.test", "", 401, false},
+		{local, "null", "", 401, false},
+		{some, "https://suite.test:8443", "", 401, true},
+		{some, "https://suite.test", "Host: load.test", 403, true},
+		{some, "http://localhost:9000", "", 401, false},
+		{some, "https://suite.test.evil.example", "Host: load.test", 403, false},
+	} {
+		name := test.from + " " + test.header
+		a := do(t, test.srv.Client(), "POST", test.srv.URL+"/api/start", "", "Origin: "+test.from, test.header)
+		assert.Equal(t, test.status, a.StatusCode, name)
+		assert.Equal(t, []string{"Origin"}, a.Header.Values("Vary"), name)
+		if test.readable {
+			assert.Equal(t, []string{test.from}, a.Header.Values(cors), name)
+		} else {
+			assert.Empty(t, a.Header.Values(cors), name)
+		}
+		assert.Empty(t, a.Header.Get("Access-Control-Allow-Credentials"), "the cookie is for its own pages")
+	}
+	through := do(t, local.Client(), "GET", local.URL, "", "Origin: http://localhost:9000", "Authorization: Bearer "+token)
+	assert.Empty(t, through.Header.Values(cors), "that is for the handler behind")
+}

@@ -23,14 +23,14 @@ func (g *Gate) serveLogin(w http.ResponseWriter, r *http.Request) {
 		g.takeLogin(w, r)
 	default:
 		w.Header().Set("Allow", "GET, HEAD, POST")
-		refuse(w, http.StatusMethodNotAllowed, "method_not_allowed", "only GET and POST are for "+g.login)
+		g.refuse(w, r, http.StatusMethodNotAllowed, "method_not_allowed", "only GET and POST are for "+g.login)
 	}
 }
 
 func (g *Gate) takeLogin(w http.ResponseWriter, r *http.Request) {
 	if !ownPage(r) { // else another site could log a reader in, and see what it does
 		g.note(r, CodeOrigin)
-		refuse(w, http.StatusForbidden, CodeOrigin, "pages of another site cannot log in")
+		g.refuse(w, r, http.StatusForbidden, CodeOrigin, "pages of another site cannot log in")
 		return
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)

@@ -122,7 +122,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	a.allowOrigin(h, r)
+	a.origins.Mark(h, r)
 	a.router.ServeHTTP(w, r)
 }
 

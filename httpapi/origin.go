@@ -2,15 +2,6 @@ package httpapi
 
 import "net/http"
 
-// allowOrigin tells a browser that the page may read the answer, if it may. A cache
-// must not show the answer to pages of other origins, whatever this one is.
-func (a *API) allowOrigin(h http.Header, r *http.Request) {
-	h.Add("Vary", "Origin")
-	if from := r.Header.Get("Origin"); a.origins.Allows(from) {
-		h.Set("Access-Control-Allow-Origin", from)
-	}
-}
-
 // options answers OPTIONS; the router has found out what the path allows. A browser
 // asks so before it lets a page post JSON.
 func (a *API) options(w http.ResponseWriter, r *http.Request) {

@@ -58,6 +58,9 @@ func (a *app) warnAccess(addr net.Addr) {
 // gate is what requests pass before anything else.
 func (s *settings) gate(h http.Handler, opts ...access.Option) (http.Handler, error) {
 	opts = append(opts, access.WithToken(s.token), access.WithHosts(s.allowHosts...), access.WithPublic("/healthz"))
+	if len(s.origins) > 0 {
+		opts = append(opts, access.WithOrigins(s.origins...))
+	}
 	if name, err := os.Hostname(); err == nil {
 		var own hosts
 		if own.Set(name) == nil { // what is no name of a host is not asked for either

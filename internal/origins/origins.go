@@ -67,6 +67,16 @@ func (p pattern) matches(u *url.URL) bool {
 	return p.scheme == u.Scheme && p.host == u.Hostname() && (p.port == "*" || p.port == u.Port())
 }
 
+// Mark tells a browser by the header of an answer that the page which asked may read
+// it, if it may. A cache must not show the answer to pages of other origins, whatever
+// this one is.
+func (l List) Mark(h http.Header, r *http.Request) {
+	h.Add("Vary", "Origin")
+	if from := r.Header.Get("Origin"); l.Allows(from) {
+		h.Set("Access-Control-Allow-Origin", from)
+	}
+}
+
 // Foreign tells whether a browser sent a request for a page of another site that is
 // not on the list. A browser sends simple requests without asking first, some of them
 // without the header Origin; these it marks as coming from another site, or from
