@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,16 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
+// isTLS tells whether a connection has ended for a reason of TLS, long after the
+// handshake perhaps: with TLS 1.3 a server tells only then that it does not like the
+// certificate of a client, or that it wants one.
+func isTLS(err error) bool {
+	var alert *net.OpError // as crypto/tls wraps alerts, those that it sends and those that it gets
+	var record tls.RecordHeaderError
+	return errors.As(err, &record) ||
+		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error")
+}
+
 // failed makes the error of a hop one with a class, and with a text that names the
 // request.
 func (x *exchange) failed(err error) error {
@@ -80,6 +91,8 @@ func (x *exchange) classify(err error) (ErrorClass, error) {
 		return ClassTask, err
 	case isTimeout(err) || x.ctx.Err() != nil:
 		return ClassTimeout, x.timeoutError(err)
+	case isTLS(err):
+		return ClassTLS, err
 	case errors.Is(err, errH2):
 		return ClassProtocol, err
 	case errors.Is(err, io.EOF):

@@ -225,7 +225,12 @@ func (x *exchange) roundTrip(now time.Time) error {
 		// A server may answer and close without having read the whole
 		// request.
 		var ours *wire.BodyError
-		if cn.Out == 0 || isTimeout(err) || errors.As(err, &ours) || x.readHead(false, false) != nil {
+		if (cn.Out == 0 && !x.site.https) || isTimeout(err) || errors.As(err, &ours) {
+			return err
+		}
+		if why := x.readHead(false, false); isTLS(why) {
+			return why
+		} else if why != nil {
 			return err
 		}
 		x.closing = true

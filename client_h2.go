@@ -309,7 +309,7 @@ func (x *exchange) h2Error(ctx context.Context, err error) error {
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return err
 	}
-	for _, reset := range []string{"GOAWAY", "stream error", "connection lost", "force closed", "broken pipe", "reset by peer"} {
+	for _, reset := range []string{"GOAWAY", "stream error", "connection lost", "could not be established", "force closed", "broken pipe", "reset by peer"} {
 		if strings.Contains(err.Error(), reset) {
 			return err
 		}
