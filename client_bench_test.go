@@ -77,6 +77,18 @@ func TestClientDoesNotAllocateInSteadyState(t *testing.T) {
 			}
 		}))
 	})
+	t.Run("traced", func(t *testing.T) {
+		rig := unobserved(t, rig.cfg.BaseURL)
+		rig.aim(JobConfig{
+			Name: "shop", BaseURL: rig.cfg.BaseURL, Trace: true, TraceRatio: 0.5, TraceState: "es=s:0.5",
+			Baggage: "a=b", TraceHeader: "X-Loadgen",
+		})
+		require.Zero(t, testing.AllocsPerRun(500, func() {
+			if err := rig.client.get(rig.ctx, "/api/products"); err != nil {
+				t.Fatal(err)
+			}
+		}))
+	})
 	t.Run("observed", func(t *testing.T) {
 		rig.job.rec.sink = func([]Sample) {}
 		// One batch of samples for each stripe's worth of records.

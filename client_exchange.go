@@ -44,6 +44,7 @@ type exchange struct {
 	interim   bool // the body waits for 100 Continue
 	jarless   bool // somebody else sees to cookies
 	closing   bool // the connection is not to be used again
+	trace     TraceContext
 
 	// The way there.
 	conn      *conn
@@ -410,7 +411,7 @@ func (x *exchange) measure(follows bool, err error) {
 	if isAborted(err) {
 		return
 	}
-	x.m.follows, x.m.err, x.m.class = follows, err, ClassOf(err)
+	x.m.follows, x.m.err, x.m.class, x.m.trace = follows, err, ClassOf(err), x.trace
 	if x.observed() {
 		x.m.url = x.sampleURL()
 	}

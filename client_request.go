@@ -76,6 +76,11 @@ func (x *exchange) render(r *call) (err error) {
 	} else if err = x.appendFields(r); err != nil {
 		return x.unsendable(err.Error())
 	}
+	if t := x.t.trace; t != nil {
+		x.appendTrace(t, r.header)
+	} else {
+		x.trace = TraceContext{}
+	}
 	if f := x.site.forward; f != nil {
 		x.out = append(x.out, f.auth...)
 	}

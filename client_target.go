@@ -35,7 +35,8 @@ type target struct {
 	fields   []targetField
 	tail     []byte // of a request without anything of its own: from the version on
 
-	http           string // as in JobConfig.HTTP
+	trace          *tracing // nil: requests are not traced
+	http           string   // as in JobConfig.HTTP
 	route          *route
 	tls            *tls.Config
 	connectTimeout time.Duration
@@ -84,6 +85,7 @@ func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, faults
 	t := &target{
 		env:            env,
 		route:          route,
+		trace:          newTracing(cfg),
 		tls:            route.tls.Clone(),
 		shared:         cfg.Reuse == reuseShared,
 		basePath:       base.EscapedPath(),

@@ -116,6 +116,26 @@ type JobConfig struct {
 	// header itself.
 	Headers map[string]string
 
+	// Trace makes every request carry trace context, after the standard of the W3C: a
+	// header traceparent with ids that follow from the seed, the name of the job, the
+	// VU, its iteration and the step there, so that a run with the same seed has the
+	// same ids; a job that was resumed (see [Manager.Restore]) has other ones from then
+	// on. The hops of a redirect are spans of one trace; a request is sent again with
+	// the same ids only where a kept connection had died under it. A request that sets
+	// one of these headers itself keeps its own.
+	Trace bool
+	// TraceRatio is the share of traces that are marked as sampled, from 0 to 1.
+	// Default 1; NoSampling for none.
+	TraceRatio float64
+	// TraceState and Baggage, if not empty, are sent as tracestate and baggage with
+	// each traced request, for instance "es=s:1" and "tenant=7,plan=gold". Baggage, like
+	// the header of TraceHeader, does not follow a redirect to another origin.
+	TraceState, Baggage string
+	// TraceHeader is the name of a header in which each traced request says where it
+	// comes from: "job=shop,task=list%20products,revision=3", with names escaped as in
+	// URLs. Empty: none.
+	TraceHeader string
+
 	// Seed makes a run repeat: each VU draws the same picks and the same random
 	// values again. Zero: a random seed, which Job.Config then shows.
 	Seed uint64
@@ -290,6 +310,7 @@ func (c *JobConfig) checkHow(f *faults) {
 		f.add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
 	}
 	c.checkNetwork(f)
+	c.checkTrace(f)
 	checkThresholds(c.Thresholds, f)
 }
 

@@ -44,6 +44,11 @@ func configFields() []configField {
 		variablesField(),
 		weightsField(),
 		textsField("headers", func(c *JobConfig) *map[string]string { return &c.Headers }),
+		flagField("trace", func(c *JobConfig) *bool { return &c.Trace }),
+		traceRatioField(),
+		textField("tracestate", false, func(c *JobConfig) *string { return &c.TraceState }),
+		textField("baggage", false, func(c *JobConfig) *string { return &c.Baggage }),
+		textField("trace_header", false, func(c *JobConfig) *string { return &c.TraceHeader }),
 		seedField(),
 		negatableField("grace", NoGrace, func(c *JobConfig) *time.Duration { return &c.Grace }),
 		secondsField("connect_timeout", false, func(c *JobConfig) *time.Duration { return &c.ConnectTimeout }),
@@ -64,7 +69,8 @@ func configFields() []configField {
 // MarshalJSON gives the wire form, which [JobConfig.UnmarshalJSON] reads back to
 // the same config: durations are numbers of seconds, exact to the nanosecond; rate
 // is text such as "100/s"; seed is text, because many readers of JSON would round
-// the number. A grace of 0 stands for [NoGrace], a dns_ttl of 0 for [NoDNSCache]. Other zero values are left out,
+// the number. A grace of 0 stands for [NoGrace], a dns_ttl of 0 for [NoDNSCache],
+// a trace_ratio of 0 for [NoSampling]. Other zero values are left out,
 // except for workers, delay and duration. A Scenario is represented by its name.
 func (c JobConfig) MarshalJSON() ([]byte, error) {
 	var out bytes.Buffer

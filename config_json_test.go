@@ -24,6 +24,7 @@ func wholeConfig() loadgen.JobConfig {
 		Reuse: "shared", Proxy: "http://user:pass@proxy:3128", ConnectTo: map[string]string{"localhost:8000": "unix:/run/shop.sock"},
 		Thresholds: loadgen.MustThresholds("p99 <= 200ms", "error_rate < 1% abort after 1m"),
 		LocalAddr:  "127.0.0.2", DNSTTL: loadgen.NoDNSCache, Insecure: true, CACerts: "PEM",
+		Trace: true, TraceRatio: loadgen.NoSampling, TraceState: "es=s:0", Baggage: "a=b", TraceHeader: "X-Loadgen",
 	}
 }
 
@@ -34,7 +35,8 @@ func TestJobConfigJSON(t *testing.T) {
 	assert.Equal(t, `{"job":"python","scenario":"dyno","url":"http://localhost:8000/base","service_name":"opbeans-python",`+
 		`"workers":3,"max_workers":50,"delay":0.6,"rate":"100/m","ramp_up":1.5,"duration":31536000,"max_iterations":18446744073709551615,`+
 		`"thresholds":["p99 \u003c= 200ms","error_rate \u003c 1% abort after 1m0s"],`+
-		`"variables":{"A":"x","B":""},"weights":{"root":2.5},"headers":{"X-A":"b"},"seed":"18446744073709551615","grace":0,`+
+		`"variables":{"A":"x","B":""},"weights":{"root":2.5},"headers":{"X-A":"b"},`+
+		`"trace":true,"trace_ratio":0,"tracestate":"es=s:0","baggage":"a=b","trace_header":"X-Loadgen","seed":"18446744073709551615","grace":0,`+
 		`"connect_timeout":0.000000001,"header_timeout":1,"timeout":60,"max_body":9223372036854775807,"http":"1.1",`+
 		`"reuse":"shared","proxy":"http://user:pass@proxy:3128","connect_to":{"localhost:8000":"unix:/run/shop.sock"},`+
 		`"local_addr":"127.0.0.2","dns_ttl":0,"insecure":true,"ca_certs":"PEM"}`, string(text))

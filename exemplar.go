@@ -33,6 +33,8 @@ type Exemplar struct {
 	Error     string        `json:"error,omitempty"`
 	Start     time.Time     `json:"start"`
 	Service   time.Duration `json:"service_ns"`
+	TraceID   TraceID       `json:"trace_id,omitzero"` // of a job with Trace
+	SpanID    SpanID        `json:"span_id,omitzero"`
 }
 
 // Exemplars are the requests that a job has kept.
@@ -122,6 +124,7 @@ func (x *exchange) exemplar(took time.Duration) Exemplar {
 	e := Exemplar{
 		VU: x.c.vu.id, Iteration: x.c.vu.iteration, Method: x.method, URL: x.url(), BodySize: len(x.body),
 		Status: x.m.status, Class: x.m.class, Start: x.m.start, Service: took, Header: http.Header{},
+		TraceID: x.trace.TraceID, SpanID: x.trace.SpanID,
 	}
 	if x.c.vu.task != nil {
 		e.Task = x.c.vu.task.name

@@ -55,7 +55,7 @@ func redactURL(text string, secret *regexp.Regexp) string {
 }
 
 // Curl is a line for a shell that sends the request again, without the headers that
-// curl writes itself, and with REDACTED where there was a secret.
+// curl writes itself, without the trace that it belonged to, and with REDACTED where there was a secret.
 func (e *Exemplar) Curl() string {
 	var b strings.Builder
 	b.WriteString("curl -sS")
@@ -73,6 +73,8 @@ func (e *Exemplar) Curl() string {
 		for _, value := range e.Header[name] {
 			switch name {
 			case "Content-Length", "Connection", "Transfer-Encoding", "User-Agent", "Expect":
+				continue
+			case traceparentField, tracestateField: // a second request is not the same span
 				continue
 			case "Host":
 				if u != nil && value == u.Host {

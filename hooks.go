@@ -113,6 +113,7 @@ func (vu *VU) hook(kind hookKind) error {
 	rec, name := vu.recorder(), "("+kind.String()+")"
 	vu.task = &planTask{name: name, run: run, stat: rec.task(name)}
 	vu.stat, vu.requestFailed = vu.task.stat, false
+	vu.step |= hookSteps // a set-up that is tried again goes on from there
 	vu.freshRows()
 	done := make(chan error, 1)
 	go func() {
@@ -202,7 +203,8 @@ func (vu *VU) quit(retire bool) bool {
 // hookVU returns a VU for the job's own hooks.
 func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *recorder) *VU {
 	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.stripe(0), rest: rest{wake: make(chan struct{}, 1)}}
-	vu.pcg = rand.NewPCG(p.cfg.Seed, 1<<63|uint64(p.cfg.Segment.place()))
+	number := 1<<63 | uint64(p.cfg.Segment.place())
+	vu.pcg, vu.stream = rand.NewPCG(p.cfg.Seed, number), j.stream(number)
 	vu.rand = rand.New(vu.pcg)
 	vu.client = newClient(vu)
 	return vu
@@ -269,6 +271,7 @@ func (j *Job) tearDown() {
 	default:
 	}
 	vu := j.hookVU(j.last, j.cutLast, p, j.rec)
+	vu.stream ^= 1 << 62 // its traces are not those of the set-up
 	begin := make(chan struct{})
 	close(begin)
 	_ = j.supervised(vu, hookTeardown, begin, max(p.cfg.grace(), teardownLeast)) // counted and logged

@@ -99,6 +99,7 @@ type Job struct {
 	vus      []*VU         // by number; nil where one has left
 	reserved int           // VUs that it may make without asking
 	spawned  uint64        // VUs made so far
+	life     uint64        // tells the trace ids of a job that was resumed from those before; 0: it was not
 	phase    time.Duration // over which the VUs of a job that is resumed begin
 
 	last      context.Context // of the tear-down

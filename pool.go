@@ -73,6 +73,7 @@ func (j *Job) spawn(p *plan, seat int) bool {
 		stream |= (j.spawned - uint64(seat)) << 32
 	}
 	j.spawned++
+	vu.stream = j.stream(stream)
 	vu.rand = rand.New(rand.NewPCG(p.cfg.Seed, stream))
 	vu.client = newClient(vu)
 	if p.sched == nil && p.cfg.RampUp > 0 {

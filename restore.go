@@ -158,6 +158,7 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 	j := newJob(m, p.cfg, scenario)
 	j.history = slices.Clone(r.History)
 	j.status.Revision = max(r.Status.Revision, 1)
+	j.life = uint64(time.Now().UnixNano()) // what it did since it was last recorded is not known
 	if r.Started.IsZero() {
 		if err := p.cfg.checkStart(); err != nil {
 			return nil, err

@@ -28,6 +28,8 @@ type Sample struct {
 	// Header is the time from the request sent to the response's header read.
 	Header         time.Duration
 	Sent, Received int64 // bytes on the connection, header and body
+	// Trace is what the request has sent as traceparent; see JobConfig.Trace.
+	Trace TraceContext
 }
 
 // SampleURL is the address of a measured request.

@@ -25,6 +25,7 @@ type VU struct {
 	task      *planTask // the task of this iteration; nil between iterations
 	stat      int32     // the number of the task in statistics, also between iterations
 	iteration uint64
+	stream    uint64          // of its trace ids, which no other VU of the job has
 	ctx       context.Context // the hard context of the job
 	stripe    *stripe
 	client    *client
@@ -42,7 +43,8 @@ type VU struct {
 	cut      context.CancelFunc
 
 	// Of the current iteration:
-	requestFailed bool // a request failed, and is counted
+	requestFailed bool   // a request failed, and is counted
+	step          uint64 // requests so far, without hops of redirects; from hookSteps in hooks
 
 	slot      slot // the claimed due time, in the open model
 	rest      rest
@@ -176,7 +178,7 @@ func (vu *VU) iterate(due time.Duration) {
 	vu.due = due
 	vu.task = vu.plan.pick(vu.rand)
 	vu.stat = vu.task.stat
-	vu.requestFailed = false
+	vu.requestFailed, vu.step = false, 0
 	if vu.plan.newSession {
 		vu.NewSession()
 	}
@@ -294,7 +296,7 @@ func (vu *VU) observed(m *measurement, rec record) {
 	s := Sample{
 		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.method, URL: m.url, Remote: m.remote, Hop: m.hop, Follows: m.follows,
 		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),
-		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received,
+		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received, Trace: m.trace,
 	}
 	if vu.task != nil {
 		s.Task = vu.task.name
@@ -311,6 +313,7 @@ type measurement struct {
 	remote   netip.Addr // likewise
 	hop      int
 	follows  bool
+	trace    TraceContext
 	status   int
 	class    ErrorClass
 	err      error

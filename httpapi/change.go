@@ -62,7 +62,8 @@ func (a *API) fields() []field {
 		fields = append(fields, field{name: name, fault: name, shows: name, read: configKey(name)})
 	}
 	for _, name := range []string{
-		"service_name", "max_workers", "rate", "stages", "ramp_up", "max_iterations", "segment", "start_at", "lease", "thresholds", "weights", "headers", "seed",
+		"service_name", "max_workers", "rate", "stages", "ramp_up", "max_iterations", "segment", "start_at", "lease", "thresholds", "weights", "headers",
+		"trace", "trace_ratio", "tracestate", "baggage", "trace_header", "seed",
 		"grace", "connect_timeout", "header_timeout", "timeout", "max_body", "http",
 		"reuse", "proxy", "connect_to", "local_addr", "dns_ttl", "insecure", "ca_certs",
 	} {

@@ -71,6 +71,19 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	pairFlag(j, fs, "var", "`NAME=VALUE` of a variable of the scenario; may be repeated", "=", asText, func(c *config) *map[string]string { return &c.Variables })
 	pairFlag(j, fs, "weight", "`TASK=W`, the weight of a task, 0 for never; may be repeated", "=", parseNumber, func(c *config) *map[string]float64 { return &c.Weights })
 	pairFlag(j, fs, "header", "`NAME:VALUE` to send with every request; may be repeated", ":", asText, func(c *config) *map[string]string { return &c.Headers })
+	fs.BoolFunc("trace", "send W3C trace context with every request", func(s string) error {
+		v, err := strconv.ParseBool(s)
+		j.changes = append(j.changes, func(c *config) { c.Trace = v })
+		return err
+	})
+	change(j, fs, "trace-ratio", "`SHARE` of traces that are marked as sampled, from 0 to 1 (default 1)", parseRatio, func(c *config, v float64) {
+		if c.TraceRatio = v; v == 0 {
+			c.TraceRatio = loadgen.NoSampling
+		}
+	})
+	text("trace-state", "`TEXT` of the header tracestate, with -trace", func(c *config) *string { return &c.TraceState })
+	text("baggage", "`TEXT` of the header baggage, with -trace", func(c *config) *string { return &c.Baggage })
+	text("trace-header", "`NAME` of a header that carries job, task and revision, with -trace", func(c *config) *string { return &c.TraceHeader })
 	change(j, fs, "seed", "`N` that makes a run repeat", parseCount, func(c *config, v uint64) { c.Seed = v })
 	change(j, fs, "threshold", "`VERDICT` on the statistics, such as 'p99 < 200ms' or 'error_rate < 1% abort'; may be repeated", loadgen.ParseThreshold,
 		func(c *config, v loadgen.Threshold) { c.Thresholds = append(c.Thresholds, v) })
@@ -227,6 +240,14 @@ func parseNumber(s string) (float64, error) {
 		return 0, errors.New("must be a number")
 	}
 	return x, nil
+}
+
+func parseRatio(s string) (float64, error) {
+	x, err := parseNumber(s)
+	if err == nil && !(x >= 0 && x <= 1) {
+		err = errors.New("must be a number from 0 to 1")
+	}
+	return x, err
 }
 
 // parseSpan reads a Go duration, or a number of seconds, as the API takes both.

@@ -1,0 +1,245 @@
+package loadgen
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/bits"
+	"net/http"
+	"strconv"
+)
+
+// TraceID identifies the trace that a request begins, as W3C Trace Context has it
+// (https://www.w3.org/TR/trace-context/). The zero value means that there is none.
+type TraceID [16]byte
+
+// SpanID identifies one request within its trace: the parent of the server's span.
+// The zero value means that there is none.
+type SpanID [8]byte
+
+// TraceContext is what a request has said to its target in the header traceparent. It
+// is the zero value for a request without one.
+type TraceContext struct {
+	TraceID TraceID
+	SpanID  SpanID
+	Sampled bool
+}
+
+// IsZero tells whether there is no trace.
+func (id TraceID) IsZero() bool { return id == TraceID{} }
+
+// IsZero tells whether there is no span.
+func (id SpanID) IsZero() bool { return id == SpanID{} }
+
+// String is the id in 32 hexadecimal digits.
+func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
+
+// String is the id in 16 hexadecimal digits.
+func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
+
+// MarshalText is String.
+func (id TraceID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// MarshalText is String.
+func (id SpanID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+
+// UnmarshalText reads 32 hexadecimal digits.
+func (id *TraceID) UnmarshalText(text []byte) error { return readID(id[:], text) }
+
+// UnmarshalText reads 16 hexadecimal digits.
+func (id *SpanID) UnmarshalText(text []byte) error { return readID(id[:], text) }
+
+func readID(dst, text []byte) error {
+	var b [len(TraceID{})]byte
+	if len(text) != 2*len(dst) {
+		return fmt.Errorf("loadgen: the id of a trace or span must have %d hexadecimal digits, not %d bytes", 2*len(dst), len(text))
+	}
+	if _, err := hex.Decode(b[:], text); err != nil {
+		return fmt.Errorf("loadgen: the id of a trace or span must be hexadecimal: %w", err)
+	}
+	copy(dst, b[:])
+	return nil
+}
+
+const (
+	traceparentField = "Traceparent"
+	tracestateField  = "Tracestate"
+	baggageField     = "Baggage"
+	traceparentLen   = len("00-") + 32 + 1 + 16 + len("-00")
+	sampledFlag      = 1
+)
+
+// appendTraceparent writes the value of a traceparent header, version 00.
+func appendTraceparent(dst []byte, t *TraceContext) []byte {
+	dst = hex.AppendEncode(append(dst, "00-"...), t.TraceID[:])
+	dst = hex.AppendEncode(append(dst, '-'), t.SpanID[:])
+	if t.Sampled {
+		return append(dst, "-01"...)
+	}
+	return append(dst, "-00"...)
+}
+
+var errTraceparent = errors.New("not a traceparent")
+
+// parseTraceparent reads the value of a traceparent header, also of a version that is
+// newer than 00, as the standard asks for. There, letters must be lower-case.
+func parseTraceparent(s []byte) (t TraceContext, err error) {
+	if len(s) < traceparentLen || s[2] != '-' || s[35] != '-' || s[52] != '-' {
+		return t, errTraceparent
+	}
+	for i, c := range s[:traceparentLen] {
+		if i != 2 && i != 35 && i != 52 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return t, errTraceparent
+		}
+	}
+	switch version := string(s[:2]); {
+	case version == "ff", version == "00" && len(s) > traceparentLen, len(s) > traceparentLen && s[traceparentLen] != '-':
+		return t, errTraceparent
+	}
+	var flags [1]byte
+	_, _ = hex.Decode(t.TraceID[:], s[3:35]) // digits all
+	_, _ = hex.Decode(t.SpanID[:], s[36:52])
+	_, _ = hex.Decode(flags[:], s[53:55])
+	if t.TraceID.IsZero() || t.SpanID.IsZero() {
+		return TraceContext{}, errTraceparent
+	}
+	t.Sampled = flags[0]&sampledFlag != 0
+	return t, nil
+}
+
+// plainBaggage is what stays as it is in the trace header, beside letters and digits: what
+// RFC 3986 calls unreserved. All else is escaped, as in a value of W3C Baggage.
+const plainBaggage = "-._~"
+
+// hookSteps is where the steps of set-ups and tear-downs begin, so that they have traces
+// of their own beside those of the iteration with the same number.
+const hookSteps = 1 << 63
+
+// tracing is what the requests of a revision have in common if they are traced. It does
+// not change.
+type tracing struct {
+	lanes  [2]uint64 // of seed and job
+	below  uint64    // a trace is sampled if 63 bits of its id are below
+	fields []targetField
+	header string // that says where the request comes from, or empty
+	job    []byte // what it begins with
+}
+
+// newTracing is nil if the requests of a job are not traced. cfg is valid.
+func newTracing(cfg *JobConfig) *tracing {
+	if !cfg.Trace {
+		return nil
+	}
+	ratio := cfg.TraceRatio
+	switch ratio {
+	case 0:
+		ratio = 1
+	case NoSampling:
+		ratio = 0
+	}
+	name := fnv.New64a()
+	_, _ = name.Write([]byte(cfg.Name)) // never fails
+	t := &tracing{below: uint64(ratio * (1 << 63)), header: http.CanonicalHeaderKey(cfg.TraceHeader)}
+	for i := range t.lanes {
+		t.lanes[i] = mix(mix(uint64(i+1), cfg.Seed), name.Sum64())
+	}
+	if cfg.TraceState != "" {
+		t.fields = append(t.fields, targetField{tracestateField, "tracestate: " + cfg.TraceState + "\r\n"})
+	}
+	if cfg.Baggage != "" {
+		t.fields = append(t.fields, targetField{baggageField, "baggage: " + cfg.Baggage + "\r\n"})
+	}
+	if t.header != "" {
+		t.job = append(t.job, t.header...)
+		t.job = append(appendPercent(append(t.job, ": job="...), cfg.Name, plainBaggage), ",task="...)
+	}
+	return t
+}
+
+// mix makes one number of two such that each bit of both counts for each bit of it: the
+// finalizer of SplitMix64 (Steele, Lea, Flood: Fast splittable pseudorandom number
+// generators, 2014). For either argument it is a bijection.
+func mix(h, v uint64) uint64 {
+	h = (bits.RotateLeft64(h, 32) ^ v) + 0x9e3779b97f4a7c15
+	h = (h ^ h>>30) * 0xbf58476d1ce4e5b9
+	h = (h ^ h>>27) * 0x94d049bb133111eb
+	return h ^ h>>31
+}
+
+// context is that of a request: of the VU's stream, of one of its iterations, its step
+// there, and the hop. The hops of a step are one trace. Whether it is sampled is told
+// by the rule of OpenTelemetry's TraceIDRatioBased, so that a target which samples by
+// that rule and the same ratio agrees.
+func (t *tracing) context(stream, iteration, step uint64, hop int) (c TraceContext) {
+	var lanes [2]uint64
+	for i, l := range t.lanes {
+		lanes[i] = mix(mix(mix(l, stream), iteration), step)
+	}
+	if lanes == [2]uint64{} {
+		lanes[1] = 1 // an id of zeros is none
+	}
+	span := mix(mix(lanes[0], lanes[1]), uint64(hop))
+	if span == 0 {
+		span = 1
+	}
+	putID(c.TraceID[:8], lanes[0])
+	putID(c.TraceID[8:], lanes[1])
+	putID(c.SpanID[:], span)
+	c.Sampled = lanes[1]>>1 < t.below
+	return c
+}
+
+// stream is what the trace ids of a VU come from. A number is that of its random source.
+func (j *Job) stream(number uint64) uint64 {
+	if j.life == 0 {
+		return number
+	}
+	return mix(j.life, number)
+}
+
+func putID(dst []byte, v uint64) {
+	for i := range dst {
+		dst[i] = byte(v >> (56 - 8*i))
+	}
+}
+
+// appendTrace writes the headers of a traced request; own are those that the request
+// brings along, which win.
+func (x *exchange) appendTrace(t *tracing, own []headerField) {
+	vu := x.c.vu
+	if x.hop == 0 {
+		vu.step++
+	}
+	x.trace = t.context(vu.stream, vu.iteration, vu.step, x.hop)
+	if theirs := fieldValue(own, traceparentField); theirs != nil {
+		x.trace, _ = parseTraceparent(theirs)
+	} else {
+		x.out = append(appendTraceparent(append(x.out, "traceparent: "...), &x.trace), "\r\n"...)
+	}
+	for i := range t.fields {
+		f := &t.fields[i]
+		if hasField(own, f.name) || x.foreign && f.name == baggageField {
+			continue
+		}
+		x.out = append(x.out, f.line...)
+	}
+	if t.header == "" || x.foreign || hasField(own, t.header) {
+		return
+	}
+	x.out = append(x.out, t.job...)
+	if vu.task != nil {
+		x.out = appendPercent(x.out, vu.task.name, plainBaggage)
+	}
+	x.out = strconv.AppendUint(append(x.out, ",revision="...), vu.plan.revision, 10)
+	x.out = append(x.out, "\r\n"...)
+}
+
+func fieldValue(fields []headerField, name string) []byte {
+	for i := range fields {
+		if fields[i].name == name {
+			return fields[i].value
+		}
+	}
+	return nil
+}

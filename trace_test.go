@@ -1,0 +1,328 @@
+package loadgen
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/memnet"
+)
+
+// traced are the trace headers that a server has got, by path.
+type traced struct {
+	mu   sync.Mutex
+	seen map[string][]http.Header
+}
+
+func (s *traced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.seen == nil {
+		s.seen = map[string][]http.Header{}
+	}
+	s.seen[r.URL.Path] = append(s.seen[r.URL.Path], r.Header.Clone())
+	s.mu.Unlock()
+	if r.URL.Path == "/from" {
+		http.Redirect(w, r, "/to", http.StatusFound)
+	}
+}
+
+// contexts are what the server was told at a path.
+func (s *traced) contexts(t *testing.T, path string) (list []TraceContext) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.seen[path] {
+		require.Len(t, h.Values("Traceparent"), 1)
+		c, err := parseTraceparent([]byte(h.Get("Traceparent")))
+		require.NoError(t, err, h.Get("Traceparent"))
+		list = append(list, c)
+	}
+	return list
+}
+
+func TestTraceContextOfEveryWayToSend(t *testing.T) {
+	for _, version := range []string{"1.1", "2"} {
+		t.Run("HTTP "+version, func(t *testing.T) {
+			got := &traced{}
+			server := httptest.NewUnstartedServer(got)
+			server.Config.Protocols = new(http.Protocols)
+			server.Config.Protocols.SetHTTP1(version == "1.1")
+			server.Config.Protocols.SetUnencryptedHTTP2(version == "2")
+			server.Start()
+			t.Cleanup(server.Close)
+			rig := newRig(t, JobConfig{
+				Name: "shop", BaseURL: server.URL, HTTP: version, Seed: 7, Trace: true,
+				TraceState: "es=s:1", Baggage: "tenant=7", TraceHeader: "x-loadgen",
+			})
+			rig.task.name = "list products"
+			require.NoError(t, rig.Get(rig.ctx, "/get"))
+			rig.mustDo(Request{URL: "/do", Method: http.MethodPost, Body: []byte("{}"), Header: http.Header{"X-Own": {"1"}}})
+			rig.mustDo(Request{URL: "/from"})
+			for _, path := range []string{"/std", "/from"} {
+				req, err := http.NewRequestWithContext(rig.ctx, http.MethodGet, server.URL+path, nil)
+				require.NoError(t, err)
+				resp, err := rig.HTTPClient().Do(req)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+			}
+			samples := rig.measurements()
+			require.Len(t, samples, 7)
+			at := map[string]int{}
+			spans := map[SpanID]bool{}
+			for i, s := range samples {
+				there := got.contexts(t, s.URL.Path)
+				assert.Equal(t, there[at[s.URL.Path]], s.Trace, "a sample has what was sent: %d, %s", i, s.URL.Path)
+				at[s.URL.Path]++
+				spans[s.Trace.SpanID] = true
+				assert.True(t, s.Trace.Sampled)
+			}
+			assert.Len(t, spans, 7, "each request is a span")
+			from, to := got.contexts(t, "/from"), got.contexts(t, "/to")
+			for i := range from {
+				assert.Equal(t, from[i].TraceID, to[i].TraceID, "hops are one trace")
+			}
+			assert.NotEqual(t, from[0].TraceID, from[1].TraceID)
+			for path, headers := range got.seen {
+				for _, h := range headers {
+					assert.Equal(t, []string{"es=s:1"}, h.Values("Tracestate"), path)
+					assert.Equal(t, []string{"tenant=7"}, h.Values("Baggage"), path)
+					assert.Equal(t, []string{"job=shop,task=list%20products,revision=1"}, h.Values("X-Loadgen"), path)
+				}
+			}
+		})
+	}
+}
+
+func TestRequestsKeepTheirOwnTraceContext(t *testing.T) {
+	got := &traced{}
+	server := httptest.NewServer(got)
+	t.Cleanup(server.Close)
+	rig := newRig(t, JobConfig{BaseURL: server.URL, Trace: true, Baggage: "a=b", TraceHeader: "X-From"})
+	own := "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+	rig.mustDo(Request{URL: "/", Header: http.Header{"Traceparent": {own}, "Baggage": {"mine=1"}, "X-From": {"me"}}})
+	h := got.seen["/"][0]
+	assert.Equal(t, []string{own}, h.Values("Traceparent"))
+	assert.Equal(t, []string{"mine=1"}, h.Values("Baggage"))
+	assert.Equal(t, []string{"me"}, h.Values("X-From"))
+	assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", rig.only().Trace.TraceID.String(), "and the sample has that")
+
+	rig.aim(JobConfig{BaseURL: server.URL})
+	rig.mustDo(Request{URL: "/off"})
+	assert.Empty(t, got.seen["/off"][0].Values("Traceparent"), "only if it is asked for")
+	assert.Zero(t, rig.only().Trace)
+}
+
+// tracesOf runs a job with hooks in virtual time and returns its trace contexts in the
+// order of what they were sent for, and the exemplars.
+func tracesOf(t *testing.T, cfg JobConfig) (ids map[TraceContext]int, kept Exemplars) {
+	t.Helper()
+	ids = map[TraceContext]int{}
+	synctest.Test(t, func(t *testing.T) {
+		got := &traced{}
+		dial, stop := memnet.Serve(got)
+		defer stop()
+		m := New(WithDialContext(dial), WithExemplars(1))
+		defer m.Close()
+		get := func(ctx context.Context, vu *VU) error {
+			if err := vu.Get(ctx, "/"); err != nil {
+				return err
+			}
+			return vu.Get(ctx, "/")
+		}
+		cfg.BaseURL, cfg.Trace = "http://shop.test", true
+		cfg.Scenario = NewScenario("s").Task("a", 1, get).Setup(get).Teardown(get).VUSetup(get).VUTeardown(get)
+		j, err := m.Start(t.Context(), cfg)
+		require.NoError(t, err)
+		require.NoError(t, j.Wait(t.Context()))
+		for _, c := range got.contexts(t, "/") {
+			ids[c]++
+		}
+		kept = j.Exemplars()
+	})
+	return ids, kept
+}
+
+func TestTraceIDsRepeatWithTheSeedAndNeverWithinARun(t *testing.T) {
+	cfg := JobConfig{Name: "x", Seed: 42, MaxIterations: 20}
+	first, kept := tracesOf(t, cfg)
+	assert.Len(t, first, 2*(20+4), "iterations and hooks have traces of their own")
+	again, _ := tracesOf(t, cfg)
+	assert.Equal(t, first, again)
+	require.Len(t, kept.Slowest, 1)
+	e := kept.Slowest[0]
+	assert.Contains(t, first, TraceContext{e.TraceID, e.SpanID, true}, "exemplars tell their trace")
+
+	for _, other := range []JobConfig{{Name: "x", Seed: 43, MaxIterations: 20}, {Name: "y", Seed: 42, MaxIterations: 20}} {
+		ids, _ := tracesOf(t, other)
+		for c := range ids {
+			assert.NotContains(t, first, c)
+		}
+	}
+}
+
+// What a job did after it was last recorded is unknown when it is resumed, perhaps twice
+// from the same record.
+func TestTraceIDsOfAResumedJobAreNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		got := &traced{}
+		dial, stop := memnet.Serve(got)
+		defer stop()
+		cfg := JobConfig{
+			Name: "x", Seed: 42, BaseURL: "http://shop.test", Trace: true, Workers: 2, Delay: time.Second, Duration: time.Minute,
+			Scenario: NewScenario("s").Task("a", 1, func(ctx context.Context, vu *VU) error { return vu.Get(ctx, "/") }),
+		}
+		m := New(WithDialContext(dial))
+		j, err := m.Start(t.Context(), cfg)
+		require.NoError(t, err)
+		time.Sleep(5500 * time.Millisecond)
+		record, stats := kept(t, j)
+		for range 2 {
+			time.Sleep(5 * time.Second)
+			m.Close()
+			m = New(WithDialContext(dial))
+			_, err = restore(t, m, record, stats, cfg.Scenario)
+			require.NoError(t, err)
+		}
+		time.Sleep(5 * time.Second)
+		m.Close()
+		ids := map[TraceID]bool{}
+		for _, c := range got.contexts(t, "/") {
+			assert.False(t, ids[c.TraceID], "%s twice", c.TraceID)
+			ids[c.TraceID] = true
+		}
+		assert.Greater(t, len(ids), 30)
+	})
+}
+
+func TestBaggageStaysAtHome(t *testing.T) {
+	got := &traced{}
+	abroad := httptest.NewServer(got)
+	t.Cleanup(abroad.Close)
+	home := httptest.NewServer(http.RedirectHandler(abroad.URL+"/abroad", http.StatusFound))
+	t.Cleanup(home.Close)
+	rig := newRig(t, JobConfig{Name: "x", BaseURL: home.URL, Trace: true, TraceState: "es=s:1", Baggage: "plan=gold", TraceHeader: "X-From"})
+	rig.mustDo(Request{URL: "/"})
+	req, err := http.NewRequestWithContext(rig.ctx, http.MethodGet, home.URL, nil)
+	require.NoError(t, err)
+	resp, err := rig.HTTPClient().Do(req)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	require.Len(t, got.contexts(t, "/abroad"), 2)
+	for _, h := range got.seen["/abroad"] {
+		assert.Equal(t, "es=s:1", h.Get("Tracestate"))
+		assert.NotContains(t, h, "Baggage")
+		assert.NotContains(t, h, "X-From")
+	}
+}
+
+func TestCurlLineIsOfNoTrace(t *testing.T) {
+	e := Exemplar{Method: http.MethodGet, URL: "http://shop.test/", Header: http.Header{
+		"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}, "Tracestate": {"es=s:1"}, "Baggage": {"plan=gold"},
+	}}
+	assert.Equal(t, "curl -sS 'http://shop.test/' -H 'Baggage: plan=gold'", e.Curl())
+}
+
+func TestSampledShareOfTraces(t *testing.T) {
+	for ratio, want := range map[float64]float64{0: 1, NoSampling: 0, 1: 1, 0.1: 0.1, 0.75: 0.75} {
+		tr := newTracing(&JobConfig{Trace: true, TraceRatio: ratio, Seed: 1, Name: "x"})
+		const n = 100_000
+		var sampled int
+		ids := map[TraceID]bool{}
+		for i := range uint64(n) {
+			c := tr.context(i%10, i/100, i/10%10, 0)
+			ids[c.TraceID] = true
+			if c.Sampled {
+				sampled++
+			}
+			if next := tr.context(i%10, i/100, i/10%10, 1); next.TraceID != c.TraceID || next.SpanID == c.SpanID || next.Sampled != c.Sampled {
+				t.Fatal("the hops of a step must be spans of one trace")
+			}
+		}
+		assert.Len(t, ids, n)
+		assert.InDelta(t, want, float64(sampled)/n, 0.006, "ratio %v", ratio) // 4 standard deviations
+		assert.True(t, want > 0 && want < 1 || float64(sampled) == want*n, "all or nothing, exactly")
+	}
+}
+
+func TestTraceSettingsAreChecked(t *testing.T) {
+	good := JobConfig{
+		Name: "x", ScenarioName: "s", BaseURL: "http://shop.test", Trace: true, TraceRatio: 0.5,
+		TraceState: "es=s:0.5, a@b=c", Baggage: "a=b;p=1, c=d%20e", TraceHeader: "X-Loadgen",
+	}
+	require.NoError(t, good.Validate())
+	for _, c := range []struct {
+		field string
+		spoil func(*JobConfig)
+	}{
+		{"trace_ratio", func(c *JobConfig) { c.TraceRatio = 1.1 }},
+		{"trace_ratio", func(c *JobConfig) { c.TraceRatio = -0.5 }},
+		{"tracestate", func(c *JobConfig) { c.TraceState = "Upper=1" }},
+		{"tracestate", func(c *JobConfig) { c.TraceState = "a=1,a=2" }},
+		{"tracestate", func(c *JobConfig) { c.TraceState = "a=1\r\nX: y" }},
+		{"tracestate", func(c *JobConfig) { c.TraceState = "a" }},
+		{"baggage", func(c *JobConfig) { c.Baggage = "a=b c" }},
+		{"baggage", func(c *JobConfig) { c.Baggage = "=b" }},
+		{"trace_header", func(c *JobConfig) { c.TraceHeader = "a b" }},
+		{"trace_header", func(c *JobConfig) { c.TraceHeader = "content-length" }},
+		{"trace_header", func(c *JobConfig) { c.TraceHeader = "traceparent" }},
+		{"headers.TraceParent", func(c *JobConfig) { c.Headers = map[string]string{"TraceParent": "x"} }},
+		{"headers.x-loadgen", func(c *JobConfig) { c.Headers = map[string]string{"x-loadgen": "x"} }},
+	} {
+		cfg := good
+		c.spoil(&cfg)
+		var invalid *ValidationError
+		require.ErrorAs(t, cfg.Validate(), &invalid, c.field)
+		require.Len(t, invalid.Fields, 1)
+		assert.Equal(t, c.field, invalid.Fields[0].Field)
+	}
+}
+
+func FuzzTraceparent(f *testing.F) {
+	for _, s := range []string{
+		"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x",
+		"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-what", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c, err := parseTraceparent([]byte(s))
+		if err != nil {
+			require.Zero(t, c)
+			return
+		}
+		back, err := parseTraceparent(appendTraceparent(nil, &c))
+		require.NoError(t, err)
+		require.Equal(t, c, back)
+	})
+}
+
+func TestTraceparentOfTheStandard(t *testing.T) {
+	c, err := parseTraceparent([]byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+	require.NoError(t, err)
+	assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", c.TraceID.String())
+	assert.Equal(t, "b7ad6b7169203331", c.SpanID.String())
+	assert.True(t, c.Sampled)
+	for _, s := range []string{
+		"", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-x", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+		"00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	} {
+		_, err := parseTraceparent([]byte(s))
+		assert.Error(t, err, s)
+	}
+	var id TraceID
+	text, err := c.TraceID.MarshalText()
+	require.NoError(t, err)
+	require.NoError(t, id.UnmarshalText(text))
+	assert.Equal(t, c.TraceID, id)
+	require.Error(t, id.UnmarshalText([]byte("0af7")))
+	require.Error(t, new(SpanID).UnmarshalText([]byte("zzzzzzzzzzzzzzzz")))
+}
