@@ -68,6 +68,7 @@ func (f *forwarder) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	control := http.NewResponseController(w)
+	_ = control.EnableFullDuplex() // an answer that comes before the end of the request does not wait for that
 	tap := newTap(req.Body, func(body io.Reader) {
 		defer func() {
 			if p := recover(); p != nil {
