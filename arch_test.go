@@ -48,6 +48,7 @@ func TestArrows(t *testing.T) {
 		module + "/metrics":             {module},
 		module + "/state":               {module},
 		module + "/report":              {module},
+		module + "/apm":                 {module},
 		module + "/dashboard":           {}, // it speaks to the API as any other page does
 		module + "/scenarios":           {},
 		module + "/internal/shop":       {},

@@ -145,12 +145,13 @@ func TestForwardWithNobodyBehind(t *testing.T) {
 	r := newReceiver(t, l, apm.ReceiverConfig{Forward: "http://" + gone.Addr().String()})
 	server := httptest.NewServer(r)
 	defer server.Close()
-	body := metaLine
+	var body strings.Builder
+	body.WriteString(metaLine)
 	for n := range uint64(5000) { // far more than what is under way
 		l.Observe(sample(n))
-		body += transactionLine(n)
+		body.WriteString(transactionLine(n))
 	}
-	res, answer := ask{path: "/intake/v2/events", kind: ndjson, body: body}.do(t, server.URL)
+	res, answer := ask{path: "/intake/v2/events", kind: ndjson, body: body.String()}.do(t, server.URL)
 	assert.Equal(t, http.StatusServiceUnavailable, res.StatusCode)
 	assert.Contains(t, answer, "the APM server behind this one did not answer")
 	assert.NotEmpty(t, res.Header.Get("Retry-After"))
@@ -173,7 +174,7 @@ func TestForwardToWhoDoesNotRead(t *testing.T) {
 	server := httptest.NewServer(r)
 	defer server.Close()
 	body, w := io.Pipe()
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/intake/v2/events", body)
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", ndjson)

@@ -62,7 +62,7 @@ func TestGrace(t *testing.T) {
 		assert.False(t, v.OK)
 		assert.Empty(t, v.Examples, "what is pending is not wrong")
 		l.Take([]apm.Document{transaction(1)})
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		v = l.Verdict("shop")
 		assert.Equal(t, apm.Counts{Sent: 2, Sampled: 2, Found: 1, Missing: 1}, v.Counts)
 		require.Len(t, v.Examples, 1)
@@ -103,43 +103,53 @@ func TestFaults(t *testing.T) {
 	}{
 		"missing": {sample(99), nil, want{apm.Counts{Found: -1, Missing: 1}, "missing", "no transaction has come of it"}},
 		"the same document twice": {
-			sample(99), []apm.Document{transaction(99), transaction(99)},
+			sample(99),
+			[]apm.Document{transaction(99), transaction(99)},
 			want{apm.Counts{Duplicated: 1}, "duplicated", "1 documents came again"},
 		},
 		"two transactions for a request": {
-			sample(99), []apm.Document{transaction(99), with(transaction(99), func(d *apm.Document) { d.ID = span(98) })},
+			sample(99),
+			[]apm.Document{transaction(99), with(transaction(99), func(d *apm.Document) { d.ID = span(98) })},
 			want{apm.Counts{Duplicated: 1}, "duplicated", "1 documents came again"},
 		},
 		"an orphan": {
-			sample(99), []apm.Document{transaction(99), child(apm.Span, 99, 100, 777, "shop"), child(apm.Span, 99, 101, 100, "shop")},
+			sample(99),
+			[]apm.Document{transaction(99), child(apm.Span, 99, 100, 777, "shop"), child(apm.Span, 99, 101, 100, "shop")},
 			want{apm.Counts{Orphaned: 1}, "orphaned", "1 documents have parents that nobody has sent"},
 		},
 		"another name": {
-			sample(99), []apm.Document{with(transaction(99), func(d *apm.Document) { d.Name = "GET /" })},
+			sample(99),
+			[]apm.Document{with(transaction(99), func(d *apm.Document) { d.Name = "GET /" })},
 			want{apm.Counts{WrongName: 1}, "wrong_name", `named "GET /", not "GET /home"`},
 		},
 		"a failure that was none": {
-			sample(99), []apm.Document{with(transaction(99), func(d *apm.Document) { d.Outcome = apm.OutcomeFailure })},
+			sample(99),
+			[]apm.Document{with(transaction(99), func(d *apm.Document) { d.Outcome = apm.OutcomeFailure })},
 			want{apm.Counts{WrongOutcome: 1}, "wrong_outcome", "what is no server's error is marked as a failure"},
 		},
 		"a failure that is not marked": {
-			failed(99), []apm.Document{with(transaction(99), func(d *apm.Document) { d.Status = 500 })},
+			failed(99),
+			[]apm.Document{with(transaction(99), func(d *apm.Document) { d.Status = 500 })},
 			want{apm.Counts{ExpectedErrors: 1, WrongOutcome: 1}, "wrong_outcome", "a server's error is not marked as a failure"},
 		},
 		"another status": {
-			sample(99), []apm.Document{with(transaction(99), func(d *apm.Document) { d.Status = 404 })},
+			sample(99),
+			[]apm.Document{with(transaction(99), func(d *apm.Document) { d.Status = 404 })},
 			want{apm.Counts{WrongOutcome: 1}, "wrong_outcome", "it says status 404"},
 		},
 		"longer than the client saw": {
-			sample(99), []apm.Document{transaction(99), with(child(apm.Span, 99, 100, 99, "shop"), func(d *apm.Document) { d.Duration = time.Second })},
+			sample(99),
+			[]apm.Document{transaction(99), with(child(apm.Span, 99, 100, 99, "shop"), func(d *apm.Document) { d.Duration = time.Second })},
 			want{apm.Counts{TooLong: 1}, "too_long", "a document says 1s, the client saw 100ms"},
 		},
 		"not sampled": {
-			sample(99), []apm.Document{with(transaction(99), func(d *apm.Document) { d.Sampled = false })},
+			sample(99),
+			[]apm.Document{with(transaction(99), func(d *apm.Document) { d.Sampled = false })},
 			want{apm.Counts{WrongSampled: 1}, "wrong_sampled", "it was sampled, and its transaction is not"},
 		},
 		"a wrong parent": {
-			sample(99), []apm.Document{with(transaction(99), func(d *apm.Document) { d.Parent = span(777) })},
+			sample(99),
+			[]apm.Document{with(transaction(99), func(d *apm.Document) { d.Parent = span(777) })},
 			want{apm.Counts{Found: -1, Missing: 1, Orphaned: 1}, "missing", "no transaction has come of it"},
 		},
 	} {

@@ -120,7 +120,7 @@ func base64IDs(body []byte) ([]byte, error) {
 	if err := d.Decode(&tree); err != nil {
 		return nil, err
 	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // Decoder.Token returns it bare
+	if _, err := d.Token(); err != io.EOF {
 		return nil, fmt.Errorf("there is more after the end of the JSON")
 	}
 	convertIDs(tree)

@@ -240,7 +240,7 @@ func TestSlowAgentsAreBounded(t *testing.T) {
 	server := httptest.NewServer(newReceiver(t, l, apm.ReceiverConfig{Idle: 1})) // a nanosecond
 	defer server.Close()
 	body, w := io.Pipe()
-	defer w.Close()
+	defer func() { _ = w.Close() }()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/intake/v2/events", body)
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", ndjson)
