@@ -2,7 +2,6 @@ package apm
 
 import (
 	"fmt"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -31,8 +30,8 @@ type Example struct {
 	// Service is the time that the client saw, in JSON in nanoseconds.
 	Service time.Duration `json:"service_ns"`
 	Why     string        `json:"why"`
-	// Curl is a line for a shell that sends such a request again, under the same trace:
-	// what an agent then says counts as duplicated.
+	// Curl is a line for a shell that sends the request again, without its body, and in no
+	// trace: what an agent says of it then does not count as duplicated.
 	Curl string `json:"curl"`
 }
 
@@ -218,13 +217,7 @@ func (l *Ledger) example(r *request, f fault, why string) Example {
 	if r.query != "" {
 		e.URL += "?" + withoutSecrets(r.query)
 	}
-	flags := "00"
-	if r.sampled {
-		flags = "01"
-	}
-	line := loadgen.Exemplar{Method: e.Method, URL: e.URL, Header: http.Header{
-		"Traceparent": {fmt.Sprintf("00-%x-%x-%s", r.t.id[:], r.span[:], flags)},
-	}}
+	line := loadgen.Exemplar{Method: e.Method, URL: e.URL}
 	e.Curl = line.Curl()
 	return e
 }

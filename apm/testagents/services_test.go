@@ -33,7 +33,7 @@ type agent struct {
 // newElastic is the Go agent of Elastic APM, sending to a receiver.
 func newElastic(t *testing.T, service, receiver string) *agent {
 	t.Helper()
-	t.Setenv("ELASTIC_APM_METRICS_INTERVAL", "0")
+	t.Setenv("ELASTIC_APM_METRICS_INTERVAL", "0s")
 	t.Setenv("ELASTIC_APM_API_BUFFER_SIZE", "50MB") // nothing may depend on how fast it is emptied
 	t.Setenv("ELASTIC_APM_SPAN_COMPRESSION_ENABLED", "false")
 	u, err := url.Parse(receiver)
