@@ -266,7 +266,7 @@ func (l *Ledger) Observe(s loadgen.Sample) {
 	t := l.traces[s.Trace.TraceID]
 	if t != nil && len(t.requests) > 0 {
 		if t.requests[0].task.run != u {
-			t = nil // a run before had the same seed
+			t = l.renew(t, r.start)
 		} else if old := t.request(s.Trace.SpanID); old != nil {
 			old.sends++
 			old.status, old.service = r.status, max(old.service, r.service)
@@ -296,6 +296,25 @@ func (l *Ledger) Observe(s loadgen.Sample) {
 	l.kept++
 	l.waiting.push(r)
 	l.judge(t)
+}
+
+// renew makes a trace of the ids of an old one: a run before had the same seed. What came
+// since a moment belongs to the new one.
+func (l *Ledger) renew(old *trace, since int64) *trace {
+	t := &trace{id: old.id}
+	l.traces[t.id] = t
+	kept := old.nodes[:0]
+	for _, n := range old.nodes {
+		if n.at >= since {
+			n.late = false
+			t.nodes = append(t.nodes, n)
+			continue
+		}
+		kept = append(kept, n)
+	}
+	old.nodes = kept
+	l.judge(old)
+	return t
 }
 
 func (t *trace) request(id loadgen.SpanID) *request {
