@@ -27,7 +27,8 @@ func (k hookKind) String() string {
 // hook is such a task.
 type hook struct {
 	bind   binder
-	source string // what it says in its file; "" for one in Go
+	source string    // what it says in its file; "" for one in Go
+	yaml   *yamlTask // what bind binds, if it is from a file
 }
 
 const (

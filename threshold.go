@@ -23,9 +23,12 @@ const maxThresholdLen = 1000
 type Threshold struct {
 	// Metric is the name of a number: see [ParseThreshold].
 	Metric string
-	// Task, Class and Status narrow the metric down; empty for all. Task is the name
-	// of a task; Class goes with failures; Status, such as "404" or "5xx", with requests.
+	// Task, Group, Class and Status narrow the metric down; empty for all. Task is the
+	// name of a task; Group that of a group, in whichever tasks it is, and goes with
+	// times and error_rate; Class goes with failures; Status, such as "404" or "5xx",
+	// with requests.
 	Task   string
+	Group  string
 	Class  ErrorClass
 	Status string
 	// Compare is one of < <= > >=, and of counts also == !=.
@@ -54,6 +57,7 @@ type Threshold struct {
 //
 //	p99 < 200ms
 //	p99{task=checkout} <= 1.5s
+//	p99{group=payment} < 800ms
 //	error_rate < 1% abort
 //	failures{class=timeout} == 0
 //	rate >= 100/s
@@ -67,9 +71,11 @@ type Threshold struct {
 // dropped. A name with another first part and a dot, such as apm.missing, is a
 // metric of another package, which [WithMetrics] makes known.
 //
-// Labels are task, of all metrics but lag, starved and dropped; class, of failures;
-// and status, of requests (404 or 5xx). A value needs quotes if it has anything but
-// letters, digits and -._/ in it.
+// Labels are task, of all metrics but lag, starved and dropped; group, of min, mean,
+// max, percentiles and error_rate, which are then those of a group (see [VU.Group])
+// instead of iterations; class, of failures; and status, of requests (404 or 5xx). A
+// value needs quotes if it has anything but letters, digits and -._/ in it. A threshold
+// about a group that was never measured is not held.
 //
 // The bound of a time is a Go duration, that of error_rate a number from 0 to 1 or a
 // percentage, that of a rate a number, by default per second; /m and /h do as well.
@@ -173,12 +179,14 @@ func (t *Threshold) labels(rest string) (string, error) {
 		switch name {
 		case "task":
 			t.Task = value
+		case "group":
+			t.Group = value
 		case "class":
 			t.Class = ErrorClass(value)
 		case "status":
 			t.Status = value
 		default:
-			return "", fmt.Errorf("there is no label %q, only task, class and status", abbreviate(name))
+			return "", fmt.Errorf("there is no label %q, only task, group, class and status", abbreviate(name))
 		}
 		after = strings.TrimLeft(after, " \t")
 		switch {
@@ -244,6 +252,12 @@ func (t *Threshold) check() error {
 		return fmt.Errorf("%s is of the whole job and takes no label", t.Metric)
 	case len(t.Task) > MaxNameLen:
 		return fmt.Errorf("the name of the task must be at most %d bytes long", MaxNameLen)
+	case t.Group != "":
+		if err := t.checkGroup(&m); err != nil {
+			return err
+		}
+	}
+	switch {
 	case t.Class != "" && t.Metric != "failures":
 		return errors.New("the label class goes with failures")
 	case t.Class != "" && !slices.Contains(errorClassList(), t.Class):
@@ -295,7 +309,7 @@ func (t Threshold) String() string {
 // subject is the metric with its labels.
 func (t *Threshold) subject() string {
 	var labels []string
-	for _, l := range [][2]string{{"task", t.Task}, {"class", string(t.Class)}, {"status", t.Status}} {
+	for _, l := range [][2]string{{"task", t.Task}, {"group", t.Group}, {"class", string(t.Class)}, {"status", t.Status}} {
 		name, value := l[0], l[1]
 		if value == "" {
 			continue
@@ -349,7 +363,7 @@ func (t *Threshold) holds(x float64) bool {
 // the scenario's.
 func (t *Threshold) aim() Threshold {
 	side := t.Compare[:1]
-	return Threshold{Metric: t.Metric, Task: t.Task, Class: t.Class, Status: t.Status, Compare: side}
+	return Threshold{Metric: t.Metric, Task: t.Task, Group: t.Group, Class: t.Class, Status: t.Status, Compare: side}
 }
 
 // mergeThresholds adds to a job's thresholds those of its scenario that it does not

@@ -89,6 +89,10 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), m.name, listOf("; there are ", others))
 		case t.Task != "" && !slices.Contains(tasks, t.Task):
 			f.add(field, "threshold %q: scenario %q has no such task%s", abbreviate(t.String()), scenario.name, didYouMean(t.Task, tasks))
+		case t.Group != "":
+			if hint, lacks := scenario.lacksGroup(t.Group); lacks {
+				f.add(field, "threshold %q: scenario %q has no such group%s", abbreviate(t.String()), scenario.name, hint)
+			}
 		}
 	}
 }

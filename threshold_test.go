@@ -34,6 +34,8 @@ func TestParseThreshold(t *testing.T) {
 
 		"failures{class=timeout} <= 3":            {Metric: "failures", Class: loadgen.ClassTimeout, Compare: "<=", Bound: 3},
 		"requests { status = 5xx , task=a/b} < 3": {Metric: "requests", Status: "5xx", Task: "a/b", Compare: "<", Bound: 3},
+		"p99{group=a/b} < 1s":                     {Metric: "p99", Group: "a/b", Compare: "<", Bound: 1},
+		`error_rate{group="pay now"} < 1%`:        {Metric: "error_rate", Group: "pay now", Compare: "<", Bound: 0.01},
 		`mean{task="say \"hi\", you"} < 1s`:       {Metric: "mean", Task: `say "hi", you`, Compare: "<", Bound: 1},
 		"apm.missing == 0":                        {Metric: "apm.missing", Compare: "=="},
 		"apm.spans.p99 < -1.5":                    {Metric: "apm.spans.p99", Compare: "<", Bound: -1.5},
@@ -83,6 +85,16 @@ func TestParseThresholdSaysWhatIsWrong(t *testing.T) {
 		"iterations{status=200} > 1": "goes with requests",
 		"requests{status=600} > 1":   "one like 404 or 5xx",
 		"dropped{task=a} == 0":       "takes no label",
+		"p99{group=a, task=b} < 1s":  "take one of the labels task and group",
+		"service.p99{group=a} < 1s":  "service.p99 takes no label group: of a group there are min, mean, max, percentiles such as p99, and error_rate",
+		"lag.p99{group=a} < 1s":      "lag.p99 takes no label group",
+		"requests{group=a} > 1":      "requests takes no label group",
+		"rate{group=a} > 1":          "rate takes no label group",
+		"dropped{group=a} == 0":      "dropped takes no label group",
+		"apm.missing{group=a} == 0":  "apm.missing takes no label group",
+		"p99{group=a,class=tls}<1s":  "the label class goes with failures",
+		"p99{group=a,status=200}<1s": "the label status goes with requests",
+		"p99{group=} < 1s":           "its value is empty",
 		"lag.p99{task=a} < 1s":       "takes no label",
 		"p99 < 1s abort now":         "abort stands at the end",
 		"p99 < 1s abort after":       "abort stands at the end",
@@ -131,6 +143,10 @@ func twoTasks(t *testing.T) *loadgen.Snapshot {
 	s.Tasks = []loadgen.TaskSnapshot{{Task: "one"}}
 	s.Tasks[0].Iterations = 1
 	s.Tasks[0].Response.Record(time.Second)
+	s.Groups = []loadgen.GroupSnapshot{{Group: "pay", Count: 50, Failed: 5}, {Group: "begun"}}
+	for range 50 {
+		s.Groups[0].Time.Record(3 * time.Millisecond)
+	}
 	return s
 }
 
@@ -147,6 +163,11 @@ func TestEvaluate(t *testing.T) {
 		"p99{task=one} < 2s":           "pass: p99{task=one} was 1s, 1s (50 %) below 2s",
 		"p99{task=two} < 2s":           "unknown: p99{task=two} is unknown: nothing was measured",
 		"requests{task=two} == 0":      "pass: requests{task=two} was 0, which is the bound",
+		"p99{group=pay} < 2ms":         "fail: p99{group=pay} was 3ms, 1ms (50 %) above 2ms",
+		"mean{group=pay} < 4ms":        "pass: mean{group=pay} was 3ms, 1ms (25 %) below 4ms",
+		"error_rate{group=pay} < 5%":   "fail: error_rate{group=pay} was 10%, 5 points above 5%",
+		"p99{group=psy} < 2ms":         `unknown: p99{group=psy} is unknown: no group "psy" was measured (did you mean "pay"?)`,
+		"p99{group=begun} < 2ms":       `unknown: p99{group=begun} is unknown: no group "begun" was measured; there were pay`,
 		"lag.max < 1s":                 "unknown: lag.max is unknown: nothing was measured",
 		"error_rate < 1%":              "fail: error_rate was 1.98%, 0.9802 points above 1%",
 		"error_rate{task=two} < 1%":    "unknown: error_rate{task=two} is unknown: nothing was measured",
@@ -374,9 +395,90 @@ x:7:5: expected a threshold as text, found the number 5`)
 	assert.EqualError(t, err, "x:1:13: expected 1 to 100 thresholds, found 0")
 }
 
+// groups is a scenario whose flow is in a group pay, three times in an iteration, that
+// takes and fails as a function says.
+func groups(took func(i int) (time.Duration, error)) *loadgen.Scenario {
+	var runs atomic.Int64
+	return loadgen.NewScenario("groups").Task("only", 1, func(ctx context.Context, vu *loadgen.VU) error {
+		for range 3 {
+			d, err := took(int(runs.Add(1)) - 1)
+			_ = vu.Group(ctx, "pay", func(context.Context) error {
+				time.Sleep(d)
+				return err
+			})
+		}
+		return nil
+	})
+}
+
+func TestThresholdOfAGroup(t *testing.T) {
+	failed := errors.New("made to fail")
+	slow := groups(func(i int) (time.Duration, error) {
+		if i >= 300 {
+			return 900 * time.Millisecond, failed
+		}
+		return 10 * time.Millisecond, nil
+	})
+	snap, err := judged(t, loadgen.JobConfig{Scenario: slow, MaxIterations: 101}, "max{group=pay} < 1s", "error_rate{group=pay} < 0.5%", "p99{group=pay} > 20ms")
+	require.NoError(t, err)
+	assert.Equal(t, loadgen.OutcomePass, snap.Verdicts[0].Outcome)
+	assert.Equal(t, loadgen.OutcomeFail, snap.Verdicts[1].Outcome)
+	assert.Equal(t, uint64(303), snap.Verdicts[1].Samples)
+	assert.Equal(t, loadgen.OutcomeFail, snap.Verdicts[2].Outcome, "three of 303 are slow")
+
+	snap, err = judged(t, loadgen.JobConfig{Scenario: slow, MaxIterations: 10}, "p99{group=other} < 1s")
+	require.NoError(t, err)
+	assert.Equal(t, loadgen.OutcomeUnknown, snap.FailedVerdicts()[0].Outcome)
+}
+
+// A maximum is certain at once. How often a flow will still be in a group nobody knows,
+// so a share or a percentile ends the job with "after" alone.
+func TestThresholdOfAGroupAborts(t *testing.T) {
+	slow := func() *loadgen.Scenario {
+		return groups(func(i int) (time.Duration, error) {
+			if i < 30 {
+				return time.Second, errors.New("made to fail")
+			}
+			return time.Millisecond, nil
+		})
+	}
+	snap, err := judged(t, loadgen.JobConfig{Scenario: slow(), MaxIterations: 1000}, "max{group=pay} < 1s abort")
+	require.ErrorContains(t, err, "threshold max{group=pay} < 1s abort: max{group=pay} was 1s, which is the bound")
+	assert.Less(t, snap.Elapsed, 5*time.Second)
+
+	_, err = judged(t, loadgen.JobConfig{Scenario: slow(), MaxIterations: 1000}, "error_rate{group=pay} < 2% abort", "p95{group=pay} < 1s abort")
+	require.NoError(t, err, "thirty of three thousand")
+
+	failing := groups(func(int) (time.Duration, error) { return 100 * time.Millisecond, errors.New("made to fail") })
+	snap, err = judged(t, loadgen.JobConfig{Scenario: failing, MaxIterations: 200}, "error_rate{group=pay} < 2% abort after 30s")
+	require.ErrorContains(t, err, "threshold error_rate{group=pay} < 2% abort after 30s")
+	assert.Less(t, snap.Iterations, uint64(110))
+}
+
+// A file says which groups it has, so that a misspelt one is refused; a function may
+// begin any.
+func TestThresholdOfAGroupThatAScenarioLacks(t *testing.T) {
+	const tasks = "vu_setup:\n  - group: login\n    steps: [{request: GET /}]\ntasks:\n  - name: buy\n    steps:\n      - group: checkout\n        steps: [{request: GET /}]\n"
+	s, err := loadgen.ParseScenario("x", []byte("thresholds: ['p99{group=checkout} < 1s', 'error_rate{group=login} < 1%']\n"+tasks))
+	require.NoError(t, err)
+	assert.Len(t, s.Thresholds(), 2)
+	_, err = loadgen.ParseScenario("x", []byte("thresholds: ['p99{group=chekout} < 1s', 'p99{group=pay} < 1s']\n"+tasks))
+	assert.EqualError(t, err, `x:1:14: the threshold "p99{group=chekout} < 1s": there is no group "chekout" (did you mean "checkout"?)
+x:1:41: the threshold "p99{group=pay} < 1s": there is no group "pay"; there are checkout, login`)
+
+	m := loadgen.New()
+	defer m.Close()
+	cfg := loadgen.JobConfig{Name: "x", BaseURL: "http://none.test", Scenario: s, Thresholds: loadgen.MustThresholds("p99{group=pay} < 1s")}
+	_, err = m.Start(t.Context(), cfg)
+	assert.ErrorContains(t, err, `thresholds: threshold "p99{group=pay} < 1s": scenario "x" has no such group; there are checkout, login`)
+	s.Task("go", 1, func(context.Context, *loadgen.VU) error { return nil })
+	_, _, err = m.Resolve(cfg)
+	assert.NoError(t, err)
+}
+
 func FuzzParseThreshold(f *testing.F) {
 	for _, text := range []string{
-		"p99 < 200ms", `requests{status=5xx, task="a b"} <= 3 abort after 1m`, "error_rate < 7%", "rate > 1/m", "apm.x != -2e3", "service.p99.9 >= 1h",
+		"p99 < 200ms", `requests{status=5xx, task="a b"} <= 3 abort after 1m`, "error_rate < 7%", "p9{group=a} < 1s", "rate > 1/m", "apm.x != -2e3", "service.p99.9 >= 1h",
 	} {
 		f.Add(text)
 	}

@@ -95,6 +95,9 @@ func (t Threshold) evaluate(s *Snapshot, most uint64) Verdict {
 		if m.kind == metricOther {
 			v.Message = fmt.Sprintf("%s is unknown: nobody has told it", subject)
 		}
+		if t.Group != "" {
+			v.Message = fmt.Sprintf("%s is unknown: %s", subject, unmeasured(t.Group, s.Groups))
+		}
 		return v
 	}
 	v.Observed = o.value * scale
@@ -144,6 +147,8 @@ func (m *metric) observe(t *Threshold, s *Snapshot) observation {
 	switch {
 	case m.kind == metricOther:
 		o.value, o.known = s.Metrics[t.Metric]
+	case t.Group != "":
+		return m.observeGroup(s, t.Group)
 	case m.hist != nil:
 		return m.time(m.hist(s, sum))
 	case m.kind == metricShare:
@@ -221,6 +226,9 @@ func (m *metric) distance(x, bound float64) string {
 // have been at most so many iterations in the end (0: nobody knows).
 func (t *Threshold) settled(m *metric, s *Snapshot, o *observation, most uint64) bool {
 	holds := t.holds(o.value)
+	if t.Group != "" {
+		most = 0 // an iteration may be in a group any number of times
+	}
 	switch m.kind {
 	case metricCount: // only grows
 		if t.upper() || t.Compare == "==" {

@@ -307,10 +307,20 @@ func (p *yamlParser) thresholds(s *Scenario, n *yaml.Node) {
 			p.errorf(item, "the threshold %q: %v", abbreviate(text), err)
 		case t.Task != "" && !slices.Contains(names, t.Task):
 			p.errorf(item, "the threshold %q: there is no task %q%s", abbreviate(text), t.Task, didYouMean(t.Task, names))
+		case t.Group != "" && p.lacksGroup(s, item, t.Group):
 		default:
 			s.thresholds = append(s.thresholds, t)
 		}
 	}
+}
+
+// lacksGroup reports a threshold about a group that no step is in.
+func (p *yamlParser) lacksGroup(s *Scenario, item *yaml.Node, group string) bool {
+	hint, lacks := s.lacksGroup(group)
+	if lacks {
+		p.errorf(item, "the threshold %q: there is no group %q%s", abbreviate(item.Value), group, hint)
+	}
+	return lacks
 }
 
 func isIdentifier(s string) bool {

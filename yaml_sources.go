@@ -179,7 +179,7 @@ func (p *yamlParser) hook(s *Scenario, kind hookKind, f map[string]*yaml.Node) {
 	if kind == hookSetup || kind == hookVUSetup {
 		p.kept = known
 	}
-	s.hooks[kind] = &hook{bind: y.bind, source: nodeText(n)}
+	s.hooks[kind] = &hook{bind: y.bind, source: nodeText(n), yaml: y}
 }
 
 // nodeText is what a node says, wherever and in whatever style that is written.

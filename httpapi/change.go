@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/suggest"
 )
 
 // What start uses for what its body does not say, besides the variables.
@@ -172,7 +173,7 @@ func unknownKey(object map[string]json.RawMessage, fields []field) error {
 	for _, f := range fields {
 		names = append(names, f.name)
 	}
-	hint := didYouMean(key, names)
+	hint := suggest.DidYouMean(key, names)
 	if hint == "" {
 		hint = "; there are " + strings.Join(slices.Sorted(slices.Values(names)), ", ")
 	}

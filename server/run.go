@@ -172,11 +172,7 @@ func judge(rep *report.Report) error {
 	}
 	switch {
 	case len(failed) > 0:
-		var lines []string
-		for _, v := range failed {
-			lines = append(lines, "threshold: "+v.Message)
-		}
-		return errors.New(strings.Join(lines, "\n  "))
+		return thresholdsError(failed, len(s.Verdicts), r.quiet)
 	case s.State == loadgen.StateFailed:
 		return fmt.Errorf("the job failed: %s", s.Reason)
 	case s.Iterations > 0 && s.FailedIterations == s.Iterations && len(s.Verdicts) == 0:
@@ -185,6 +181,17 @@ func judge(rep *report.Report) error {
 		return &exitError{exitInvalid, fmt.Errorf("the generator was the limit, not the target: %s", strings.Join(s.Invalid, "; "))}
 	}
 	return nil
+}
+
+// thresholdsError says which thresholds were not held, unless the summary has.
+func thresholdsError(failed []loadgen.Verdict, all int, quiet bool) error {
+	text := fmt.Sprintf("%d of %d thresholds not held", len(failed), all)
+	if quiet {
+		for _, v := range failed {
+			text += "\n  " + v.Message
+		}
+	}
+	return errors.New(text)
 }
 
 // firstError is a failure of the most frequent class, for instance.
