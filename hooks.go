@@ -197,6 +197,7 @@ func (vu *VU) tearDown() {
 
 // quit tears the VU down and takes it out of the job.
 func (vu *VU) quit(retire bool) bool {
+	vu.job.ceases()
 	vu.tearDown()
 	return vu.job.leave(vu, retire)
 }

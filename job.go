@@ -92,6 +92,7 @@ type Job struct {
 	outcome  State      // what the job will have been when its VUs are back
 	why      string
 	overAt   time.Duration // when it was to end, since its start
+	offered  offered
 	ended    time.Time
 	tripped  *Verdict      // of the threshold that has ended the job
 	final    *Snapshot     // of a job that had ended when it was restored
@@ -247,6 +248,10 @@ func (j *Job) Snapshot() *Snapshot {
 	if rec == nil && j.back != nil {
 		final = j.back.stats // it is in its set-up
 	}
+	if rec != nil {
+		s.Elapsed = now.Sub(rec.start)
+		s.Offered = j.offeredFor(s.Elapsed)
+	}
 	j.mu.Unlock()
 	if final != nil {
 		return final.ended(s)
@@ -257,7 +262,6 @@ func (j *Job) Snapshot() *Snapshot {
 	}
 	s.Active = int(j.active.Load())
 	s.Started = rec.started
-	s.Elapsed = now.Sub(rec.start)
 	rec.fill(s)
 	s.Invalid = append(rec.watch.verdict(s), j.limited(s)...)
 	s.Valid = len(s.Invalid) == 0

@@ -214,6 +214,7 @@ func (j *Job) expire(d time.Duration) {
 func (j *Job) end(outcome State, reason string) {
 	j.outcome, j.why = outcome, reason
 	j.overAt = min(j.elapsed(), j.plan.Load().end)
+	j.offered.vus = j.live.Load()
 	j.set(StateStopping, reason)
 	j.publish(EventStopping)
 	close(j.over)

@@ -296,6 +296,9 @@ func (j *Job) begin(p *plan) bool {
 	n := j.begun.Add(1)
 	limit := p.iterations()
 	if limit == 0 || n <= limit {
+		if n == limit {
+			j.offered.filled(p, j.elapsed())
+		}
 		return true
 	}
 	j.begun.Add(^uint64(0))

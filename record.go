@@ -48,7 +48,9 @@ func (r SnapshotRecord) MarshalJSON() ([]byte, error) {
 		plain
 		Elapsed   float64 `json:"elapsed_s"`
 		ElapsedNS int64   `json:"elapsed_ns"`
-	}{recordVersion, plain(s), s.Elapsed.Seconds(), int64(s.Elapsed)})
+		Offered   float64 `json:"offered_s"`
+		OfferedNS int64   `json:"offered_ns"`
+	}{recordVersion, plain(s), s.Elapsed.Seconds(), int64(s.Elapsed), s.Offered.Seconds(), int64(s.Offered)})
 }
 
 // UnmarshalJSON reads what MarshalJSON has written, of this version of the form. Data
@@ -59,6 +61,7 @@ func (r *SnapshotRecord) UnmarshalJSON(data []byte) error {
 	var head struct {
 		Version int               `json:"version"`
 		Elapsed int64             `json:"elapsed_ns"`
+		Offered *int64            `json:"offered_ns"` // older records have none
 		Tasks   []json.RawMessage `json:"tasks"`
 		Groups  []json.RawMessage `json:"groups"`
 	}
@@ -74,7 +77,7 @@ func (r *SnapshotRecord) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("loadgen: the record of a snapshot has %d groups; a job has at most %d", len(head.Groups), maxGroups+1)
 	case len(head.Tasks) > maxTaskNames+1:
 		return fmt.Errorf("loadgen: the record of a snapshot has %d tasks; a job has at most %d", len(head.Tasks), maxTaskNames+1)
-	case head.Elapsed < 0:
+	case head.Elapsed < 0 || head.Offered != nil && *head.Offered < 0:
 		return errors.New("loadgen: the record of a snapshot has a negative elapsed time")
 	}
 	type plain Snapshot
@@ -83,6 +86,9 @@ func (r *SnapshotRecord) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("loadgen: the record of a snapshot cannot be read: %w", err)
 	}
 	in.Elapsed = time.Duration(head.Elapsed)
+	if in.Offered = in.Elapsed; head.Offered != nil {
+		in.Offered = time.Duration(*head.Offered)
+	}
 	in.Totals.fillMaps()
 	if in.Tasks == nil {
 		in.Tasks = []TaskSnapshot{}
@@ -116,8 +122,8 @@ func (s *Snapshot) histograms() iter.Seq[*Histogram] {
 // Merge adds what o counts to s: statistics of another job or process that ran side
 // by side with s, or a part of the same run. Counts, bytes, histograms, errors and
 // statuses add up exactly, tasks and groups by their name; so do workers, VUs, and the rates of
-// Recent. Started is the earlier of the two, Time the later, Elapsed and Revision the
-// larger. Invalid has the reasons of both, at most 100; s stays Valid if o is, too.
+// Recent. Started is the earlier of the two, Time the later, Elapsed, Offered and
+// Revision the larger. Invalid has the reasons of both, at most 100; s stays Valid if o is, too.
 // Verdicts are given anew on the sum, except for those that have ended a job, and
 // Metrics add up.
 // State is that which says most of what is wrong or still going on, with its Reason.
@@ -140,7 +146,7 @@ func (s *Snapshot) Merge(o *Snapshot) {
 	if o.Time.After(s.Time) {
 		s.Time = o.Time
 	}
-	s.Elapsed = max(s.Elapsed, o.Elapsed)
+	s.Elapsed, s.Offered = max(s.Elapsed, o.Elapsed), max(s.Offered, o.Offered)
 	s.Workers += o.Workers
 	s.VUs += o.VUs
 	s.Active += o.Active

@@ -73,10 +73,16 @@ type Snapshot struct {
 	Started  time.Time     `json:"started,omitzero"`
 	Time     time.Time     `json:"time"`
 	Elapsed  time.Duration `json:"-"` // from the start to Time, or to the job's end
-	Workers  int           `json:"workers"`
-	VUs      int           `json:"vus"`    // that exist now
-	Active   int           `json:"active"` // of those, in an iteration now
-	Recent   Recent        `json:"recent"`
+	// Offered is for how long the job has offered load, which rates are per second of:
+	// from the start until no iteration could begin any more, or to Time. What ends after
+	// that, it counts, and the time that takes it does not. In the closed model, where
+	// it is the VUs that offer load, each does until it has ended its last iteration,
+	// and Offered is their mean.
+	Offered time.Duration `json:"-"`
+	Workers int           `json:"workers"`
+	VUs     int           `json:"vus"`    // that exist now
+	Active  int           `json:"active"` // of those, in an iteration now
+	Recent  Recent        `json:"recent"`
 
 	// Valid is false when the generator, not the target, was the limit, so that the
 	// numbers say little about the target. Invalid then says why.
@@ -103,13 +109,27 @@ type Snapshot struct {
 	Groups []GroupSnapshot `json:"groups,omitempty"`
 }
 
-// MarshalJSON adds "elapsed_s", the elapsed time in seconds.
+// PerSecond is n, a count of the snapshot, per second of Offered; of Elapsed if that is
+// not known.
+func (s *Snapshot) PerSecond(n uint64) float64 {
+	d := s.Offered
+	if d <= 0 {
+		d = s.Elapsed
+	}
+	if d <= 0 {
+		return 0
+	}
+	return float64(n) / d.Seconds()
+}
+
+// MarshalJSON adds "elapsed_s" and "offered_s", the times in seconds.
 func (s Snapshot) MarshalJSON() ([]byte, error) {
 	type plain Snapshot
 	return marshalPlain(struct {
 		plain
 		Elapsed float64 `json:"elapsed_s"`
-	}{plain(s), s.Elapsed.Seconds()})
+		Offered float64 `json:"offered_s"`
+	}{plain(s), s.Elapsed.Seconds(), s.Offered.Seconds()})
 }
 
 // clone returns a copy that shares nothing with s.
@@ -191,7 +211,7 @@ func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 		prev = &Snapshot{}
 	}
 	d.Verdicts, d.Metrics = nil, nil
-	d.Elapsed = s.Elapsed - prev.Elapsed
+	d.Elapsed, d.Offered = s.Elapsed-prev.Elapsed, max(s.Offered-prev.Offered, 0)
 	d.Lag = s.Lag.since(&prev.Lag)
 	d.Starved, d.Dropped, d.Held = s.Starved-prev.Starved, s.Dropped-prev.Dropped, s.Held-prev.Held
 	d.Totals = s.Totals.since(&prev.Totals)

@@ -157,9 +157,7 @@ func (m *metric) observe(t *Threshold, s *Snapshot) observation {
 		o.samples = max(sum.Iterations, sum.Requests)
 	case m.kind == metricRate:
 		o.samples, o.known = m.count(s, sum), s.Elapsed > 0
-		if o.known {
-			o.value = float64(o.samples) / s.Elapsed.Seconds()
-		}
+		o.value = s.PerSecond(o.samples)
 	case t.Class != "":
 		o.samples = sum.Errors[t.Class].Count
 	case t.Status != "":

@@ -54,8 +54,8 @@ func (r *result) block(why string) string {
 	}
 	fmt.Fprintf(&b, ", seed %d\n", s.Seed)
 	table(&b, [][]string{
-		{"iterations", fmt.Sprintf("%d, %s/s, %d failed, %d interrupted", s.Iterations, perSecond(s.Iterations, s.Elapsed), s.FailedIterations, s.Interrupted)},
-		{"requests", fmt.Sprintf("%d, %s/s, %d failed%s", s.Requests, perSecond(s.Requests, s.Elapsed), s.FailedRequests, statuses(s.Status))},
+		{"iterations", fmt.Sprintf("%d, %s/s, %d failed, %d interrupted", s.Iterations, perSecond(s, s.Iterations), s.FailedIterations, s.Interrupted)},
+		{"requests", fmt.Sprintf("%d, %s/s, %d failed%s", s.Requests, perSecond(s, s.Requests), s.FailedRequests, statuses(s.Status))},
 		{"response", percentiles(&s.Response)},
 		{"service", percentiles(&s.Service)},
 	})
@@ -202,11 +202,8 @@ func statuses(counts map[int]uint64) string {
 	return " (" + strings.Join(list, ", ") + ")"
 }
 
-func perSecond(n uint64, d time.Duration) string {
-	if d <= 0 {
-		return "0"
-	}
-	return fmt.Sprintf("%.4g", float64(n)/d.Seconds())
+func perSecond(s *loadgen.Snapshot, n uint64) string {
+	return fmt.Sprintf("%.4g", s.PerSecond(n))
 }
 
 // show is a duration with three or four significant digits.

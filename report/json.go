@@ -48,7 +48,7 @@ func (i intervalJSON) MarshalJSON() ([]byte, error) {
 		fmt.Fprintf(&b, "%q:%s,", c.name, v)
 	}
 	record, err := json.Marshal(loadgen.SnapshotRecord{Compact: true, Snapshot: loadgen.Snapshot{
-		VUs: i.VUs, Elapsed: i.Length(), Valid: true,
+		VUs: i.VUs, Elapsed: i.Length(), Offered: i.Offered, Valid: true,
 		Lag: i.Lag, Starved: i.Starved, Dropped: i.Dropped, Totals: i.Totals,
 	}})
 	if err != nil {
@@ -74,7 +74,7 @@ func (i *intervalJSON) UnmarshalJSON(data []byte) error {
 		return errors.New("an interval has impossible times")
 	}
 	i.Interval = Interval{
-		From: from, To: from + s.Elapsed, VUs: s.VUs,
+		From: from, To: from + s.Elapsed, Offered: s.Offered, VUs: s.VUs,
 		Lag: s.Lag, Starved: s.Starved, Dropped: s.Dropped, Totals: s.Totals,
 	}
 	return nil

@@ -85,7 +85,7 @@ func (r *Recorder) take(s *loadgen.Snapshot) {
 	}
 	r.last = s
 	i := Interval{
-		From: to - d.Elapsed, To: to, VUs: vus,
+		From: to - d.Elapsed, To: to, Offered: d.Offered, VUs: vus,
 		Starved: d.Starved, Dropped: d.Dropped, Lag: d.Lag, Totals: d.Totals,
 	}
 	n := len(r.intervals)
@@ -117,6 +117,7 @@ func (r *Recorder) halve() {
 // join adds the interval that follows.
 func (i *Interval) join(next *Interval) {
 	i.To, i.VUs = next.To, max(i.VUs, next.VUs)
+	i.Offered += next.Offered
 	i.Starved += next.Starved
 	i.Dropped += next.Dropped
 	i.Lag.Merge(&next.Lag)

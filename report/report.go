@@ -40,6 +40,7 @@ type Report struct {
 // Interval is what happened in one part of a run.
 type Interval struct {
 	From, To time.Duration // since the job's start
+	Offered  time.Duration // how much of it load was offered; see [loadgen.Snapshot]
 	VUs      int           // that existed at its end; the most of those, if it was joined of several
 	Starved  uint64        // see [loadgen.Snapshot]
 	Dropped  uint64

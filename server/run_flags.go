@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,8 +20,9 @@ import (
 // jobFlags are flags that say what a job does. A file of -config is read first, so that
 // flags win over it wherever they stand.
 type jobFlags struct {
-	config  string
-	changes []func(*loadgen.JobConfig) // of the flags, in their order
+	thresholds []loadgen.Threshold // of flags
+	config     string
+	changes    []func(*loadgen.JobConfig) // of the flags, in their order
 }
 
 // change registers a flag that changes a job's configuration. A value that parse
@@ -33,6 +35,18 @@ func change[T any](j *jobFlags, fs *flag.FlagSet, name, usage string, parse func
 		}
 		return err
 	})
+}
+
+// threshold adds one, in the place of those of -config that are about the same.
+func (j *jobFlags) threshold(c *loadgen.JobConfig, v loadgen.Threshold) {
+	about := func(t loadgen.Threshold) loadgen.Threshold {
+		t.Compare, t.Bound, t.Abort, t.AbortAfter = t.Compare[:1], 0, false, 0
+		return t
+	}
+	c.Thresholds = append(slices.DeleteFunc(slices.Clone(c.Thresholds), func(t loadgen.Threshold) bool {
+		return !slices.Contains(j.thresholds, t) && about(t) == about(v)
+	}), v)
+	j.thresholds = append(j.thresholds, v)
 }
 
 // register adds the flags.
@@ -86,7 +100,7 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	text("trace-header", "`NAME` of a header that carries job, task and revision, with -trace", func(c *config) *string { return &c.TraceHeader })
 	change(j, fs, "seed", "`N` that makes a run repeat", parseCount, func(c *config, v uint64) { c.Seed = v })
 	change(j, fs, "threshold", "`VERDICT` on the statistics, such as 'p99 < 200ms' or 'error_rate < 1% abort'; may be repeated", loadgen.ParseThreshold,
-		func(c *config, v loadgen.Threshold) { c.Thresholds = append(c.Thresholds, v) })
+		j.threshold)
 
 	change(j, fs, "grace", "`TIME` that running iterations get at the end, 0 for none (default 5s)", parseSpan, func(c *config, v time.Duration) {
 		if c.Grace = v; v == 0 {
