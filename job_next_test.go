@@ -19,6 +19,7 @@ func TestSetNext(t *testing.T) {
 		j := start(t, m, config(taking(time.Second)))
 		cfg := j.Config()
 		require.ErrorIs(t, j.SetNext(cfg), loadgen.ErrJobRunning)
+		synctest.Wait() // its VU is in an iteration
 		j.Stop()
 		events := m.Subscribe(t.Context())
 		cfg.Workers = 7

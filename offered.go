@@ -17,7 +17,7 @@ type offered struct {
 // offeredFor is [Snapshot.Offered] at a time since the job's start; j is locked.
 func (j *Job) offeredFor(elapsed time.Duration) time.Duration {
 	o, p := &j.offered, j.plan.Load()
-	limit, full := p.cfg.MaxIterations, time.Duration(o.full.Load())
+	limit, full := p.iterations(), time.Duration(o.full.Load())
 	switch {
 	case p.sched != nil && full > 0 && limit > 0 && j.begun.Load() >= limit:
 		return min(full, p.end)
@@ -37,7 +37,7 @@ func (o *offered) filled(p *plan, now time.Duration) {
 		return
 	}
 	if s.origin == 0 && s.skip == 0 && s.behind == 0 {
-		if due, ok := s.pacer.Due(p.cfg.MaxIterations); ok {
+		if due, ok := s.pacer.Due(p.iterations()); ok {
 			now = max(now, due)
 		}
 	}
