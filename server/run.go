@@ -159,12 +159,13 @@ func (r *runner) conclude(rep *report.Report, cut os.Signal) error {
 	if cut != nil {
 		return &exitError{signalCode(cut), fmt.Errorf("received %s again, running iterations were interrupted", cut)}
 	}
-	return judge(rep)
+	return judge(rep, r.quiet)
 }
 
 // judge says with which code results make the program exit. The thresholds of a segment
 // are judged when all are merged: a tenth of the requests is not what they are about.
-func judge(rep *report.Report) error {
+// quiet says that no summary has told which thresholds were not held.
+func judge(rep *report.Report, quiet bool) error {
 	s := rep.Snapshot
 	failed := s.FailedVerdicts()
 	if rep.Config.Segment.Count > 1 {
@@ -172,7 +173,7 @@ func judge(rep *report.Report) error {
 	}
 	switch {
 	case len(failed) > 0:
-		return thresholdsError(failed, len(s.Verdicts), r.quiet)
+		return thresholdsError(failed, len(s.Verdicts), quiet)
 	case s.State == loadgen.StateFailed:
 		return fmt.Errorf("the job failed: %s", s.Reason)
 	case s.Iterations > 0 && s.FailedIterations == s.Iterations && len(s.Verdicts) == 0:
