@@ -23,6 +23,7 @@ const (
 	CodeNotFound         = "not_found"          // 404: no such path
 	CodeMethodNotAllowed = "method_not_allowed" // 405: the header Allow lists those that are
 	CodeRunNotFound      = "run_not_found"      // 404
+	CodeNoReceiver       = "no_receiver"        // 404: the service does not receive what APM agents send
 	CodeJobRunning       = "job_running"        // 409: stop it first
 	CodeJobStopping      = "job_stopping"       // 409: it takes long to stop; try again
 	CodeLimit            = "limit_reached"      // 409: more than all jobs together may have

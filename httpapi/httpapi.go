@@ -26,6 +26,8 @@
 //	GET    /api/limits        [API.Limits]
 //	GET    /api/jobs/{name}/history       [API.History]
 //	GET    /api/jobs/{name}/distribution  [API.Distribution]
+//	GET    /api/jobs/{name}/apm           [API.APM]
+//	GET    /api/jobs/{name}/traces        [API.Traces]
 //	GET    /api/catalogue/{name}          [API.Scenario]
 //	GET    /api/runs          [API.Runs]
 //	GET    /api/runs/{id}     [API.Run]
@@ -73,6 +75,9 @@ type API struct {
 
 	store Store // nil: none
 	runs  Runs  // nil: none
+
+	documents Documents               // nil: none
+	traces    *loadgen.TraceExemplars // nil: none
 
 	recording sync.Mutex
 	records   map[string]*record // by job; see Record

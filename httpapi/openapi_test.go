@@ -92,7 +92,7 @@ func TestEveryCodeIsDescribed(t *testing.T) {
 		httpapi.CodeUnknownScenario, httpapi.CodeBadScenario, httpapi.CodeOrigin, httpapi.CodeJobNotFound,
 		httpapi.CodeNotFound, httpapi.CodeMethodNotAllowed, httpapi.CodeJobRunning, httpapi.CodeJobStopping,
 		httpapi.CodeLimit, httpapi.CodeTooManyJobs, httpapi.CodeTooLarge, httpapi.CodeInternal,
-		httpapi.CodeUnavailable, httpapi.CodeRunNotFound, httpapi.CodeNotSaved,
+		httpapi.CodeUnavailable, httpapi.CodeRunNotFound, httpapi.CodeNoReceiver, httpapi.CodeNotSaved,
 	}, described)
 }
 

@@ -37,6 +37,8 @@ func routes() []route {
 		{get, "/api/jobs/:name", callJob, pathArgs, false},
 		{get, "/api/jobs/:name/history", callHistory, historyArgs, false},
 		{get, "/api/jobs/:name/distribution", callDistribution, pathArgs, false},
+		{get, "/api/jobs/:name/apm", callAPM, apmArgs, false},
+		{get, "/api/jobs/:name/traces", callTraces, pathArgs, false},
 		{post, "/api/jobs/:name/renew", callRenew, pathArgs, true},
 		{post, "/api/stop-all", callStopAll, noArgs, true},
 		{get, "/api/limits", callLimits, noArgs, false},

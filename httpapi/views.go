@@ -133,11 +133,13 @@ const (
 	callScenario     = "scenario"
 	callHistory      = "history"
 	callDistribution = "distribution"
+	callAPM          = "apm"
+	callTraces       = "traces"
 )
 
 // Call does one call by its name, for a transport other than HTTP: start and update
-// with the body of [API.Start]; stop, job, remove and distribution with {"job": NAME};
-// history with that and "last"; scenario with the body of [API.Scenario]; list,
+// with the body of [API.Start]; stop, job, remove, distribution and traces with {"job": NAME};
+// history with that and "last", apm with that, "from" and "to"; scenario with the body of [API.Scenario]; list,
 // scenarios, catalogue, splays, stats, jobs and health without a body; runs with the
 // body of [API.Runs], run with that of [API.Run]. The result can be
 // written as JSON. The error is an [*Error]; Call does not panic.
@@ -156,10 +158,12 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 		return given(a.StopAll())
 	case callLimits:
 		return a.Limits(), nil
-	case callStop, callJob, callRemove, callRenew, callDistribution:
+	case callStop, callJob, callRemove, callRenew, callDistribution, callTraces:
 		return a.callJob(name, body)
 	case callScenario:
 		return given(a.Scenario(body))
+	case callAPM:
+		return a.APM(body)
 	case callHistory:
 		return given(a.callHistory(body))
 	case callCatalogue:
@@ -199,6 +203,8 @@ func (a *API) callJob(name string, body json.RawMessage) (any, error) {
 		return done(a.Remove(job))
 	case callDistribution:
 		return given(a.Distribution(job))
+	case callTraces:
+		return given(a.Traces(job))
 	}
 	return given(a.Job(job))
 }
