@@ -53,6 +53,7 @@ func TestArrows(t *testing.T) {
 		module + "/scenarios":           {},
 		module + "/internal/shop":       {},
 		module + "/sizing":              {module},
+		module + "/locust":              {module, module + "/internal/locustwire"},
 		module + "/internal/trial":      {module},
 		module + "/internal/faultnet":   {},
 		module + "/loadtest":            {module, module + "/internal/memnet"}, // the one that may need package testing

@@ -73,7 +73,7 @@ func (r *clientRig) only() Sample {
 // totals are the statistics so far.
 func (r *clientRig) totals() *Totals {
 	var filled Snapshot
-	r.job.rec.fill(&filled)
+	r.job.rec.fill(&filled, false)
 	total := filled.Totals
 	return &total
 }

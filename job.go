@@ -231,7 +231,16 @@ func (j *Job) Stop() { j.stop(StateStopped, "stopped on request") }
 // Snapshot returns the statistics so far; of an ended job, the final ones. Of a
 // pending job they are empty. It stops no VU, and costs the same however many there
 // are.
-func (j *Job) Snapshot() *Snapshot {
+func (j *Job) Snapshot() *Snapshot { return j.snapshot(false) }
+
+// SnapshotByMethod is Snapshot with the requests of each task by their method: Tasks has
+// one entry for each task with all that is not a request, and one for each method that it
+// has used. All of them still add up to the totals. Methods other than those of RFC 9110
+// and PATCH count as OTHER; the requests of a run before, which [Manager.Restore] has
+// brought, have none.
+func (j *Job) SnapshotByMethod() *Snapshot { return j.snapshot(true) }
+
+func (j *Job) snapshot(byMethod bool) *Snapshot {
 	now := time.Now()
 	s := &Snapshot{Job: j.name, Time: now, Totals: newTotals(), Tasks: []TaskSnapshot{}}
 	j.mu.Lock()
@@ -262,7 +271,7 @@ func (j *Job) Snapshot() *Snapshot {
 	}
 	s.Active = int(j.active.Load())
 	s.Started = rec.started
-	rec.fill(s)
+	rec.fill(s, byMethod)
 	s.Invalid = append(rec.watch.verdict(s), j.limited(s)...)
 	s.Valid = len(s.Invalid) == 0
 	j.judge(s, tripped)

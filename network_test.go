@@ -269,3 +269,49 @@ tasks:
 		assert.Equal(t, []loadgen.ErrorClass{"", loadgen.ClassCheck}, classes[:2])
 	}, loadgen.WithObserver(observer))
 }
+
+func TestSnapshotByMethod(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			time.Sleep(time.Second)
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	}
+	both := loadgen.NewScenario("both").Task("order", 1, func(ctx context.Context, vu *loadgen.VU) error {
+		if err := vu.Get(ctx, "/"); err != nil {
+			return err
+		}
+		_, err := vu.Do(ctx, &loadgen.Request{Method: http.MethodPost, URL: "/", Expect: loadgen.ExpectSuccess})
+		return err
+	})
+	serving(t, handler, func(t *testing.T, m *loadgen.Manager) {
+		cfg := config(both)
+		cfg.MaxIterations = 3
+		j := start(t, m, cfg)
+		require.NoError(t, j.Wait(t.Context()))
+		whole, split := j.Snapshot(), j.SnapshotByMethod()
+		require.Len(t, whole.Tasks, 1)
+		require.Len(t, split.Tasks, 3)
+		rest, get, post := split.Tasks[0], split.Tasks[1], split.Tasks[2]
+		assert.Equal(t, []string{"", "GET", "POST"}, []string{rest.Method, get.Method, post.Method})
+		assert.EqualValues(t, 3, rest.Iterations)
+		assert.Zero(t, rest.Requests)
+		assert.EqualValues(t, 3, get.Requests)
+		assert.Zero(t, get.FailedRequests)
+		assert.EqualValues(t, 3, post.FailedRequests)
+		assert.Equal(t, time.Second, post.Service.Min())
+		assert.EqualValues(t, 3, post.Errors[loadgen.ClassCheck].Count)
+
+		sum := loadgen.Totals{}
+		for i := range split.Tasks {
+			assert.Equal(t, "order", split.Tasks[i].Task)
+			sum.Merge(&split.Tasks[i].Totals)
+		}
+		assert.Equal(t, split.Requests, sum.Requests)
+		assert.Equal(t, whole.Tasks[0].Received, sum.Received)
+		assert.Equal(t, whole.Tasks[0].Status, sum.Status)
+		assert.Equal(t, whole.Service.Quantile(0.5), sum.Service.Quantile(0.5))
+		assert.Len(t, split.Since(split).Tasks, 3)
+		assert.EqualValues(t, 3, split.Since(&loadgen.Snapshot{Started: split.Started, Tasks: split.Tasks[:2]}).Tasks[2].Requests)
+	})
+}

@@ -121,8 +121,8 @@ func (s *Snapshot) histograms() iter.Seq[*Histogram] {
 
 // Merge adds what o counts to s: statistics of another job or process that ran side
 // by side with s, or a part of the same run. Counts, bytes, histograms, errors and
-// statuses add up exactly, tasks and groups by their name; so do workers, VUs, and the rates of
-// Recent. Started is the earlier of the two, Time the later, Elapsed, Offered and
+// statuses add up exactly, tasks by their name and method, groups by their name; so do workers, VUs,
+// and the rates of Recent. Started is the earlier of the two, Time the later, Elapsed, Offered and
 // Revision the larger. Invalid has the reasons of both, at most 100; s stays Valid if o is, too.
 // Verdicts are given anew on the sum, except for those that have ended a job, and
 // Metrics add up.
@@ -170,11 +170,11 @@ func (s *Snapshot) Merge(o *Snapshot) {
 	s.Totals.Merge(&o.Totals)
 	s.Tasks = slices.Clip(s.Tasks)
 	for i := range o.Tasks {
-		name := o.Tasks[i].Task
-		at := slices.IndexFunc(s.Tasks, func(t TaskSnapshot) bool { return t.Task == name })
+		name, method := o.Tasks[i].Task, o.Tasks[i].Method
+		at := slices.IndexFunc(s.Tasks, func(t TaskSnapshot) bool { return t.Task == name && t.Method == method })
 		if at < 0 {
 			at = len(s.Tasks)
-			s.Tasks = append(s.Tasks, TaskSnapshot{Task: name})
+			s.Tasks = append(s.Tasks, TaskSnapshot{Task: name, Method: method})
 		}
 		s.Tasks[at].Merge(&o.Tasks[i].Totals)
 	}

@@ -46,9 +46,56 @@ type recorder struct {
 }
 
 type taskTotals struct {
-	name  string
-	noted map[ErrorClass]time.Time // when the sample message was last set
-	Totals
+	name    string
+	noted   map[ErrorClass]time.Time // when the sample message was last set
+	Totals                           // all but what methods count
+	methods [numMethods]*Totals      // the requests by method; nil where there was none
+}
+
+const numMethods = 11
+
+// methodNames numbers the methods of requests; 0 is unknown, the last any other.
+func methodNames() [numMethods]string {
+	return [numMethods]string{"", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "OTHER"}
+}
+
+func methodNumber(method string) uint8 {
+	for i, m := range methodNames() {
+		if m == method {
+			return uint8(i)
+		}
+	}
+	return numMethods - 1
+}
+
+// of is where the requests of a method are counted.
+func (t *taskTotals) of(method uint8) *Totals {
+	if method == 0 {
+		return &t.Totals
+	}
+	if t.methods[method] == nil {
+		totals := newTotals()
+		t.methods[method] = &totals
+	}
+	return t.methods[method]
+}
+
+// snapshots is what the task has come to, as one, or with its requests by method.
+func (t *taskTotals) snapshots(byMethod bool) []TaskSnapshot {
+	list := []TaskSnapshot{{Task: t.name, Totals: t.clone()}}
+	for i, m := range t.methods {
+		switch {
+		case m == nil:
+		case byMethod:
+			list = append(list, TaskSnapshot{Task: t.name, Method: methodNames()[i], Totals: m.clone()})
+		default:
+			list[0].Merge(m)
+		}
+	}
+	for _, s := range list {
+		maps.DeleteFunc(s.Errors, func(_ ErrorClass, e ErrorStat) bool { return e.Count == 0 })
+	}
+	return list
 }
 
 type stripe struct {
@@ -77,6 +124,7 @@ type record struct {
 	lag      time.Duration // of an iteration that a VU had waited for; else negative
 	task     int32
 	status   int16
+	method   uint8 // of methodNames
 	kind     recordKind
 	class    uint8 // of errorClasses: what there is to count as an error
 	failed   bool
@@ -182,7 +230,7 @@ func (r *recorder) add(rec *record) {
 		r.addGroup(rec)
 		return
 	}
-	t := &r.tasks[rec.task].Totals
+	t := r.tasks[rec.task].of(rec.method)
 	if rec.kind == kindInterrupted {
 		t.Interrupted++
 		return
@@ -287,13 +335,12 @@ func cutMessage(s string) string {
 
 // fill completes a snapshot with what was measured up to its Elapsed, all of one
 // moment; tasks are in the order in which they came up.
-func (r *recorder) fill(s *Snapshot) {
+func (r *recorder) fill(s *Snapshot, byMethod bool) {
 	r.flush()
 	r.mu.Lock()
-	s.Tasks = make([]TaskSnapshot, len(r.tasks))
+	s.Tasks = make([]TaskSnapshot, 0, len(r.tasks))
 	for i := range r.tasks {
-		s.Tasks[i] = TaskSnapshot{Task: r.tasks[i].name, Totals: r.tasks[i].clone()}
-		maps.DeleteFunc(s.Tasks[i].Errors, func(_ ErrorClass, e ErrorStat) bool { return e.Count == 0 })
+		s.Tasks = append(s.Tasks, r.tasks[i].snapshots(byMethod)...)
 	}
 	s.Groups = r.groupSnapshots()
 	s.Recent = r.rates(s.Elapsed)

@@ -28,7 +28,7 @@ func TestTaskNamesAreCapped(t *testing.T) {
 	}
 	assert.Equal(t, int32(7), r.task("task 7"), "a name keeps its number")
 	filled := Snapshot{Elapsed: time.Second}
-	r.fill(&filled)
+	r.fill(&filled, false)
 	tasks := filled.Tasks
 	require.Len(t, tasks, maxTaskNames+1)
 	assert.Equal(t, "(other)", tasks[maxTaskNames].Task)
@@ -45,7 +45,7 @@ func TestErrorSampleIsTheFirstOfEachSecond(t *testing.T) {
 		}
 		sample := func(i int, class ErrorClass) string {
 			filled := Snapshot{Elapsed: time.Since(r.start)}
-			r.fill(&filled)
+			r.fill(&filled, false)
 			snapshots := filled.Tasks
 			return snapshots[i].Errors[class].Sample
 		}

@@ -16,7 +16,7 @@ import (
 // aSnapshot is what a job makes of its recorder's numbers.
 func aSnapshot(r *recorder, now time.Duration) *Snapshot {
 	s := &Snapshot{Elapsed: now}
-	r.fill(s)
+	r.fill(s, false)
 	return s
 }
 
@@ -179,7 +179,7 @@ func TestRecorderUnderConcurrentWriters(t *testing.T) {
 	})
 	others.Go(func() { // somebody else asks, too
 		for range 100 {
-			r.fill(&Snapshot{Elapsed: time.Second})
+			r.fill(&Snapshot{Elapsed: time.Second}, false)
 		}
 	})
 	before := &Snapshot{Totals: newTotals()}
@@ -398,7 +398,7 @@ func BenchmarkRecorder(b *testing.B) {
 		}
 		b.ReportAllocs()
 		for b.Loop() {
-			r.fill(&Snapshot{Elapsed: time.Second})
+			r.fill(&Snapshot{Elapsed: time.Second}, false)
 		}
 	})
 }

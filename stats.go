@@ -138,7 +138,7 @@ func (s *Snapshot) clone() *Snapshot {
 	c.Invalid, c.Lag, c.Totals = slices.Clone(s.Invalid), s.Lag.clone(), s.Totals.clone()
 	c.Tasks = make([]TaskSnapshot, len(s.Tasks))
 	for i := range s.Tasks {
-		c.Tasks[i] = TaskSnapshot{Task: s.Tasks[i].Task, Totals: s.Tasks[i].clone()}
+		c.Tasks[i] = TaskSnapshot{Task: s.Tasks[i].Task, Method: s.Tasks[i].Method, Totals: s.Tasks[i].clone()}
 	}
 	c.Verdicts, c.Metrics, c.Groups = slices.Clone(s.Verdicts), maps.Clone(s.Metrics), nil
 	c.mergeGroups(s.Groups)
@@ -158,6 +158,8 @@ func (s *Snapshot) ended(now *Snapshot) *Snapshot {
 // TaskSnapshot is the part of one task in a [Snapshot].
 type TaskSnapshot struct {
 	Task string `json:"task"`
+	// Method is that of the requests counted here, in [Job.SnapshotByMethod] alone.
+	Method string `json:"method,omitempty"`
 	Totals
 }
 
@@ -216,18 +218,19 @@ func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 	d.Starved, d.Dropped, d.Held = s.Starved-prev.Starved, s.Dropped-prev.Dropped, s.Held-prev.Held
 	d.Totals = s.Totals.since(&prev.Totals)
 	d.Groups = groupsSince(s.Groups, prev.Groups)
-	before := make(map[string]*Totals, len(prev.Tasks))
+	type key struct{ task, method string }
+	before := make(map[key]*Totals, len(prev.Tasks))
 	for i := range prev.Tasks {
-		before[prev.Tasks[i].Task] = &prev.Tasks[i].Totals
+		before[key{prev.Tasks[i].Task, prev.Tasks[i].Method}] = &prev.Tasks[i].Totals
 	}
 	d.Tasks = make([]TaskSnapshot, 0, len(s.Tasks))
 	for i := range s.Tasks {
 		t := &s.Tasks[i]
-		old := before[t.Task]
+		old := before[key{t.Task, t.Method}]
 		if old == nil {
 			old = &Totals{}
 		}
-		d.Tasks = append(d.Tasks, TaskSnapshot{Task: t.Task, Totals: t.Totals.since(old)})
+		d.Tasks = append(d.Tasks, TaskSnapshot{Task: t.Task, Method: t.Method, Totals: t.Totals.since(old)})
 	}
 	return &d
 }

@@ -268,6 +268,7 @@ func (vu *VU) measured(m *measurement) {
 		sent:     m.sent,
 		received: m.received,
 		status:   int16(m.status),
+		method:   methodNumber(m.method),
 		kind:     kindRequest,
 		task:     vu.stat,
 	}

@@ -40,6 +40,7 @@ func commands() []*command {
 		reportCommand(),
 		checkCommand(),
 		sizeCommand(),
+		workerCommand(),
 		initCommand(),
 		fromCommand(),
 		completionCommand(),
