@@ -45,7 +45,8 @@ type Config struct {
 	// Master is the HOST:PORT that the master awaits workers on; Locust's default port is 5557.
 	Master string
 	// Job is what runs. How much, and for how long, the master says: Workers, MaxWorkers,
-	// Rate, Stages, RampUp, Duration and MaxIterations must not be set. Without a BaseURL
+	// Rate, Stages, RampUp, Duration, MaxIterations, Segment, StartAt and Lease must not be
+	// set. Without a BaseURL
 	// the host that the master names is the target. A Seed is mixed with the number that the
 	// master gives the worker. A stop timeout of the master's, other than 0, takes the place
 	// of Grace.
@@ -81,6 +82,9 @@ func (c *Config) Validate() error {
 		{"ramp_up", j.RampUp != 0},
 		{"duration", j.Duration != 0},
 		{"max_iterations", j.MaxIterations != 0},
+		{"segment", !j.Segment.IsZero()},
+		{"start_at", !j.StartAt.IsZero()},
+		{"lease", j.Lease != 0},
 	} {
 		if f.set {
 			return fmt.Errorf("%s cannot be set: how many users there are, and for how long, is the master's to say", f.name)

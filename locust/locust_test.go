@@ -395,6 +395,9 @@ func TestConfigThatCannotBe(t *testing.T) {
 		"ramp_up cannot be set":        func(c *locust.Config) { c.Job.RampUp = 3 },
 		"duration cannot be set":       func(c *locust.Config) { c.Job.Duration = 3 },
 		"max_iterations cannot be set": func(c *locust.Config) { c.Job.MaxIterations = 3 },
+		"segment cannot be set":        func(c *locust.Config) { c.Job.Segment = loadgen.Segment{Index: 1, Count: 2} },
+		"start_at cannot be set":       func(c *locust.Config) { c.Job.StartAt = time.Now() },
+		"lease cannot be set":          func(c *locust.Config) { c.Job.Lease = time.Minute },
 	} {
 		c := ok
 		change(&c)
