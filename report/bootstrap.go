@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -23,11 +24,10 @@ func newDrawer(r *Report, metrics []comparedMetric, rng *rand.Rand, byIntervals 
 	if byIntervals {
 		return newBlockDrawer(r, metrics, rng)
 	}
-	return &singleDrawer{s: r.Snapshot, metrics: metrics, rng: rng}
+	return &singleDrawer{of: whole(r.Snapshot), metrics: metrics, rng: rng}
 }
 
-// blockDrawer draws intervals with replacement (the block bootstrap of Künsch, with the
-// blocks that are there).
+// blockDrawer draws intervals with replacement.
 type blockDrawer struct {
 	r       *Report
 	metrics []comparedMetric
@@ -111,10 +111,11 @@ func (d *blockDrawer) draw(values []float64) {
 		d.drawn[d.rng.IntN(len(d.drawn))]++
 	}
 	var totals loadgen.Totals
-	var length time.Duration
+	var length, offered time.Duration
 	for i, n := range d.drawn {
 		in := &d.r.Intervals[i]
 		length += time.Duration(n) * in.Length()
+		offered += time.Duration(n) * in.Offered
 		totals.Iterations += n * in.Iterations
 		totals.FailedIterations += n * in.FailedIterations
 		totals.Requests += n * in.Requests
@@ -140,7 +141,7 @@ func (d *blockDrawer) draw(values []float64) {
 		case m.time != noTime:
 			values[at] = d.times[m.time].quantile(m.q)
 		default:
-			values[at] = m.value(&totals, length)
+			values[at] = m.value(&totals, cmp.Or(offered, length))
 		}
 	}
 }
@@ -149,22 +150,23 @@ func (d *blockDrawer) draw(values []float64) {
 // of rank k among n that were drawn with replacement is the quantile of what they were
 // drawn from at a Beta(k, n-k+1) distributed place.
 type singleDrawer struct {
-	s       *loadgen.Snapshot
+	of      measured
 	metrics []comparedMetric
 	rng     *rand.Rand
 }
 
 func (d *singleDrawer) draw(values []float64) {
-	t := &d.s.Totals
 	for at, m := range d.metrics {
 		if m.time == noTime {
-			values[at] = m.drawn(t, d.s.Elapsed, d.rng)
+			values[at] = m.drawn(d.of.Totals, d.of.length, d.rng)
 			continue
 		}
-		h := m.time.of(t)
+		h := m.time.of(d.of.Totals)
 		n := float64(h.Count())
 		if m.mean {
-			values[at] = h.Mean().Seconds() + d.rng.NormFloat64()*deviation(h)/math.Sqrt(n)
+			// Its logarithm is about as normal as itself, and no mean falls below 0.
+			mean := h.Mean().Seconds()
+			values[at] = mean * math.Exp(d.rng.NormFloat64()*deviation(h)/(math.Sqrt(n)*max(mean, 1e-9)))
 			continue
 		}
 		k := max(math.Ceil(m.q*n-1e-9), 1)

@@ -1,10 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -46,7 +46,15 @@ type Comparison struct {
 	// cannot know: its intervals are narrower than they should be.
 	By      string       `json:"by"`
 	Metrics []Difference `json:"metrics"`
-	// Doubts are reasons why the runs may not be comparable.
+	// Tasks are what has changed in each task, in the order of the run after, and then those
+	// that it lacks. They are told by resampling iterations, at a confidence that is
+	// divided among them: with all of them together, no more often than with one
+	// metric of the whole run is chance taken for a change.
+	Tasks []TaskDifference `json:"tasks,omitempty"`
+	// Different is true if the runs had different scenarios, so that their numbers are of
+	// different work. Doubts begin with it.
+	Different bool `json:"different_scenarios,omitempty"`
+	// Doubts are reasons why the runs may not be comparable, the gravest first.
 	Doubts []string `json:"doubts,omitempty"`
 }
 
@@ -58,7 +66,8 @@ type Difference struct {
 	Before float64 `json:"before"`
 	After  float64 `json:"after"`
 	// Change is After - Before. With the confidence of the comparison it is from Low to
-	// High.
+	// High, the error of the histograms included: Outcome is Same if, and only if, 0 is
+	// within. What was positive never falls by more than all of it.
 	Change float64 `json:"change"`
 	Low    float64 `json:"low"`
 	High   float64 `json:"high"`
@@ -147,10 +156,17 @@ func comparedMetrics() []comparedMetric {
 }
 
 // Compare tells what has changed from one run to another: percentiles and means of
-// response and service time, the rate of iterations, and the error rate, each with an
-// interval by the bootstrap (Efron: the 2.5th and 97.5th percentile of the change
-// between resamples). A difference counts if the interval excludes zero by more than the
-// error of the histograms, of 1/128.
+// response and service time, the rate of iterations, and the error rate, of the whole
+// run and, less of them, of each task.
+//
+// Each has a percentile interval by the bootstrap (Efron and Tibshirani, An Introduction
+// to the Bootstrap, 1993, chapter 13): both runs are drawn again with replacement, and the
+// middle 95 % of the changes between resamples are the interval. Changes of times and of the
+// rate are ratios, which no chance makes smaller than 0; those of the error rate are
+// differences. What is drawn are whole intervals (blocks that do not overlap: Carlstein,
+// The use of subseries values for estimating the variance, 1986), since times that are close
+// together are alike. The interval of a percentile is then widened by the error of the
+// histograms, 1/128. A difference counts if 0 is outside.
 //
 // That tells a difference between runs from chance within them. What differs from run
 // to run for other reasons, another machine or another hour, it cannot know.
@@ -182,39 +198,83 @@ func Compare(before, after *Report, o CompareOptions) (*Comparison, error) {
 	if byIntervals {
 		c.By = "intervals"
 	}
+	c.Different = before.Config.ScenarioName != after.Config.ScenarioName
 	from := newDrawer(before, metrics, rand.New(rand.NewPCG(o.Seed, 1)), byIntervals)
 	to := newDrawer(after, metrics, rand.New(rand.NewPCG(o.Seed, 2)), byIntervals)
-	changes := make([][]float64, len(metrics))
-	a, b := make([]float64, len(metrics)), make([]float64, len(metrics))
-	for range o.Resamples {
-		from.draw(a)
-		to.draw(b)
-		for i := range metrics {
-			changes[i] = append(changes[i], b[i]-a[i])
-		}
-	}
-	for i := range metrics {
-		c.Metrics = append(c.Metrics, metrics[i].difference(before.Snapshot, after.Snapshot, changes[i], o.Confidence))
-	}
+	c.Metrics = differences(metrics, whole(before.Snapshot), whole(after.Snapshot), from, to, o.Resamples, o.Confidence)
+	c.Tasks = compareTasks(before.Snapshot, after.Snapshot, o)
 	return c, nil
 }
 
-// of is the metric of a whole run.
-func (m *comparedMetric) of(s *loadgen.Snapshot) float64 {
-	switch {
-	case m.time != noTime && m.mean:
-		return m.time.of(&s.Totals).Mean().Seconds()
-	case m.time != noTime:
-		return m.time.of(&s.Totals).Quantile(m.q).Seconds()
-	}
-	return m.value(&s.Totals, s.Elapsed)
+// measured is what was counted, and for how long.
+type measured struct {
+	*loadgen.Totals
+	length time.Duration
 }
 
-func (m *comparedMetric) difference(before, after *loadgen.Snapshot, changes []float64, confidence float64) Difference {
+func whole(s *loadgen.Snapshot) measured {
+	return measured{&s.Totals, cmp.Or(s.Offered, s.Elapsed)}
+}
+
+// differences resamples two runs, or parts of them, and compares.
+func differences(metrics []comparedMetric, before, after measured, from, to drawer, resamples int, confidence float64) []Difference {
+	changes := make([][]float64, len(metrics))
+	a, b := make([]float64, len(metrics)), make([]float64, len(metrics))
+	for range resamples {
+		from.draw(a)
+		to.draw(b)
+		for i := range metrics {
+			changes[i] = append(changes[i], metrics[i].change(a[i], b[i]))
+		}
+	}
+	list := make([]Difference, len(metrics))
+	for i := range metrics {
+		list[i] = metrics[i].difference(before, after, changes[i], confidence)
+	}
+	return list
+}
+
+// change is how one resample differs from another: as a ratio less one, if the metric
+// is one of times or rates, else by how much.
+func (m *comparedMetric) change(a, b float64) float64 {
+	switch {
+	case m.unit == "%":
+		return b - a
+	case a <= 0 && b <= 0:
+		return 0
+	case a <= 0:
+		return math.Inf(1)
+	}
+	return b/a - 1
+}
+
+// of is the metric of a run, or of a part of it.
+func (m *comparedMetric) of(s measured) float64 {
+	switch {
+	case m.time != noTime && m.mean:
+		return m.time.of(s.Totals).Mean().Seconds()
+	case m.time != noTime:
+		return m.time.of(s.Totals).Quantile(m.q).Seconds()
+	}
+	return m.value(s.Totals, s.length)
+}
+
+func (m *comparedMetric) difference(before, after measured, changes []float64, confidence float64) Difference {
 	slices.Sort(changes)
 	at := func(q float64) float64 { return changes[int(math.Round(q*float64(len(changes)-1)))] }
 	a, b := m.of(before), m.of(after)
 	low, high := at((1-confidence)/2), at((1+confidence)/2)
+	if m.unit != "%" {
+		low, high = a*low, a*high
+		if a == 0 { // of which nothing is a multiple
+			low, high = b-a, b-a
+		}
+		high = min(high, math.MaxFloat64/m.scale)
+	}
+	if m.time != noTime && !m.mean { // what the histograms do not know
+		blur := max(max(a, b)*before.Response.ErrorBound(), 1e-6)
+		low, high = max(low-blur, -a), high+blur
+	}
 	d := Difference{
 		Metric: m.name, Unit: m.unit, Before: m.scale * a, After: m.scale * b,
 		Change: m.scale * (b - a), Low: m.scale * low, High: m.scale * high, Outcome: Same,
@@ -225,18 +285,14 @@ func (m *comparedMetric) difference(before, after *loadgen.Snapshot, changes []f
 	case b != 0:
 		d.Relative = math.Inf(1)
 	}
-	var blur float64 // what the histograms do not know
-	if m.time != noTime && !m.mean {
-		blur = max(max(a, b)*before.Response.ErrorBound(), 1e-6)
-	}
 	more, less := Worse, Better
 	if m.fewer {
 		more, less = Better, Worse
 	}
-	if low > blur {
+	if low > 0 {
 		d.Outcome = more
 	}
-	if high < -blur {
+	if high < 0 {
 		d.Outcome = less
 	}
 	return d
@@ -245,6 +301,13 @@ func (m *comparedMetric) difference(before, after *loadgen.Snapshot, changes []f
 // doubts are reasons why two runs may not be comparable.
 func doubts(before, after *Report) []string {
 	var list []string
+	a, b := &before.Config, &after.Config
+	different := func(what string, x, y any) {
+		if x != y {
+			list = append(list, fmt.Sprintf("the runs have different %s: %v and %v", what, x, y))
+		}
+	}
+	different("scenarios", a.ScenarioName, b.ScenarioName)
 	for _, r := range []struct {
 		name string
 		s    *loadgen.Snapshot
@@ -256,13 +319,6 @@ func doubts(before, after *Report) []string {
 			list = append(list, fmt.Sprintf("the run %s has only %d iterations", r.name, n))
 		}
 	}
-	a, b := &before.Config, &after.Config
-	different := func(what string, x, y any) {
-		if x != y {
-			list = append(list, fmt.Sprintf("the runs have different %s: %v and %v", what, x, y))
-		}
-	}
-	different("scenarios", a.ScenarioName, b.ScenarioName)
 	different("rates", a.Rate.String(), b.Rate.String())
 	different("delays", a.Delay, b.Delay)
 	if a.Rate.IsZero() && b.Rate.IsZero() {
@@ -284,42 +340,4 @@ func (c *Comparison) WorseThan(tolerance float64) []Difference {
 		}
 	}
 	return list
-}
-
-// WriteText writes the comparison as a table for people.
-func (c *Comparison) WriteText(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "  %-14s %10s %10s %10s   with %g %% confidence\n", "", "before", "after", "change", 100*c.Confidence)
-	for _, d := range c.Metrics {
-		outcome := string(d.Outcome)
-		if d.Outcome == Same {
-			outcome = "no difference to be told"
-		}
-		change, between := "", ""
-		switch {
-		case d.Unit == "%":
-			change = fmt.Sprintf("%+.2f pts", d.Change)
-			between = fmt.Sprintf("%+.2f to %+.2f pts", d.Low, d.High)
-		case d.Before != 0:
-			change = fmt.Sprintf("%+.1f %%", 100*d.Relative)
-			between = fmt.Sprintf("%+.1f %% to %+.1f %%", 100*d.Low/d.Before, 100*d.High/d.Before)
-		}
-		fmt.Fprintf(&b, "  %-14s %10s %10s %10s   %-24s %s\n", d.Metric, d.show(d.Before), d.show(d.After), change, between, outcome)
-	}
-	fmt.Fprintf(&b, "\n  From %d resamples by %s.\n", c.Resamples, c.By)
-	for _, doubt := range c.Doubts {
-		fmt.Fprintf(&b, "  Doubt: %s\n", doubt)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func (d *Difference) show(v float64) string {
-	switch d.Unit {
-	case "ms":
-		return Duration(time.Duration(v * float64(time.Millisecond)))
-	case "%":
-		return percent(v / 100)
-	}
-	return Rate(v) + d.Unit
 }

@@ -226,11 +226,92 @@ func TestCompareSelf(t *testing.T) {
 		require.NoError(t, err)
 		for _, d := range c.Metrics {
 			assert.Equal(t, Same, d.Outcome, d.Metric)
-			assert.Zero(t, d.Change)
+			assert.Zero(t, d.Change, d.Metric)
 			assert.LessOrEqual(t, d.Low, 0.0)
 			assert.GreaterOrEqual(t, d.High, 0.0)
 		}
 	}
+}
+
+// TestCompareIntervalsMakeSense compares runs of few iterations and wide times: nothing
+// falls by more than all of it, and the verdict is what the interval says.
+func TestCompareIntervalsMakeSense(t *testing.T) {
+	few := synthetic{seconds: 3, perSecond: 3, factor: 1, sway: 2, failed: 0.5, whole: true}
+	many := synthetic{seconds: 30, perSecond: 2, factor: 1, sway: 2, failed: 0.5}
+	for seed := range uint64(20) {
+		for _, runs := range [][2]synthetic{{few, few}, {many, many}, {few, many}} {
+			c, err := Compare(runs[0].report(seed), runs[1].report(seed+100), CompareOptions{Resamples: 200})
+			require.NoError(t, err)
+			for _, d := range c.Metrics {
+				if d.Unit != "%" {
+					assert.GreaterOrEqual(t, d.Low, -d.Before, "%+v", d)
+				}
+				assert.LessOrEqual(t, d.Low, d.High, "%+v", d)
+				assert.Equal(t, d.Low <= 0 && d.High >= 0, d.Outcome == Same, "%+v", d)
+				_, err := json.Marshal(d)
+				assert.NoError(t, err)
+			}
+		}
+	}
+}
+
+// TestCompareTasks: the task that has changed is told from those that have not, and one
+// that only one run has from all.
+func TestCompareTasks(t *testing.T) {
+	task := func(r *Report, name string, run synthetic, seed uint64) {
+		s := run.report(seed).Snapshot
+		r.Snapshot.Tasks = append(r.Snapshot.Tasks, loadgen.TaskSnapshot{Task: name, Totals: s.Totals})
+		r.Snapshot.Totals.Merge(&s.Totals)
+	}
+	steady := synthetic{seconds: 10, perSecond: 100, factor: 1, whole: true}
+	slower := steady
+	slower.factor = 1.3
+	a, b := New(loadgen.JobConfig{}, &loadgen.Snapshot{Valid: true, Offered: 10 * time.Second}), New(loadgen.JobConfig{}, &loadgen.Snapshot{Valid: true, Offered: 10 * time.Second})
+	task(a, "home", steady, 1)
+	task(a, "buy", steady, 2)
+	task(a, "old", steady, 3)
+	task(b, "buy", slower, 4)
+	task(b, "home", steady, 5)
+	task(b, "new", steady, 6)
+	c, err := Compare(a, b, CompareOptions{})
+	require.NoError(t, err)
+	var got []string
+	for _, task := range c.Tasks {
+		line := task.Task + " " + task.Only
+		for _, d := range task.Metrics {
+			line += d.Metric + " " + string(d.Outcome) + ", "
+		}
+		got = append(got, line)
+	}
+	assert.Equal(t, []string{
+		"buy response p50 worse, response p95 worse, rate same, error rate same, ",
+		"home response p50 same, response p95 same, rate same, error rate same, ",
+		"new after", "old before",
+	}, got)
+	var out strings.Builder
+	require.NoError(t, c.WriteText(&out))
+	assert.Contains(t, out.String(), "\n  new: only in the run after\n")
+	assert.Regexp(t, `\n  buy\n  response p50 .* worse\n`, out.String())
+
+	one, err := Compare(steady.report(1), steady.report(2), CompareOptions{})
+	require.NoError(t, err)
+	assert.Empty(t, one.Tasks)
+}
+
+// TestCompareRateIsOfTheTimeUnderLoad: a slow end is no lower rate.
+func TestCompareRateIsOfTheTimeUnderLoad(t *testing.T) {
+	run := synthetic{seconds: 30, perSecond: 50, factor: 1}
+	a, b := run.report(1), run.report(2)
+	for i := range b.Intervals {
+		b.Intervals[i].Offered = b.Intervals[i].Length()
+	}
+	b.Intervals = append(b.Intervals, Interval{From: 30 * time.Second, To: 60 * time.Second})
+	b.Snapshot.Offered, b.Snapshot.Elapsed = 30*time.Second, time.Minute
+	c, err := Compare(a, b, CompareOptions{})
+	require.NoError(t, err)
+	rate := c.Metrics[slices.IndexFunc(c.Metrics, func(d Difference) bool { return d.Metric == "rate" })]
+	assert.Equal(t, Same, rate.Outcome, "%+v", rate)
+	assert.InDelta(t, rate.Before, rate.After, 1e-9)
 }
 
 func TestCompareText(t *testing.T) {
