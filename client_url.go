@@ -39,7 +39,7 @@ func (x *exchange) sampleURL() SampleURL {
 // concurrent use.
 type interned struct {
 	seed  maphash.Seed
-	slots [1024]atomic.Pointer[string]
+	slots [8192]atomic.Pointer[string] // more than the paths of the suite, with their ids
 }
 
 func (t *interned) get(b []byte) string {

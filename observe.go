@@ -16,11 +16,19 @@ const (
 
 // watchers feed the observers, each on a goroutine of its own.
 type watchers struct {
-	queues []chan []Sample
+	queues []chan *batch
+	spare  sync.Pool // of *batch that no observer reads any more
 	missed atomic.Uint64
 	hurry  atomic.Bool // the time to catch up is over
 	wg     sync.WaitGroup
 	once   sync.Once
+}
+
+// batch is samples on their way to every observer. Who is the last to have read them
+// gives it back, since at high rates batches would be all the garbage there is.
+type batch struct {
+	samples []Sample
+	readers atomic.Int32 // that have not read it yet
 }
 
 // watcher is one observer with what keeps its panics from flooding the log.
@@ -34,26 +42,26 @@ type watcher struct {
 func watch(env *environment) *watchers {
 	ws := &watchers{}
 	for _, o := range env.observers {
-		queue := make(chan []Sample, watchQueue)
+		queue := make(chan *batch, watchQueue)
 		ws.queues = append(ws.queues, queue)
 		w := &watcher{observer: o, logger: env.logger}
 		ws.wg.Go(func() {
-			for batch := range queue {
-				for i := range batch {
-					if ws.hurry.Load() {
-						ws.missed.Add(uint64(len(batch) - i))
-						break
-					}
-					w.observe(batch[i])
+			for b := range queue {
+				left := b.samples
+				for len(left) > 0 && !ws.hurry.Load() {
+					left = left[w.observe(left, &ws.hurry):]
 				}
+				ws.missed.Add(uint64(len(left)))
+				ws.done(b)
 			}
 		})
 	}
 	return ws
 }
 
-// observe hands one sample over. A panic costs the observer that sample alone.
-func (w *watcher) observe(s Sample) {
+// observe hands samples over until it is to hurry, and returns how many. A panic ends
+// it, too, and costs the observer that sample alone.
+func (w *watcher) observe(samples []Sample, hurry *atomic.Bool) (n int) {
 	defer func() {
 		p := recover()
 		if p == nil {
@@ -65,23 +73,42 @@ func (w *watcher) observe(s Sample) {
 			w.logged = now
 		}
 	}()
-	w.observer.Observe(s)
+	for n < len(samples) && !hurry.Load() {
+		n++
+		w.observer.Observe(samples[n-1])
+	}
+	return n
 }
 
-// take hands a batch to every observer that has room. Batches are shared and not
-// written to again.
-func (w *watchers) take(batch []Sample) {
+// take hands a batch to every observer that has room, and returns room for another.
+func (w *watchers) take(samples []Sample) []Sample {
+	b, _ := w.spare.Get().(*batch)
+	if b == nil {
+		b = &batch{samples: make([]Sample, 0, stripeLen)}
+	}
+	room := b.samples[:0]
+	b.samples = samples
+	b.readers.Store(int32(len(w.queues)))
 	for _, q := range w.queues {
 		select {
-		case q <- batch:
+		case q <- b:
 		default:
-			w.missed.Add(uint64(len(batch)))
+			w.missed.Add(uint64(len(samples)))
+			w.done(b)
 		}
+	}
+	return room
+}
+
+// done gives a batch back that an observer has read.
+func (w *watchers) done(b *batch) {
+	if b.readers.Add(-1) == 0 {
+		w.spare.Put(b)
 	}
 }
 
 // sink is where recorders send their samples; nil without observers.
-func (w *watchers) sink() func([]Sample) {
+func (w *watchers) sink() sink {
 	if len(w.queues) == 0 {
 		return nil
 	}

@@ -34,7 +34,7 @@ type recorder struct {
 	first   int64     // the second that it starts in: not 0 where the job was resumed
 	stripes []stripe
 	watch   selfWatch
-	sink    func([]Sample) // takes over full batches for observers; nil without any
+	sink    sink // for observers; nil without any
 
 	mu     sync.Mutex
 	index  map[string]int
@@ -44,6 +44,9 @@ type recorder struct {
 	lag    Histogram
 	late   uint64 // iterations that began late for want of a free VU
 }
+
+// sink takes over a batch of samples, and gives room for the next one.
+type sink func(full []Sample) (room []Sample)
 
 type taskTotals struct {
 	name    string
@@ -142,7 +145,7 @@ const (
 	recentWindow = 5
 )
 
-func newRecorder(start time.Time, sink func([]Sample)) *recorder {
+func newRecorder(start time.Time, sink sink) *recorder {
 	n := 1 << bits.Len(uint(2*runtime.GOMAXPROCS(0)-1))
 	r := &recorder{
 		start:   start,
@@ -199,8 +202,7 @@ func (r *recorder) record(s *stripe, rec record, sample *Sample) {
 // drain moves the records of a locked stripe into the totals.
 func (r *recorder) drain(s *stripe) {
 	if len(s.samples) > 0 {
-		r.sink(s.samples)
-		s.samples = make([]Sample, 0, stripeLen)
+		s.samples = r.sink(s.samples)
 	}
 	if len(s.records) == 0 {
 		return

@@ -342,11 +342,12 @@ func TestRecentRatesOfLateRecords(t *testing.T) {
 func TestRecorderHandsSamplesOver(t *testing.T) {
 	var mu sync.Mutex
 	var got []Sample
-	r := newRecorder(time.Now(), func(batch []Sample) {
+	r := newRecorder(time.Now(), func(batch []Sample) []Sample {
 		mu.Lock()
 		defer mu.Unlock()
 		assert.LessOrEqual(t, len(batch), stripeLen)
 		got = append(got, batch...)
+		return batch[:0]
 	})
 	task := r.task("task")
 	const n = 3*stripeLen + 5

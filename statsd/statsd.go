@@ -18,10 +18,10 @@
 //
 // Up to 5,000 requests a second (see [WithExactUpTo]) each request has lines of its
 // own, `…|ms` and `…:1|c`. Above that, counts are added up and written ten times a
-// second (`…:37|c`), so that they stay exact, and of the timings some are written,
-// picked at random, each with the rate that says how many it stands for
-// (`…:12|ms|@0.1`). The rates are such that the number of timings a server works
-// out is that of the requests, too.
+// second (`…:37|c`), or once where they are many, so that they stay exact. Of the
+// timings some are written, picked at random, each with the rate that says how many it
+// stands for (`…:12|ms|@0.1`). The rates are such that the number of timings a server
+// works out is that of the requests, too.
 //
 // What the network or a slow Observer cost is counted: see [Observer.Dropped] and
 // [loadgen.Manager.Missed].
@@ -273,7 +273,7 @@ func (c *core) flush() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.resolveAgain()
-	c.table.flush()
+	c.table.flush(c.closed)
 }
 
 // close ends the goroutines that feed the core. Nothing is added after it.

@@ -198,6 +198,29 @@ func TestManyBuckets(t *testing.T) {
 	})
 }
 
+// TestManyBucketsCostFewLines holds that what is added up is written once a second where
+// it is much, and still whole.
+func TestManyBucketsCostFewLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const seconds, perSecond, ids = 4, 50_000, 2000
+		w := newWire()
+		o := open(t, w)
+		for i := range seconds * perSecond {
+			o.Observe(sample(path(fmt.Sprintf("/api/orders/%d", i%ids))))
+			if i%(perSecond/100) == 0 {
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		o.Close()
+		assert.Less(t, len(w.lines())/seconds, 2*2*ids+5000, "a count and a timing of each, and what the limit allows")
+		sum := add(t, w.lines())
+		require.Len(t, sum.counters, ids)
+		for name, n := range sum.counters {
+			require.Equal(t, seconds*perSecond/ids, n, name)
+		}
+	})
+}
+
 func TestALineThatFitsNoDatagram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWire()

@@ -26,7 +26,8 @@ type sink interface {
 // table counts requests by bucket. As long as there were no more than the limit within
 // the last second, they are passed on at once, one by one. Beyond that, counts are added
 // up, and of each so many timings of a bucket one is passed on, picked at random, such
-// that about as many as the limit are.
+// that about as many as the limit are. What was added up follows at the next flush, or,
+// where that is so much that it would cost more than what it replaces, within a second.
 type table struct {
 	buckets map[key]*bucket
 	dirty   []*bucket // with something added up
@@ -37,6 +38,7 @@ type table struct {
 	before  int // requests between so many flushes before that as make a second with it
 	flushes [perSecond]int
 	flushed int
+	written int // when all that was added up was passed on, in flushes
 	rand    *rand.Rand
 }
 
@@ -142,9 +144,9 @@ func (b *bucket) find(status int, class loadgen.ErrorClass) *outcome {
 	return &b.outcome[len(b.outcome)-1]
 }
 
-// flush passes on what was added up, and begins to count requests anew. What the sink
-// has no room for stays added up.
-func (t *table) flush() {
+// flush passes on what was added up if that is due, as it is the last time, and begins
+// to count requests anew. What the sink has no room for stays added up.
+func (t *table) flush(last bool) {
 	now := t.flushed % perSecond
 	t.flushed++
 	t.flushes[now] = t.seen
@@ -154,7 +156,8 @@ func (t *table) flush() {
 	if t.limit > 0 {
 		t.every = max(1, (second+t.limit-1)/t.limit)
 	}
-	if !t.out.full() {
+	due := last || t.flushed-t.written >= perSecond || len(t.dirty) <= t.limit/perSecond
+	if due && !t.out.full() {
 		t.write()
 	}
 	t.out.flush()
@@ -177,4 +180,5 @@ func (t *table) write() {
 		t.dirty[i] = nil
 	}
 	t.dirty = t.dirty[:0]
+	t.written = t.flushed
 }
