@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/opbeans/loadgen/internal/wire"
@@ -21,6 +22,7 @@ type conn struct {
 	origin origin
 	target *target   // that it is known to serve
 	since  time.Time // idle since
+	remote netip.Addr
 }
 
 // take returns an idle connection to an origin, or nil.
@@ -95,6 +97,9 @@ func (x *exchange) dial(until time.Time) (*conn, error) {
 		return nil, err
 	}
 	cn := &conn{raw: raw, origin: x.site.origin, target: x.t}
+	if !x.t.route.proxied(x.site.origin) {
+		cn.remote = remoteAddr(raw)
+	}
 	if secure == nil {
 		_, exact := raw.(*tls.Conn) // of a proxy
 		cn.Init(raw, exact)

@@ -219,7 +219,10 @@ func (vu *VU) await() (time.Duration, bool) {
 			// Nothing more to do, unless an update moves the end.
 			due, ok = end, false
 		}
-		left := due - j.elapsed()
+		left := time.Duration(0)
+		if due != vu.freeSince || vu.iteration == 0 { // else it is due since the last one ended
+			left = due - j.elapsed()
+		}
 		if left > 0 {
 			vu.awaited = due
 			if vu.sleep(left) {

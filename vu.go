@@ -195,8 +195,7 @@ func (vu *VU) conclude(err error) {
 	if is.exhausted {
 		j.stop(StateFinished, reasonOf(err))
 	}
-	now := time.Now()
-	at := now.Sub(j.rec.start)
+	at := time.Since(j.rec.start)
 	vu.freeSince = at
 	rec := record{at: at, took: at - vu.due, task: vu.stat, kind: kindIteration, lag: vu.lag, late: vu.late}
 	switch {
@@ -207,7 +206,7 @@ func (vu *VU) conclude(err error) {
 		rec.failed = true
 		if !vu.requestFailed {
 			rec.class = classNumber(is.class)
-			j.rec.note(vu.stat, is.class, err, now)
+			j.rec.note(vu.stat, is.class, err, j.rec.start.Add(at))
 		}
 		j.logFailure(vu.task.name, is.class, err)
 	}

@@ -22,7 +22,8 @@ const (
 	// What is left of larger bodies is dropped through a buffer that is only held
 	// meanwhile.
 	drainSize  = 16 << 10
-	maxInterim = 10 // 1xx responses before a final one
+	maxInterim = 10      // 1xx responses before a final one
+	maxKnown   = 1 << 10 // bytes of a head that is compared with the next one
 )
 
 // A ProtocolError says what a response has that HTTP/1.1 does not allow, or the
@@ -81,6 +82,8 @@ type Reader struct {
 	small   *bufio.Reader // reads from src
 	buffers *Buffers
 
+	known []byte // what Header was parsed from, if it is short
+
 	max     int64 // bytes of a body
 	got     int64 // bytes of this body so far
 	left    int64 // bytes that can be read before the framing has to be looked at
@@ -133,12 +136,8 @@ func (r *Reader) ReadHead(noBody, interim bool) error {
 		if err != nil {
 			return err
 		}
-		before := r.br.Buffered()
-		if err := r.Header.Read(r.br); err != nil {
-			return malformed("%v", err)
-		}
-		if before-r.br.Buffered() != len(head) {
-			return malformed("unclear where the head ends")
+		if err := r.parse(head); err != nil {
+			return err
 		}
 		switch r.Status = r.Header.StatusCode(); {
 		case r.Status >= 200:
@@ -150,6 +149,29 @@ func (r *Reader) ReadHead(noBody, interim bool) error {
 		}
 	}
 	return malformed("more than %d interim responses", maxInterim)
+}
+
+// parse reads the head that is next in the buffer. Many servers send the same head again
+// and again, within a second even with the same date: then Header is that already.
+func (r *Reader) parse(head []byte) error {
+	if bytes.Equal(head, r.known) {
+		_, err := r.br.Discard(len(head))
+		return err
+	}
+	known := r.known[:0]
+	r.known = known
+	if len(head) <= maxKnown {
+		known = append(known, head...) // now, because fasthttp changes the case of names in place
+	}
+	before := r.br.Buffered()
+	if err := r.Header.Read(r.br); err != nil {
+		return malformed("%v", err)
+	}
+	if before-r.br.Buffered() != len(head) {
+		return malformed("unclear where the head ends")
+	}
+	r.known = known
+	return nil
 }
 
 // peekHead returns a whole head in the buffer.

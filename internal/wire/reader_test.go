@@ -3,6 +3,7 @@ package wire
 import (
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -69,6 +70,13 @@ func TestResponses(t *testing.T) {
 				if c.name != "more than asked for" {
 					assert.Equal(t, c.reusable, r.Reusable(), "reusable")
 				}
+
+				// The same head again is not parsed, and means the same.
+				r.Reset(strings.NewReader(c.wire), noMax, &Buffers{})
+				again, err := read(&r, c.method)
+				require.NoError(t, err)
+				assert.Equal(t, c.status, r.Status)
+				assert.Equal(t, body, again)
 			}
 			var r Reader
 			r.Reset(strings.NewReader(c.wire), noMax, &Buffers{})
@@ -167,6 +175,27 @@ func TestReaderServesOneResponseAfterTheOther(t *testing.T) {
 	}
 }
 
+// A head that was not understood is not taken for the one before it, nor known later.
+func TestHeadsAfterOneAnother(t *testing.T) {
+	ok := "HTTP/1.1 200 OK\r\nx-a: 1\r\nContent-Length: 2\r\n\r\nok"
+	large := "HTTP/1.1 201 Created\r\nX-Large: " + strings.Repeat("y", 2*maxKnown) + "\r\nContent-Length: 2\r\n\r\nok"
+	bad := "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n"
+	var r Reader
+	for i, wire := range []string{ok, ok, bad, bad, ok, large, ok, ok, "HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n", ok} {
+		r.Reset(strings.NewReader(wire), noMax, &Buffers{})
+		_, err := read(&r, http.MethodGet)
+		if wire == bad {
+			require.Error(t, err)
+			continue
+		}
+		require.NoError(t, err, i)
+		assert.Equal(t, wire[len("HTTP/1.1 "):][:3], strconv.Itoa(r.Status))
+		if wire == ok {
+			assert.Equal(t, "1", string(r.Header.Peek("X-A")))
+		}
+	}
+}
+
 // FuzzResponse reads what may be a response as net/http does, and compares.
 func FuzzResponse(f *testing.F) {
 	for _, seed := range []string{
@@ -194,7 +223,14 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("a body of %d bytes", len(body))
 		}
 
-		// The same again, dropped and in small pieces.
+		// The same again, with the same Reader.
+		status := ours.Status
+		ours.Reset(strings.NewReader(string(wire)), most, &Buffers{})
+		if again, errAgain := read(&ours, method); (err == nil) != (errAgain == nil) || again != body || ours.Status != status {
+			t.Fatalf("%d, %q, %v; again: %d, %q, %v", status, body, err, ours.Status, again, errAgain)
+		}
+
+		// And dropped, in small pieces.
 		var dropped Reader
 		dropped.Reset(iotest.HalfReader(strings.NewReader(string(wire))), most, &Buffers{})
 		errDropped := dropped.ReadHead(head, false)
