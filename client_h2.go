@@ -297,7 +297,8 @@ func (x *exchange) h2Request(ctx context.Context) (*http.Request, error) {
 	return req, nil
 }
 
-// h2Error tells apart what a server may do to a connection from what it may not.
+// h2Error tells apart what a server may do to a connection from what it may not. An
+// error of a stream is of the latter kind unless the server has sent it.
 func (x *exchange) h2Error(ctx context.Context, err error) error {
 	var known *Error
 	var network net.Error
@@ -309,7 +310,7 @@ func (x *exchange) h2Error(ctx context.Context, err error) error {
 	case errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed):
 		return err
 	}
-	for _, reset := range []string{"GOAWAY", "stream error", "connection lost", "could not be established", "force closed", "broken pipe", "reset by peer"} {
+	for _, reset := range []string{"GOAWAY", "received from peer", "connection lost", "could not be established", "force closed", "broken pipe", "reset by peer"} {
 		if strings.Contains(err.Error(), reset) {
 			return err
 		}

@@ -1,12 +1,14 @@
 package access_test
 
 import (
+	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,6 +212,31 @@ func TestLoginLeadsHere(t *testing.T) {
 		body, header := form("token", token, "next", next)
 		assert.Equal(t, want, do(t, browser(t), "POST", srv.URL+"/login", body, header).Header.Get("Location"), "%q", next)
 	}
+}
+
+// TestForgedSession changes every part of a cookie that would be good: its end, its
+// random number, its signature.
+func TestForgedSession(t *testing.T) {
+	srv := gate(t, access.WithToken(token))
+	body, header := form("token", token)
+	in := do(t, browser(t), "POST", srv.URL+"/login", body, header)
+	require.Len(t, in.Cookies(), 1)
+	good := in.Cookies()[0]
+	with := func(value string) int {
+		return do(t, srv.Client(), "GET", srv.URL, "", "Cookie: "+good.Name+"="+value).StatusCode
+	}
+	require.Equal(t, 200, with(good.Value))
+	raw, err := base64.RawURLEncoding.DecodeString(good.Value)
+	require.NoError(t, err)
+	for i := range raw {
+		forged := slices.Clone(raw)
+		forged[i] ^= 1
+		assert.Equal(t, 401, with(base64.RawURLEncoding.EncodeToString(forged)), "byte %d", i)
+	}
+	for _, value := range []string{"", "x", good.Value + "A", good.Value[:len(good.Value)-2], base64.RawURLEncoding.EncodeToString(make([]byte, len(raw)))} {
+		assert.Equal(t, 401, with(value), value)
+	}
+	assert.Equal(t, 401, do(t, srv.Client(), "GET", srv.URL, "", "Cookie: loadgen_0="+good.Value).StatusCode)
 }
 
 // TestSessionEnds lets the clock pass the end of a session.

@@ -22,9 +22,10 @@ export async function browse() {
 
 /** A server with the demo: a shop, and the job "demo" that drives it. */
 export class Server {
-  /** Scenario files, by name, lie beside the built-in ones. */
-  static async start(scenarios = {}) {
+  /** Scenario files, by name, lie beside the built-in ones. A token is what clients need. */
+  static async start(scenarios = {}, token = "") {
     const s = new Server();
+    s.token = token;
     s.folder = await mkdtemp(path.join(tmpdir(), "loadgen-e2e-"));
     for (const [name, text] of Object.entries(scenarios)) await writeFile(path.join(s.folder, name), text);
     await s.run("127.0.0.1:0");
@@ -34,7 +35,10 @@ export class Server {
   async run(addr) {
     const addrFile = path.join(this.folder, "addr");
     await rm(addrFile, { force: true });
-    this.process = spawn(binary, ["-demo", "-addr", addr, "-addr-file", addrFile, "-scenarios", this.folder], { stdio: ["ignore", "pipe", "inherit"] });
+    this.process = spawn(binary, ["-demo", "-addr", addr, "-addr-file", addrFile, "-scenarios", this.folder], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, LOADGEN_TOKEN: this.token },
+    });
     this.ended = new Promise((done) => this.process.once("exit", done));
     const lines = [];
     await new Promise((ready, failed) => {
@@ -68,7 +72,11 @@ export class Server {
   }
 
   async api(method, where, body) {
-    const response = await fetch(`${this.url}/api/${where}`, { method, body: body && JSON.stringify(body) });
+    const response = await fetch(`${this.url}/api/${where}`, {
+      method,
+      headers: this.token ? { Authorization: `Bearer ${this.token}` } : {},
+      body: body && JSON.stringify(body),
+    });
     const answer = await response.json();
     if (!response.ok) throw new Error(`${method} ${where}: ${JSON.stringify(answer)}`);
     return answer;
