@@ -29,17 +29,49 @@ func readObject(body json.RawMessage) (map[string]json.RawMessage, error) {
 		return nil, badRequest(CodeBadJSON, "", `the body must be a JSON object like {"job":"opbeans-python"}, not %s`, cut(string(body)))
 	}
 	if err := json.Unmarshal(body, &object); err != nil {
-		at := int64(len(body))
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
-			at = syntax.Offset
-		}
-		return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: see byte %d of %d", at, len(body))
+		return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: %s", syntaxFault(body, err))
 	}
 	if key, twice := duplicateKey(body); twice {
 		return nil, badRequest(CodeBadJSON, cut(key), "the body has %q twice", cut(key))
 	}
 	return object, nil
+}
+
+// syntaxFault says what is wrong with a text that is no JSON, and where.
+func syntaxFault(body []byte, err error) string {
+	var syntax *json.SyntaxError
+	if !errors.As(err, &syntax) || syntax.Offset < 1 || syntax.Offset > int64(len(body)) {
+		return err.Error()
+	}
+	at := int(syntax.Offset)
+	if err.Error() == "unexpected end of JSON input" {
+		return fmt.Sprintf("it ends too early, after %q: a quote or a bracket is not closed", tail(body))
+	}
+	before := body[:at-1]
+	line := 1 + bytes.Count(before, []byte("\n"))
+	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	what := fmt.Sprintf("line %d, column %d: %s", line, column, err)
+	if len(bytes.TrimSpace(before)) > 0 {
+		what += fmt.Sprintf(", after %q", tail(before))
+	}
+	switch body[at-1] {
+	case '\'':
+		what += "; names and texts need double quotes"
+	case '}', ']':
+		if bytes.HasSuffix(bytes.TrimSpace(before), []byte(",")) {
+			what += "; there is a comma too many"
+		}
+	}
+	return what
+}
+
+// tail is the end of what was read, for a message.
+func tail(text []byte) string {
+	const most = 20
+	if len(text) <= most {
+		return string(text)
+	}
+	return "…" + strings.ToValidUTF8(string(text[len(text)-most:]), "")
 }
 
 // duplicateKey finds a key that an object of a valid JSON text has twice.

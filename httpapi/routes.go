@@ -8,8 +8,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/julienschmidt/httprouter"
+
+	"github.com/opbeans/loadgen/internal/suggest"
 )
 
 // route binds a method and a path to a call of [API.Call].
@@ -120,8 +123,31 @@ func (a *API) refuse(w http.ResponseWriter, e *Error) {
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, &Error{
 		Status: http.StatusNotFound, Code: CodeNotFound,
-		Message: fmt.Sprintf("there is no %q; the API is at /api/list, /api/start, /api/update, /api/stop and so on", cut(r.URL.Path)),
+		Message: fmt.Sprintf("there is no %q%s", cut(r.URL.Path), nearestPath(r.URL.Path)),
 	})
+}
+
+// nearestPath says which path of the API a misspelt one may have meant.
+func nearestPath(path string) string {
+	parts := strings.Split(path, "/")
+	var paths []string
+	for _, rt := range routes() {
+		words := strings.Split(rt.path, "/")
+		for i := range words {
+			if strings.HasPrefix(words[i], ":") && len(words) == len(parts) && parts[i] != "" {
+				words[i] = parts[i]
+			}
+		}
+		known := strings.Join(words, "/")
+		if known == "/api"+path {
+			return fmt.Sprintf(" (did you mean %q?)", known)
+		}
+		paths = append(paths, known)
+	}
+	if hint := suggest.DidYouMean(path, paths); hint != "" {
+		return hint
+	}
+	return "; the API is at /api/list, /api/start, /api/update, /api/stop and so on"
 }
 
 func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
