@@ -77,6 +77,23 @@ func gcPauses() time.Duration {
 
 // verdict says why the measurements cannot be trusted; nothing if they can.
 func (w *selfWatch) verdict(s *Snapshot) []string {
+	why := s.Doubts()
+	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if part := float64(w.saturated) / float64(w.watched); w.watched > 0 && part > maxSaturated {
+		add("CPU saturation: this process used all the CPU it may for %.0f %% of the time", 100*part)
+	}
+	if part := float64(w.paused) / float64(w.watched); w.watched > 0 && part > maxGCPause {
+		add("GC pauses: garbage collection stopped this process for %.0f %% of the time", 100*part)
+	}
+	return why
+}
+
+// Doubts are those reasons of [Snapshot.Invalid] that follow from the other statistics of
+// s: schedule lag, dropped work and VU starvation. They are for statistics that were
+// merged, of which none alone may have had enough iterations to tell.
+func (s *Snapshot) Doubts() []string {
 	var why []string
 	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	if s.Lag.Count() >= verdictAfter && s.Lag.P99() > maxLag {
@@ -87,14 +104,6 @@ func (w *selfWatch) verdict(s *Snapshot) []string {
 	}
 	if n := s.Iterations + s.Interrupted; n >= verdictAfter && float64(s.Starved) > maxStarved*float64(n) {
 		add("VU starvation: %d of %d iterations began late, because all VUs were busy; raise max_workers", s.Starved, n)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if part := float64(w.saturated) / float64(w.watched); w.watched > 0 && part > maxSaturated {
-		add("CPU saturation: this process used all the CPU it may for %.0f %% of the time", 100*part)
-	}
-	if part := float64(w.paused) / float64(w.watched); w.watched > 0 && part > maxGCPause {
-		add("GC pauses: garbage collection stopped this process for %.0f %% of the time", 100*part)
 	}
 	return why
 }

@@ -63,3 +63,38 @@ func ExampleReadJSON() {
 	}
 	fmt.Println(r.Snapshot.Response.P99())
 }
+
+// The reports of two segments, which run side by side as two processes would, become one.
+func ExampleMerge() {
+	target := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer target.Close()
+	begin := time.Now().Add(time.Second) // the same for all, whatever machine they are on
+	var recorders []*report.Recorder
+	for i := range 2 {
+		m := loadgen.New()
+		defer m.Close()
+		job, err := m.Start(context.Background(), loadgen.JobConfig{
+			Name: "home", BaseURL: target.URL, Workers: 4, MaxIterations: 100, Duration: time.Hour,
+			StartAt: begin,
+			Segment: loadgen.Segment{Index: i + 1, Count: 2},
+			Scenario: loadgen.NewScenario("home").Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error {
+				return vu.Get(ctx, "/")
+			}),
+		})
+		if err != nil {
+			log.Fatal(err)
+		}
+		recorders = append(recorders, report.NewRecorder(job, time.Second))
+	}
+	var parts []*report.Report
+	for _, rec := range recorders {
+		rec.Record(context.Background()) // until its job has ended
+		parts = append(parts, rec.Report())
+	}
+	merged, err := report.Merge(parts, report.MergeOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(merged.Snapshot.Iterations, merged.Snapshot.Reason)
+	// Output: 100 all 2 segments are done
+}

@@ -118,6 +118,11 @@ func (r *Recorder) halve() {
 func (i *Interval) join(next *Interval) {
 	i.To, i.VUs = next.To, max(i.VUs, next.VUs)
 	i.Offered += next.Offered
+	i.add(next)
+}
+
+// add counts what happened in another interval, whenever that was.
+func (i *Interval) add(next *Interval) {
 	i.Starved += next.Starved
 	i.Dropped += next.Dropped
 	i.Lag.Merge(&next.Lag)

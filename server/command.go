@@ -38,6 +38,7 @@ func commands() []*command {
 		runCommand(),
 		compareCommand(),
 		reportCommand(),
+		mergeCommand(),
 		checkCommand(),
 		sizeCommand(),
 		workerCommand(),

@@ -138,28 +138,33 @@ func (r *runner) watch(ctx context.Context, m *loadgen.Manager, job *loadgen.Job
 
 // conclude shows and writes the results, and says with which code to exit.
 func (r *runner) conclude(rep *report.Report, cut os.Signal) error {
-	text := r.stdout
-	for _, o := range r.outputs {
-		if o.File == "-" {
-			text = r.stderr // the other is for a program
-		}
-	}
-	var errs []error
-	if !r.quiet {
-		errs = append(errs, rep.WriteText(text))
-	}
-	for _, o := range r.outputs {
-		if err := o.Write(rep, r.stdout); err != nil {
-			errs = append(errs, fmt.Errorf("-out: %w", err))
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	if err := publish(r.system, rep, r.outputs, r.quiet); err != nil {
 		return err
 	}
 	if cut != nil {
 		return &exitError{signalCode(cut), fmt.Errorf("received %s again, running iterations were interrupted", cut)}
 	}
 	return judge(rep, r.quiet)
+}
+
+// publish writes the summary, unless that is not wanted, and the reports.
+func publish(sys *system, rep *report.Report, outputs []report.Output, quiet bool) error {
+	text := sys.stdout
+	for _, o := range outputs {
+		if o.File == "-" {
+			text = sys.stderr // the other is for a program
+		}
+	}
+	var errs []error
+	if !quiet {
+		errs = append(errs, rep.WriteText(text))
+	}
+	for _, o := range outputs {
+		if err := o.Write(rep, sys.stdout); err != nil {
+			errs = append(errs, fmt.Errorf("-out: %w", err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // judge says with which code results make the program exit. The thresholds of a segment

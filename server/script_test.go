@@ -122,7 +122,7 @@ func loadgenCommand(ts *testscript.TestScript, args ...string) *exec.Cmd {
 	}
 	cmd := exec.CommandContext(context.Background(), path, args...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WS", "OPBEANS_URLS", "OPBEANS_RPMS", "OPBEANS_RLS", "CARTS", "AUTHORIZATION"} {
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "WS", "OPBEANS_URLS", "OPBEANS_RPMS", "OPBEANS_RLS", "CARTS", "AUTHORIZATION", indexVariable} {
 		if v := ts.Getenv(name); v != "" {
 			cmd.Env = append(cmd.Env, name+"="+v)
 		}

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+
+	"github.com/opbeans/loadgen/report"
+)
+
+func mergeCommand() *command {
+	var outputs []report.Output
+	var o report.MergeOptions
+	var quiet bool
+	fs := newFlags()
+	outFlag(fs, &outputs)
+	fs.BoolVar(&o.Partial, "partial", false, "merge what there is, even if segments are missing; that is not valid")
+	fs.BoolVar(&quiet, "quiet", false, "print errors alone")
+	return &command{
+		name: "merge", args: "SEGMENT.json...", summary: "make one report of the segments of a run, and judge it",
+		example: "loadgen merge segment-*.json -out run.html",
+		flags:   fs,
+		more: "The reports are the JSON of loadgen run -segment, in any order. Thresholds are judged on the\n" +
+			"sum. Exit codes: 0 fine, 1 a threshold or a segment failed, 2 what does not belong together,\n" +
+			"3 the generator, not the target, was the limit, or a segment is missing.\n",
+		run: func(_ context.Context, sys *system, args []string) error {
+			if len(args) == 0 {
+				return usageErrorf("the JSON of the segments is missing (see loadgen merge -h)")
+			}
+			var parts []*report.Report
+			for _, file := range args {
+				r, err := readReport(file)
+				if err != nil {
+					return err
+				}
+				parts = append(parts, r)
+			}
+			o.Names = args
+			rep, err := report.Merge(parts, o)
+			if err != nil {
+				return usageErrorf("%w", err)
+			}
+			if err := publish(sys, rep, outputs, quiet); err != nil {
+				return err
+			}
+			return judge(rep, quiet)
+		},
+	}
+}
