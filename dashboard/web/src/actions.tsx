@@ -35,7 +35,11 @@ export function freeName(name: string): string {
 /** Copies the command that starts a job like this one. */
 export async function copyAsCurl(config: Config) {
   const body = JSON.stringify(settingsOf(config)).replace(/'/g, "'\\''");
-  const line = `curl --header 'Content-Type: application/json' --request POST --data '${body}' ${api.address("api/start")}`;
+  await copy(`curl --header 'Content-Type: application/json' --request POST --data '${body}' ${api.address("api/start")}`);
+}
+
+/** Copies a command. */
+export async function copy(line: string) {
   try {
     await navigator.clipboard.writeText(line);
     notify("The curl command is in the clipboard.", "info");

@@ -1,4 +1,4 @@
-import type { Distribution, History, JobView, Limits, ScenarioDetails, ScenarioInfo, Settings, Snapshot } from "./types";
+import type { Distribution, History, JobView, Limits, ScenarioDetails, ScenarioInfo, Settings, Snapshot, Trace, Verdict } from "./types";
 
 /** A refusal of the API, or no answer at all. */
 export class ApiError extends Error {
@@ -51,6 +51,8 @@ export const stats = () => call<{ jobs: (Snapshot & { job: string })[] }>("GET",
 export const job = (job: string) => call<JobView>("GET", `api/jobs/${name(job)}`);
 export const history = (job: string, last: number) => call<History>("GET", `api/jobs/${name(job)}/history?last=${last}`);
 export const distribution = (job: string) => call<Distribution>("GET", `api/jobs/${name(job)}/distribution`);
+export const verdict = (job: string) => call<Verdict>("GET", `api/jobs/${name(job)}/apm`);
+export const traces = (job: string) => call<{ traces: Trace[] }>("GET", `api/jobs/${name(job)}/traces`);
 export const catalogue = () => call<{ scenarios: ScenarioInfo[] }>("GET", "api/catalogue");
 export const start = (settings: Settings) => call<object>("POST", "api/start", settings);
 export const update = (settings: Settings) => call<object>("POST", "api/update", settings);

@@ -154,3 +154,17 @@ export const classNames: Record<string, string> = {
   task: "A task's own error",
   panic: "A task panicked",
 };
+
+/** What can be wrong with what agents say, by the count that the API has for it. */
+export const faultNames: Record<string, string> = {
+  missing: "missing",
+  late: "late",
+  duplicated: "duplicated",
+  orphaned: "orphaned",
+  wrong_name: "wrong name",
+  wrong_outcome: "wrong outcome",
+  too_long: "too long",
+  broken: "broken traces",
+  wrong_sampled: "wrongly sampled",
+  untracked: "not tracked",
+};

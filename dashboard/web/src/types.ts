@@ -19,6 +19,7 @@ export interface Config {
   weights?: Record<string, number>;
   headers?: Record<string, string>;
   seed?: string;
+  trace?: boolean;
   [key: string]: unknown;
 }
 
@@ -146,6 +147,7 @@ export interface Snapshot extends Totals {
   started?: string;
   time: string;
   elapsed_s: number;
+  offered_s: number; // which rates are per second of
   workers: number;
   vus: number;
   active: number;
@@ -189,6 +191,52 @@ export interface Distribution {
   job: string;
   service: Bucket[];
   response: Bucket[];
+}
+
+/** A request that took about as long as a percentile says, and its trace. */
+export interface Trace {
+  percentile: string;
+  task: string;
+  time: string;
+  service_ms: number;
+  status: number;
+  class?: string;
+  trace_id: string;
+  span_id: string;
+  url?: string;
+}
+
+/** What APM agents have told of requests: numbers of them, if docs/openapi.yaml says nothing else. */
+export interface Documents {
+  sent: number;
+  sampled: number;
+  found: number;
+  pending: number;
+  missing: number;
+  late: number;
+  duplicated: number;
+  orphaned: number;
+  wrong_name: number;
+  wrong_outcome: number;
+  error_docs: number;
+  expected_errors: number;
+  too_long: number;
+  broken: number;
+  wrong_sampled: number;
+  unsampled_found: number;
+  untracked: number;
+}
+
+export interface Verdict extends Documents {
+  job: string;
+  time: string;
+  ok: boolean;
+  settled: boolean;
+  doubts?: { fields: string[]; why: string }[];
+  delay: { p50_s: number; p99_s: number; max_s: number };
+  strange: { traces: number; documents: number; rejected: number; refused: number };
+  tasks: (Documents & { task: string; name: string })[];
+  examples?: { fault: string; task: string; trace_id: string; why: string; curl: string; start: string }[];
 }
 
 /** What all jobs together may do; what is left out is not limited. */

@@ -72,6 +72,27 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
+export function Card({ title, note, children }: { title: string; note?: string; children: ComponentChildren }) {
+  return (
+    <section class="card" aria-label={title}>
+      <header>
+        <h2>{title}</h2>
+        <span class="muted">{note}</span>
+      </header>
+      {children}
+    </section>
+  );
+}
+
+/** A table that is wider than the screen scrolls in its place, also by keyboard. */
+export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+  return (
+    <div class="scroll" role="region" aria-label={`${label}, table`} tabIndex={0}>
+      {children}
+    </div>
+  );
+}
+
 /** A part of a whole as a bar behind its number. */
 export function Share({ of }: { of: number }) {
   return (

@@ -13,6 +13,7 @@ import { Charts } from "./charts";
 import { elapsed, JobActions, target } from "./jobs";
 import { SteeringPanel } from "./steering";
 import { Changes, ErrorClasses, StatusCodes, Tasks } from "./tables";
+import { Tracing } from "./tracing";
 
 export function JobPage({ name }: { name: string }) {
   const job = jobs.value.get(name);
@@ -78,6 +79,7 @@ function Page({ job }: { job: Job }) {
           <StatusCodes snapshot={view.value?.snapshot} />
           <ErrorClasses snapshot={view.value?.snapshot} />
         </div>
+        {config.trace && <Tracing job={job} />}
       </div>
     </>
   );
@@ -135,7 +137,7 @@ function Tiles({ job }: { job: Job }) {
   const s = job.stats.value;
   const live = isActive(state);
   const total = live ? s?.total : (job.snapshot.value ?? s?.total);
-  const seconds = live ? s?.total.seconds : (job.snapshot.value?.elapsed_s ?? s?.total.seconds);
+  const seconds = live ? s?.total.seconds : (job.snapshot.value?.offered_s ?? s?.total.seconds);
   const now = live ? s?.interval : undefined;
   const times = live ? now?.response : total?.response;
   const perSecond = live ? s?.interval.requests_per_s : seconds && total ? total.requests / seconds : null;

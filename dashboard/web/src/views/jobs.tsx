@@ -159,7 +159,7 @@ function Row({ job }: { job: Job }) {
 }
 
 const average = (total: Job["snapshot"]["value"], s: { requests: number; seconds: number } | undefined): Quantity => {
-  const seconds = total?.elapsed_s ?? s?.seconds;
+  const seconds = total?.offered_s ?? s?.seconds;
   const requests = total?.requests ?? s?.requests;
   const q = rate(seconds && requests !== undefined ? requests / seconds : null);
   return q.unit ? { value: "⌀ " + q.value, unit: q.unit } : q;

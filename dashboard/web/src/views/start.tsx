@@ -13,11 +13,11 @@ import { Segmented } from "../ui/parts";
 
 type Form = Record<Field, string>;
 type Field =
-  | "job" | "target" | "scenario" | "model" | "workers" | "delay" | "rate" | "max_workers" | "duration" | "ramp_up"
+  | "job" | "target" | "scenario" | "model" | "workers" | "delay" | "rate" | "max_workers" | "duration" | "ramp_up" | "trace"
   | "error_weight" | "app_latency_weight" | "app_latency_label" | "app_latency_lower_bound" | "app_latency_upper_bound";
 
 const empty: Form = {
-  job: "", target: "", scenario: "", model: "closed", workers: "", delay: "", rate: "", max_workers: "", duration: "", ramp_up: "",
+  job: "", target: "", scenario: "", model: "closed", workers: "", delay: "", rate: "", max_workers: "", duration: "", ramp_up: "", trace: "",
   error_weight: "", app_latency_weight: "", app_latency_label: "", app_latency_lower_bound: "", app_latency_upper_bound: "",
 };
 
@@ -32,7 +32,7 @@ const variables: [Field, string][] = [
 
 /** The form of a copy of a job, and what it has that the form does not show. */
 function copyOf(config: Config): { form: Form; rest: Record<string, unknown> } {
-  const { job, url, scenario, workers, delay, rate, max_workers, duration: seconds, ramp_up, variables: vars = {}, service_name: _, ...rest } = settingsOf(config) as Config;
+  const { job, url, scenario, workers, delay, rate, max_workers, duration: seconds, ramp_up, trace, variables: vars = {}, service_name: _, ...rest } = settingsOf(config) as Config;
   const form: Form = {
     ...empty,
     job: freeName(job),
@@ -45,6 +45,7 @@ function copyOf(config: Config): { form: Form; rest: Record<string, unknown> } {
     max_workers: max_workers === undefined ? "" : plain(max_workers),
     duration: seconds > 0 && seconds < 300 * 86_400 ? duration(seconds).replace(/ /g, "") : "",
     ramp_up: ramp_up ? plain(ramp_up) + "s" : "",
+    trace: trace ? "true" : "",
   };
   const others = { ...vars };
   for (const [field, name] of variables) {
@@ -61,7 +62,7 @@ function settings(form: Form, rest: Record<string, unknown>): Settings {
   if (/^\d+$/.test(target)) all.port = target;
   else if (target) all.url = target;
   if (form.scenario) all.scenario = form.scenario;
-  const fields: Field[] = ["workers", "ramp_up", ...(form.model === "open" ? (["rate"] as const) : (["delay"] as const)), "max_workers", ...variables.map(([f]) => f)];
+  const fields: Field[] = ["workers", "ramp_up", ...(form.model === "open" ? (["rate"] as const) : (["delay"] as const)), "max_workers", "trace", ...variables.map(([f]) => f)];
   for (const f of fields) if (form[f].trim() !== "") all[f] = form[f].trim();
   all.duration = form.duration.trim() || "0";
   return all;
@@ -164,6 +165,12 @@ export function StartDialog({ from, onClose }: { from?: Config | undefined; onCl
           )}
           {field("duration", "Duration", { placeholder: "until it is stopped", hint: "seconds, or 1m30s" })}
           {field("ramp_up", "Ramp-up", { placeholder: "0", hint: "seconds, or 1m30s" })}
+          <div class="field check">
+            <label>
+              <input type="checkbox" name="trace" checked={f.trace === "true"} aria-describedby="start-trace" onChange={(e) => set("trace")(e.currentTarget.checked ? "true" : "")} /> Trace
+            </label>
+            <p id="start-trace" class={errors.value.trace ? "error" : "hint"}>{errors.value.trace ?? "each request carries a traceparent"}</p>
+          </div>
         </div>
         <details open={variables.some(([name]) => f[name] !== "" || errors.value[name])}>
           <summary>Errors and latency</summary>

@@ -1,11 +1,10 @@
 import { useSignal } from "@preact/signals";
-import type { ComponentChildren } from "preact";
 import { change, classNames, clock, count, percent, reasonOf, text, time, unknown } from "../format";
 import { linear } from "../scale";
 import type { Steering } from "../steer";
 import { settingsIn, type Job } from "../store";
 import type { JobView, Snapshot, Task, TaskTotals } from "../types";
-import { Empty, Share, Value } from "../ui/parts";
+import { Card, Empty, Scroll, Share, Value } from "../ui/parts";
 import { SteerControl } from "../ui/steer-control";
 
 type Row = { name: string; task: Task | undefined; totals: TaskTotals | undefined };
@@ -247,26 +246,5 @@ export function Changes({ job }: { job: Job }) {
         </ol>
       )}
     </Card>
-  );
-}
-
-function Card({ title, note, children }: { title: string; note?: string; children: ComponentChildren }) {
-  return (
-    <section class="card" aria-label={title}>
-      <header>
-        <h2>{title}</h2>
-        <span class="muted">{note}</span>
-      </header>
-      {children}
-    </section>
-  );
-}
-
-/** A table that is wider than the screen scrolls in its place, also by keyboard. */
-function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
-  return (
-    <div class="scroll" role="region" aria-label={`${label}, table`} tabIndex={0}>
-      {children}
-    </div>
   );
 }
