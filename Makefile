@@ -42,11 +42,13 @@ bench-peers: ## compare what a request costs with other load tools, which it ins
 size: ## measure memory and reaction times of jobs with 10,000 virtual users
 	go test -count 1 -v -run '^TestSize' .
 
-clients: ## test with real Socket.IO clients, a browser and a StatsD server; needs Node.js, Python 3, chromium
+clients: ## test with real Socket.IO clients, a browser, a StatsD server and a Locust master; needs Node.js, Python 3, chromium
 	socketio/testclients/setup.sh
 	npm ci --prefix statsd/testserver --no-audit --no-fund
 	go test -race -tags clients ./socketio/testclients
 	go test -race -tags clients -run TestStatsDServer ./statsd
+	locust/testclients/setup.sh
+	go test -race -tags clients ./locust/testclients
 
 agents: ## prove package apm against real APM agents, which it fetches
 	cd apm/testagents && go vet ./... && go test -race ./...
