@@ -54,6 +54,7 @@ func TestArrows(t *testing.T) {
 		module + "/internal/shop":       {},
 		module + "/sizing":              {module},
 		module + "/locust":              {module, module + "/internal/locustwire"},
+		module + "/overhead":            {module, module + "/internal/rss"},
 		module + "/internal/trial":      {module},
 		module + "/internal/faultnet":   {},
 		module + "/loadtest":            {module, module + "/internal/memnet"}, // the one that may need package testing

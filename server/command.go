@@ -42,6 +42,7 @@ func commands() []*command {
 		checkCommand(),
 		sizeCommand(),
 		workerCommand(),
+		overheadCommand(),
 		initCommand(),
 		fromCommand(),
 		completionCommand(),
