@@ -195,7 +195,11 @@ func (t *boundYAMLTask) forget(sc *scratch) {
 	for _, name := range t.captures {
 		delete(sc.env, name)
 	}
-	delete(sc.env, "body")
+	for i := range t.steps {
+		if t.steps[i].bodyText {
+			delete(sc.env, "body")
+		}
+	}
 	sc.state.response = exprResponse{}
 }
 

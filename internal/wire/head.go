@@ -82,7 +82,8 @@ type Reader struct {
 	small   *bufio.Reader // reads from src
 	buffers *Buffers
 
-	known []byte // what Header was parsed from, if it is short
+	known  []byte // what Header was parsed from, if it is short
+	closes bool   // Header says that the connection ends
 
 	max     int64 // bytes of a body
 	got     int64 // bytes of this body so far
@@ -171,6 +172,7 @@ func (r *Reader) parse(head []byte) error {
 		return malformed("unclear where the head ends")
 	}
 	r.known = known
+	r.closes = r.Header.ConnectionClose() || HasToken(r.Header.Peek(fasthttp.HeaderConnection), "close")
 	return nil
 }
 
@@ -254,7 +256,7 @@ func (r *Reader) grow(b []byte) error {
 // frame finds out how the body of the response is delimited.
 func (r *Reader) frame(head []byte, noBody bool) error {
 	r.got, r.left, r.done = 0, 0, false
-	r.close = r.Header.ConnectionClose() || HasToken(r.Header.Peek(fasthttp.HeaderConnection), "close")
+	r.close = r.closes
 	length := int64(r.Header.ContentLength())
 	switch {
 	case noBody || r.Status == fasthttp.StatusNoContent || r.Status == fasthttp.StatusNotModified:
