@@ -236,7 +236,7 @@ func FuzzSnapshotRecord(f *testing.F) {
 func TestMergeAddsUp(t *testing.T) {
 	a, b := filledSnapshot(rand.New(rand.NewPCG(5, 6))), filledSnapshot(rand.New(rand.NewPCG(7, 8)))
 	a.Tasks, b.Tasks = a.Tasks[:1], append(b.Tasks[:1:1], TaskSnapshot{Task: "only b"})
-	b.Tasks[0].Task = a.Tasks[0].Task
+	b.Tasks[0].Task, b.Tasks[0].Method = a.Tasks[0].Task, a.Tasks[0].Method
 	a.State, b.State, b.Reason = StateFinished, StateFailed, "aborted"
 	a.Valid, a.Invalid = true, nil
 	b.Valid, b.Invalid = false, []string{"lag", "lag"}
