@@ -12,7 +12,7 @@ SOAK             ?= 10m
 BENCHCOUNT       ?= 10
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run test lint vuln fmt bench bench-peers size clients agents e2e dashboard screenshots fuzz kill soak build cross clean
+.PHONY: help run test lint vuln fmt bench bench-peers size clients agents manifests e2e dashboard screenshots fuzz kill soak build cross clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ clients: ## test with real Socket.IO clients, a browser, a StatsD server and a L
 
 agents: ## prove package apm against real APM agents, which it fetches
 	cd apm/testagents && go vet ./... && go test -race ./...
+
+manifests: ## hold the Kubernetes manifests against the API types, which it fetches
+	cd deploy/kubernetes && go vet ./... && go test ./...
 
 dashboard: dashboard/web/node_modules ## check and build the web page; its bundle is committed; needs Node.js
 	cd dashboard/web && npm run build && npm test

@@ -1,0 +1,2 @@
+// Package kubernetes has nothing but the manifests beside it and their test.
+package kubernetes
