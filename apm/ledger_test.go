@@ -1,6 +1,7 @@
 package apm_test
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -449,5 +450,27 @@ func TestBadConfiguration(t *testing.T) {
 	} {
 		_, err := apm.NewLedger(cfg)
 		assert.ErrorContains(t, err, want)
+	}
+}
+
+// TestMetricNames: every number of a verdict is one that a threshold can be about.
+func TestMetricNames(t *testing.T) {
+	l := newLedger(t, apm.LedgerConfig{})
+	l.Observe(sample(1))
+	metrics := l.Metrics("shop")
+	b, err := json.Marshal(l.Verdict("shop").Counts)
+	require.NoError(t, err)
+	var counts map[string]float64
+	require.NoError(t, json.Unmarshal(b, &counts))
+	var names []string
+	for name, n := range counts {
+		names = append(names, "apm."+name)
+		assert.InDelta(t, n, metrics["apm."+name], 0, name)
+	}
+	assert.ElementsMatch(t, append(names, "apm.doubts"), apm.MetricNames())
+	assert.Len(t, metrics, len(apm.MetricNames()))
+	for _, name := range apm.MetricNames() {
+		_, err := loadgen.ParseThreshold(name + " == 0")
+		assert.NoError(t, err)
 	}
 }
