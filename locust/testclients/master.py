@@ -16,7 +16,7 @@ class Loadgen(User):
         pass
 
 
-logging.basicConfig(level=logging.INFO)
+logging.basicConfig(level=logging.WARNING)
 os.chdir(os.path.dirname(os.path.abspath(__file__)))
 options = argument_parser.parse_options(["--enable-rebalancing"])
 env = Environment(user_classes=[Loadgen], parsed_options=options)
