@@ -131,3 +131,35 @@ func TestRunsAreApart(t *testing.T) {
 		assert.Zero(t, second.Strange.Documents)
 	})
 }
+
+// Samples come in batches, the last of a job after its end; of a short job that is all of
+// them.
+func TestSamplesThatComeAfterTheEndOfTheJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLedger(t, apm.LedgerConfig{})
+		dial, stop := memnet.Serve(&service{})
+		defer stop()
+		var samples []loadgen.Sample
+		m := loadgen.New(loadgen.WithDialContext(dial), loadgen.WithObserver(observer(func(s loadgen.Sample) { samples = append(samples, s) })))
+		j, err := m.Start(t.Context(), loadgen.JobConfig{
+			Name: "shop", BaseURL: "http://shop", MaxIterations: 3, Trace: true,
+			Scenario: loadgen.NewScenario("shop").Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/home") }),
+		})
+		require.NoError(t, err)
+		require.NoError(t, j.Wait(t.Context()))
+		m.Close()
+		require.Len(t, samples, 3)
+		l.End(j)
+		for _, s := range samples {
+			l.Observe(s)
+		}
+		v := l.Settle(t.Context(), "shop")
+		assert.True(t, v.Settled)
+		assert.EqualValues(t, 3, v.Missing)
+		assert.Empty(t, v.Doubts)
+	})
+}
+
+type observer func(loadgen.Sample)
+
+func (f observer) Observe(s loadgen.Sample) { f(s) }

@@ -350,8 +350,12 @@ func (l *Ledger) run(s *loadgen.Sample) *run {
 	if u != nil && (u.ended.IsZero() || !s.Start.After(u.ended)) {
 		return u
 	}
-	u = &run{job: s.Job, tasks: map[string]*task{}, missed: l.missedNow(), before: l.strange}
-	l.runs[s.Job] = u
+	return l.begin(s.Job)
+}
+
+func (l *Ledger) begin(job string) *run {
+	u := &run{job: job, tasks: map[string]*task{}, missed: l.missedNow(), before: l.strange}
+	l.runs[job] = u
 	l.begun.push(u)
 	for len(l.runs) > maxRuns {
 		if old := l.begun.pop(); l.runs[old.job] == old {
@@ -512,7 +516,11 @@ func (l *Ledger) End(j *loadgen.Job) {
 	s := j.Snapshot()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if u := l.runs[j.Name()]; u != nil && u.ended.IsZero() {
+	u := l.runs[j.Name()]
+	if s.Requests > 0 && (u == nil || !u.ended.IsZero() && s.Started.After(u.ended)) {
+		u = l.begin(j.Name()) // all of its samples are still on their way
+	}
+	if u != nil && u.ended.IsZero() {
 		u.ended = s.Started.Add(s.Elapsed)
 		u.expected = s.Requests
 	}

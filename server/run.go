@@ -23,6 +23,7 @@ type runner struct {
 	progress time.Duration
 	quiet    bool
 	dryRun   bool
+	apm      apmFlags
 }
 
 func runCommand() *command {
@@ -34,6 +35,7 @@ func runCommand() *command {
 	fs.DurationVar(&r.progress, "progress", 5*time.Second, "how often to print a line where there is no terminal, `TIME`")
 	fs.BoolVar(&r.quiet, "quiet", false, "print errors alone")
 	fs.BoolVar(&r.verbose, "verbose", false, "log what the job does, and its failures, instead of the block of progress")
+	r.apm.register(fs)
 	fs.BoolVar(&r.dryRun, "dry-run", false, "print the effective settings, and start nothing")
 	return &command{
 		name: "run", args: "NAME|FILE|URL", summary: "run one job, show its progress, and end with a verdict",
@@ -67,11 +69,20 @@ func (r *runner) run(ctx context.Context, args []string) error {
 	if r.interval <= 0 || r.progress <= 0 {
 		return usageErrorf("-interval and -progress must be above 0")
 	}
+	if err := r.apm.check(); err != nil {
+		return err
+	}
+	traces, err := newTracing(&r.apm, nil)
+	if err != nil {
+		return err
+	}
 	cfg, opts, done, err := r.prepare(args)
 	if err != nil {
 		return err
 	}
 	defer done()
+	cfg.Trace = cfg.Trace || r.apm.addr != ""
+	opts = append(opts, traces.options()...)
 	m := loadgen.New(opts...)
 	defer m.Close()
 	if r.dryRun {
@@ -80,6 +91,17 @@ func (r *runner) run(ctx context.Context, args []string) error {
 	for _, o := range r.outputs {
 		if err := o.Check(); err != nil {
 			return usageErrorf("-out: %w", err)
+		}
+	}
+	if traces.ledger != nil {
+		traces.ledger.Bind(m)
+		where, stop, err := traces.serveAPM(ctx, r.apm.addr)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		if !r.quiet {
+			_, _ = fmt.Fprintf(r.stderr, "receiving from APM agents at %s\n", where)
 		}
 	}
 	job, err := m.Start(ctx, cfg)
@@ -91,6 +113,12 @@ func (r *runner) run(ctx context.Context, args []string) error {
 	recording.Go(func() { rec.Record(context.WithoutCancel(ctx)) }) // it ends with the job
 	cut := r.watch(ctx, m, job)
 	recording.Wait()
+	if traces.ledger != nil && cut == nil {
+		v := r.settle(ctx, traces, job.Name())
+		if !r.quiet {
+			_, _ = fmt.Fprintf(r.stderr, "agents: %s\n", v)
+		}
+	}
 	rep := rec.Report()
 	rep.Tool = "loadgen " + version()
 	return r.conclude(rep, cut)

@@ -41,6 +41,7 @@ func TestMain(m *testing.M) {
 //	fails CODE ARGS...    run loadgen to its end with that exit code; see stdout, stderr
 //	http [-H 'NAME: VALUE']... METHOD URL [BODY]   print the status and the answer; CA
 //	                      names a file with the certificate of an https URL
+//	becomes URL REGEXP    get a URL until the answer is like that
 //	certificate NAME      write NAME.crt and NAME.key, a new certificate for localhost
 //	target NAME [hang|shop]   serve 200 for everything, nothing, or the demo's shop; $NAME is its URL
 //	served NAME N         check how many requests a target has seen
@@ -60,6 +61,7 @@ func TestScripts(t *testing.T) {
 			"end":       cmdEnd,
 			"fails":     cmdFails,
 			"http":      cmdHTTP,
+			"becomes":   cmdBecomes,
 
 			"certificate": cmdCertificate,
 
@@ -216,6 +218,34 @@ func cmdHTTP(ts *testscript.TestScript, _ bool, args []string) {
 	answer, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	_, _ = fmt.Fprintf(ts.Stdout(), "%d\n%s\n", resp.StatusCode, answer)
+}
+
+func cmdBecomes(ts *testscript.TestScript, _ bool, args []string) {
+	need(ts, args, 2, "becomes URL REGEXP")
+	want, err := regexp.Compile(args[1])
+	ts.Check(err)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, args[0], nil)
+		ts.Check(err)
+		resp, err := http.DefaultClient.Do(req)
+		ts.Check(err)
+		answer, err := io.ReadAll(resp.Body)
+		ts.Check(err)
+		_ = resp.Body.Close()
+		if want.Match(answer) {
+			_, _ = fmt.Fprintf(ts.Stdout(), "%d\n%s\n", resp.StatusCode, answer)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s is still %s", args[0], answer)
+		}
+	}
 }
 
 func cmdTarget(ts *testscript.TestScript, _ bool, args []string) {

@@ -31,6 +31,7 @@ type app struct {
 	*system
 	settings
 	log       *slog.Logger
+	tracing   *tracing
 	manager   *loadgen.Manager
 	datagrams *statsd.Observer     // nil without -statsd
 	bridge    *statsd.Bridge       // nil without -statsd-bridge
@@ -78,6 +79,10 @@ func (a *app) serve(ctx context.Context) error {
 		defer a.bridge.Close() // likewise
 		opts = append(opts, loadgen.WithObserver(a.bridge))
 	}
+	if a.tracing, err = newTracing(&a.apm, a.log); err != nil {
+		return err
+	}
+	opts = append(opts, a.tracing.options()...)
 	closeState, err := a.openState()
 	if err != nil {
 		return err
@@ -90,6 +95,9 @@ func (a *app) serve(ctx context.Context) error {
 	if a.datagrams != nil {
 		a.datagrams.Watch(ctx, a.manager)
 	}
+	if a.tracing.ledger != nil {
+		a.tracing.ledger.Bind(a.manager)
+	}
 	stopProfiles, err := a.startProfiles(ctx)
 	if err != nil {
 		return err
@@ -100,6 +108,11 @@ func (a *app) serve(ctx context.Context) error {
 		return err
 	}
 	defer stopBridge()
+	stopAPM, err := a.startAPM(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopAPM()
 	if isStandalone(a.getenv) {
 		return a.standalone(ctx)
 	}
@@ -202,6 +215,10 @@ func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
 	if len(a.origins) > 0 {
 		apiOpts = append(apiOpts, httpapi.WithOrigins(a.origins...))
 		liveOpts = append(liveOpts, socketio.WithOrigins(a.origins...))
+	}
+	apiOpts = append(apiOpts, httpapi.WithTraces(a.tracing.exemplars))
+	if a.tracing.ledger != nil {
+		apiOpts = append(apiOpts, httpapi.WithDocuments(a.tracing))
 	}
 	if a.store != nil {
 		apiOpts = append(apiOpts, httpapi.WithStore(a.store))

@@ -44,6 +44,7 @@ type settings struct {
 	statsdNames  choice
 	statsdBridge string
 	pprof        string
+	apm          apmFlags
 	version      bool
 }
 
@@ -83,6 +84,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.Var(&s.statsdNames, "statsd-names", "how StatsD buckets are named: `molotov`, molotov-ip, or loadgen, a tree of job, scenario and task")
 	fs.StringVar(&s.statsdBridge, "statsd-bridge", "", "`HOST:PORT` that shows the statistics to the suite's page as its StatsD container would, such as :8127")
 	fs.StringVar(&s.pprof, "pprof", "", "loopback `HOST:PORT` that serves profiles under /debug/pprof/; without it there are none")
+	s.apm.register(fs)
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
 	return fs
 }
@@ -170,6 +172,9 @@ func (s *settings) load(fs *flag.FlagSet, getenv func(string) string) error {
 		return usageErrorf("-keep-for must not be negative, as %s is", s.keepFor)
 	case s.stopTimeout < 0:
 		return usageErrorf("-stop-timeout must not be negative, as %s is", s.stopTimeout)
+	}
+	if err := s.apm.check(); err != nil {
+		return err
 	}
 	return s.checkAccess()
 }
