@@ -36,6 +36,9 @@ type Threshold struct {
 	// Bound is what the metric is compared to: a time in seconds, a share from 0 to
 	// 1, a rate per second, or a count.
 	Bound float64
+	// Against is the name of another metric, which takes the place of Bound: of the same
+	// task, if Task is set. Empty for none.
+	Against string
 	// Abort ends the job as failed as soon as nothing that is still to come under its
 	// configuration could make the threshold hold: a count is above its bound, or so
 	// many iterations were slow that even if all others were fast the percentile
@@ -51,7 +54,7 @@ type Threshold struct {
 
 // ParseThreshold reads a threshold:
 //
-//	METRIC [{LABEL=VALUE, …}] COMPARISON BOUND [abort [after DURATION]]
+//	METRIC [{LABEL=VALUE, …}] COMPARISON BOUND|METRIC [abort [after DURATION]]
 //
 // for instance
 //
@@ -61,14 +64,16 @@ type Threshold struct {
 //	error_rate < 1% abort
 //	failures{class=timeout} == 0
 //	rate >= 100/s
+//	apm.error_docs == expected_errors
 //
 // Metrics are min, mean, max and percentiles of the response time (p50, p99, p99.9,
 // which may be written p999), the same of the service time (service.p99) and of the
 // schedule's lag (lag.p99); error_rate, the share of iterations that failed, or that
 // of requests if it is larger; rate and iteration_rate per second; and the counts
 // iterations, failed_iterations, interrupted, requests, failed_requests, failures
-// (each failed request, and each iteration that failed without one), starved and
-// dropped. A name with another first part and a dot, such as apm.missing, is a
+// (each failed request, and each iteration that failed without one), expected_errors
+// (requests that were answered with a status of 500 and above: errors that an APM agent
+// must know of), starved and dropped. A name with another first part and a dot, such as apm.missing, is a
 // metric of another package, which [WithMetrics] makes known.
 //
 // Labels are task, of all metrics but lag, starved and dropped; group, of min, mean,
@@ -79,7 +84,9 @@ type Threshold struct {
 //
 // The bound of a time is a Go duration, that of error_rate a number from 0 to 1 or a
 // percentage, that of a rate a number, by default per second; /m and /h do as well.
-// Only counts can be compared with == and !=. What abort means is said at
+// Only counts can be compared with == and !=. The bound may also be another metric, of
+// the same kind, without labels; a task of the first is that of both. Then abort needs
+// after, since nobody knows what is still to come. What abort means is said at
 // [Threshold].
 func ParseThreshold(text string) (Threshold, error) {
 	t, err := parseThreshold(text)
@@ -148,10 +155,25 @@ func parseThreshold(text string) (Threshold, error) {
 			return t, err
 		}
 	}
+	if t.Against = metricNamed(bound); t.Against != "" {
+		return t, t.check()
+	}
 	if t.Bound, err = m.parse(strings.Join(bound, "")); err != nil {
 		return t, err
 	}
 	return t, t.check()
+}
+
+// metricNamed is the metric that a bound names, or empty.
+func metricNamed(bound []string) string {
+	if len(bound) != 1 || strings.ContainsFunc(bound[0], func(r rune) bool { return !isMetricRune(r) }) {
+		return ""
+	}
+	m, err := findMetric(bound[0])
+	if err != nil || '0' <= bound[0][0] && bound[0][0] <= '9' {
+		return ""
+	}
+	return m.name
 }
 
 func isMetricRune(r rune) bool {
@@ -270,8 +292,32 @@ func (t *Threshold) check() error {
 		return fmt.Errorf("abort after must be from 0 to %s, not %s", MaxDuration, t.AbortAfter)
 	case t.AbortAfter > 0 && !t.Abort:
 		return errors.New("abort after without abort")
+	case t.Against != "":
+		return t.checkAgainst(&m)
 	}
 	return m.checkBound(t.Bound)
+}
+
+// checkAgainst looks at the metric on the right side. One of another package may be
+// compared with a count.
+func (t *Threshold) checkAgainst(m *metric) error {
+	o, err := findMetric(t.Against)
+	plain := func(m *metric) bool { return m.kind == metricCount || m.kind == metricOther }
+	switch {
+	case err != nil:
+		return err
+	case o.kind != m.kind && !(plain(m) && plain(&o)):
+		return fmt.Errorf("%s and %s cannot be compared: one needs %s, the other %s", m.name, o.name, m.example(), o.example())
+	case t.Group != "":
+		return fmt.Errorf("the label group goes with a number as the bound, not with %s", o.name)
+	case t.Task != "" && o.ofJob:
+		return fmt.Errorf("%s is of the whole job, and cannot be the bound for a task", o.name)
+	case t.Bound != 0:
+		return errors.New("a bound that is a metric cannot be a number as well")
+	case t.Abort && t.AbortAfter == 0:
+		return fmt.Errorf("abort needs a number as the bound: both %s and %s may still change; abort after a time does", m.name, o.name)
+	}
+	return nil
 }
 
 func errorClassList() []ErrorClass {
@@ -296,7 +342,12 @@ func (t Threshold) String() string {
 	if err != nil {
 		m = metric{name: t.Metric, kind: metricOther}
 	}
-	s := t.subject() + " " + t.Compare + " " + m.exact(t.Bound)
+	s := t.subject() + " " + t.Compare + " "
+	if t.Against != "" {
+		s += t.Against
+	} else {
+		s += m.exact(t.Bound)
+	}
 	if t.Abort {
 		s += " abort"
 	}

@@ -87,6 +87,8 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 		case err != nil: // check has said so
 		case m.kind == metricOther && !slices.Contains(others, m.name):
 			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), m.name, listOf("; there are ", others))
+		case t.againstOther() && !slices.Contains(others, t.Against):
+			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), t.Against, listOf("; there are ", others))
 		case t.Task != "" && !slices.Contains(tasks, t.Task):
 			f.add(field, "threshold %q: scenario %q has no such task%s", abbreviate(t.String()), scenario.name, didYouMean(t.Task, tasks))
 		case t.Group != "":
@@ -95,6 +97,15 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 			}
 		}
 	}
+}
+
+// againstOther tells whether the bound is a metric of another package.
+func (t *Threshold) againstOther() bool {
+	if t.Against == "" {
+		return false
+	}
+	m, err := findMetric(t.Against)
+	return err == nil && m.kind == metricOther
 }
 
 func listOf(intro string, names []string) string {

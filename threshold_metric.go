@@ -55,6 +55,7 @@ func plainMetrics() []metric {
 		task("requests", func(t *Totals) uint64 { return t.Requests }),
 		task("failed_requests", func(t *Totals) uint64 { return t.FailedRequests }),
 		task("failures", (*Totals).failures),
+		task("expected_errors", (*Totals).expectedErrors),
 		job("starved", func(s *Snapshot) uint64 { return s.Starved }),
 		job("dropped", func(s *Snapshot) uint64 { return s.Dropped }),
 	}
@@ -65,6 +66,17 @@ func (t *Totals) failures() uint64 {
 	var n uint64
 	for _, e := range t.Errors {
 		n += e.Count
+	}
+	return n
+}
+
+// expectedErrors counts the requests that were answered with a status of 500 and above.
+func (t *Totals) expectedErrors() uint64 {
+	var n uint64
+	for status, count := range t.Status {
+		if status >= 500 {
+			n += count
+		}
 	}
 	return n
 }

@@ -38,6 +38,9 @@ func TestParseThreshold(t *testing.T) {
 		`error_rate{group="pay now"} < 1%`:        {Metric: "error_rate", Group: "pay now", Compare: "<", Bound: 0.01},
 		`mean{task="say \"hi\", you"} < 1s`:       {Metric: "mean", Task: `say "hi", you`, Compare: "<", Bound: 1},
 		"apm.missing == 0":                        {Metric: "apm.missing", Compare: "=="},
+		"apm.error_docs == expected_errors":       {Metric: "apm.error_docs", Compare: "==", Against: "expected_errors"},
+		"p99{task=a} < service.p999":              {Metric: "p99", Task: "a", Compare: "<", Against: "service.p99.9"},
+		"lag.p99 < p50 abort after 1m":            {Metric: "lag.p99", Compare: "<", Against: "p50", Abort: true, AbortAfter: time.Minute},
 		"apm.spans.p99 < -1.5":                    {Metric: "apm.spans.p99", Compare: "<", Bound: -1.5},
 	} {
 		got, err := loadgen.ParseThreshold(text)
@@ -54,6 +57,13 @@ func TestParseThresholdSaysWhatIsWrong(t *testing.T) {
 		"":                           "must be a metric, a comparison and a bound",
 		"< 1s":                       "must be a metric",
 		"p99":                        "a comparison (<= >= == != < >) must follow p99",
+		"p99 < requests":             "p99 and requests cannot be compared: one needs a duration such as 200ms or 1.5s, the other a whole number such as 10",
+		"p99 < apm.delay":            "cannot be compared",
+		"p99 < slow":                 "the bound of p99 must be a duration",
+		"p99 == p50":                 "cannot be compared with ==",
+		"failures == dropped abort":  "abort needs a number as the bound",
+		"requests{task=a} > dropped": "dropped is of the whole job",
+		"p99{group=a} < p50":         "the label group goes with a number as the bound",
 		"p99 = 1s":                   "a comparison",
 		"p99 <":                      "a bound is missing, for instance a duration such as 200ms",
 		"p99 < 200":                  `the bound of p99 must be a duration such as 200ms or 1.5s, not "200"`,
@@ -251,6 +261,74 @@ func judged(t *testing.T, cfg loadgen.JobConfig, thresholds ...string) (snap *lo
 		snap, err = loadgen.Run(t.Context(), cfg)
 	})
 	return snap, err
+}
+
+func TestThresholdAgainstAnotherMetric(t *testing.T) {
+	s := &loadgen.Snapshot{
+		Metrics: map[string]float64{"apm.error_docs": 7},
+		Totals:  loadgen.Totals{Requests: 20, Status: map[int]uint64{200: 10, 404: 3, 500: 5, 503: 2}},
+		Tasks: []loadgen.TaskSnapshot{
+			{Task: "oops", Totals: loadgen.Totals{Requests: 4, FailedRequests: 4, Status: map[int]uint64{500: 4}}},
+		},
+	}
+	for i := range 100 { // closer to one another than percentiles are known
+		s.Response.Record(100*time.Millisecond - time.Duration(99-i)*time.Microsecond)
+		s.Service.Record(100*time.Millisecond - time.Duration(149-i)*time.Microsecond)
+	}
+	for text, want := range map[string]struct {
+		outcome  loadgen.Outcome
+		certain  bool
+		observed float64
+		bound    float64
+		message  string
+	}{
+		"apm.error_docs == expected_errors":             {loadgen.OutcomePass, true, 7, 7, "apm.error_docs was 7, and expected_errors 7"},
+		"apm.error_docs > requests":                     {loadgen.OutcomeFail, true, 7, 20, "apm.error_docs was 7, and requests 20"},
+		"expected_errors{task=oops} == failed_requests": {loadgen.OutcomePass, true, 4, 4, "expected_errors{task=oops} was 4, and failed_requests{task=oops} 4"},
+		"expected_errors == 7":                          {loadgen.OutcomePass, true, 7, 7, "expected_errors was 7, which is the bound"},
+		"requests == apm.missing":                       {loadgen.OutcomeUnknown, false, 20, 0, "apm.missing is unknown: nobody has told it, or nothing was measured"},
+		"service.max <= max":                            {loadgen.OutcomePass, true, 99.9, 100, "service.max was 99.95ms, and max 100ms"},
+		"service.p99 <= p99":                            {loadgen.OutcomePass, false, 99.9, 100, "service.p99 was 99.9ms, and p99 100ms"},
+	} {
+		v := loadgen.MustThresholds(text)[0].Evaluate(s)
+		assert.Equal(t, want.outcome, v.Outcome, text)
+		if want.outcome == loadgen.OutcomeUnknown {
+			assert.Equal(t, want.message, v.Message)
+			continue
+		}
+		assert.Equal(t, want.certain, v.Certain, text)
+		assert.InDelta(t, want.observed, v.Observed, 0.8, text)
+		assert.InDelta(t, want.bound, v.Bound, 0.8, text)
+		if want.certain {
+			assert.Equal(t, want.message, v.Message, text)
+		}
+		assert.Equal(t, text, v.Threshold.String())
+	}
+}
+
+// What an APM agent tells need not be known before the end of the job.
+func TestThresholdAgainstAMetricThatIsToldLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		docs := 0.0
+		m := loadgen.New(loadgen.WithMetrics([]string{"apm.error_docs"}, func(string) map[string]float64 {
+			return map[string]float64{"apm.error_docs": docs}
+		}))
+		defer m.Close()
+		cfg := loadgen.JobConfig{
+			Name: "x", Scenario: script(func(int) (time.Duration, bool) { return 0, true }), BaseURL: "http://none.test", MaxIterations: 2,
+			Thresholds: loadgen.MustThresholds("iterations == apm.error_docs"),
+		}
+		j, err := m.Start(t.Context(), cfg)
+		require.NoError(t, err)
+		require.NoError(t, j.Wait(t.Context()))
+		assert.Equal(t, loadgen.OutcomeFail, j.Snapshot().Verdicts[0].Outcome)
+		docs = 2
+		assert.Equal(t, loadgen.OutcomePass, j.Snapshot().Verdicts[0].Outcome)
+
+		cfg.Thresholds = loadgen.MustThresholds("iterations == apm.error_dogs")
+		_, err = m.Start(t.Context(), cfg)
+		assert.ErrorContains(t, err, "nobody measures apm.error_dogs; there are apm.error_docs")
+	})
 }
 
 func TestAbortEndsTheJobWhenNothingCanTurnTheVerdict(t *testing.T) {

@@ -101,6 +101,9 @@ func (t Threshold) evaluate(s *Snapshot, most uint64) Verdict {
 		return v
 	}
 	v.Observed = o.value * scale
+	if t.Against != "" {
+		return t.evaluateAgainst(s, &m, &o, v)
+	}
 	holds := t.holds(o.value)
 	v.Certain = holds == t.holds(o.low)
 	v.Outcome = OutcomeFail
@@ -112,6 +115,36 @@ func (t Threshold) evaluate(s *Snapshot, most uint64) Verdict {
 	if !v.Certain {
 		v.Message += fmt.Sprintf("; the exact value is from %s on", m.show(o.low))
 	}
+	return v
+}
+
+// evaluateAgainst completes a verdict on o by another metric.
+func (t Threshold) evaluateAgainst(s *Snapshot, m *metric, o *observation, v Verdict) Verdict {
+	other, err := findMetric(t.Against)
+	if err != nil {
+		v.Message = err.Error()
+		return v
+	}
+	of := Threshold{Metric: t.Against, Task: t.Task}
+	bound := other.observe(&of, s)
+	if !bound.known {
+		v.Message = fmt.Sprintf("%s is unknown: nobody has told it, or nothing was measured", of.subject())
+		return v
+	}
+	scale, _ := m.scale()
+	v.Bound = bound.value * scale
+	t.Bound = bound.value
+	holds := t.holds(o.value)
+	v.Certain = true
+	for _, b := range []float64{bound.low, bound.value} {
+		t.Bound = b
+		v.Certain = v.Certain && t.holds(o.value) == holds && t.holds(o.low) == holds
+	}
+	v.Outcome = OutcomeFail
+	if holds {
+		v.Outcome = OutcomePass
+	}
+	v.Message = fmt.Sprintf("%s was %s, and %s %s", t.subject(), m.show(o.value), of.subject(), m.show(bound.value))
 	return v
 }
 
