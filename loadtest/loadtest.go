@@ -44,6 +44,7 @@ type setup struct {
 	ctx     context.Context
 	handler http.Handler
 	slowest int
+	settle  func(ctx context.Context, job string)
 	faults  []error
 }
 
@@ -108,6 +109,18 @@ func Context(ctx context.Context) Option { return func(s *setup) { s.ctx = ctx }
 // With gives options to the run's Manager: a logger, folders of scenarios, a dialer.
 func With(opts ...loadgen.Option) Option {
 	return func(s *setup) { s.manager = append(s.manager, opts...) }
+}
+
+// Settle waits, when the job has ended, until what thresholds are about is known, such as
+// what APM agents say of its requests. It is called with the job's name, and ctx is done
+// before the test's deadline.
+//
+//	loadtest.Run(t, loadgen.JobConfig{Trace: true, …},
+//		loadtest.With(ledger.Options()...),
+//		loadtest.Settle(func(ctx context.Context, job string) { ledger.Settle(ctx, job) }),
+//		loadtest.Threshold("apm.missing == 0"))
+func Settle(settle func(ctx context.Context, job string)) Option {
+	return func(s *setup) { s.settle = settle }
 }
 
 // Slowest is how many of the slowest requests a failure shows; 5 unless said. At most
@@ -203,6 +216,9 @@ func (s *setup) run(t testing.TB) (*result, error) {
 			r.cut = "its context"
 		}
 		end(context.WithoutCancel(ctx), m, j, margin)
+	}
+	if s.settle != nil {
+		s.settle(ctx, j.Name())
 	}
 	r.snap, r.exemplars = j.Snapshot(), j.Exemplars()
 	return r, nil

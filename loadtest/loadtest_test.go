@@ -276,3 +276,21 @@ func TestOptionsOfTheManager(t *testing.T) {
 		assert.Equal(t, 1, dials)
 	})
 }
+
+// What is told only when the job has ended counts.
+func TestSettleComesBeforeTheVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		missing := 3.0
+		loadtest.Run(t, loadgen.JobConfig{Name: "shop", Scenario: counting(), MaxIterations: 3},
+			loadtest.Handler(http.HandlerFunc(shop)),
+			loadtest.With(loadgen.WithMetrics([]string{"apm.missing"}, func(string) map[string]float64 {
+				return map[string]float64{"apm.missing": missing}
+			})),
+			loadtest.Threshold("apm.missing == 0"),
+			loadtest.Settle(func(ctx context.Context, job string) {
+				assert.Equal(t, "shop", job)
+				assert.NoError(t, ctx.Err())
+				missing = 0
+			}))
+	})
+}

@@ -99,18 +99,18 @@ func (t *tracing) JobVerdict(job string, from, to time.Time) any {
 
 // live is the verdict on a job for Socket.IO, and a mark that changes with it: nothing, as
 // long as the job has sent no trace.
-func (t *tracing) live(job string) (verdict any, mark string) {
+func (t *tracing) live(job string) (verdict any, mark string, final bool) {
 	v := t.ledger.Verdict(job)
 	if v.Sent == 0 && v.Untracked == 0 {
-		return nil, ""
+		return nil, "", false
 	}
 	still := *v
 	still.Time = time.Time{}
 	text, err := json.Marshal(&still)
 	if err != nil {
-		return nil, ""
+		return nil, "", false
 	}
-	return v, string(text)
+	return v, string(text), v.Settled
 }
 
 // startAPM receives what agents send until the returned function is called. What it does

@@ -219,6 +219,7 @@ func (a *app) handler(ctx context.Context) (h http.Handler, closeLive func()) {
 	apiOpts = append(apiOpts, httpapi.WithTraces(a.tracing.exemplars))
 	if a.tracing.ledger != nil {
 		apiOpts = append(apiOpts, httpapi.WithDocuments(a.tracing))
+		liveOpts = append(liveOpts, socketio.WithVerdicts(a.tracing.live))
 	}
 	if a.store != nil {
 		apiOpts = append(apiOpts, httpapi.WithStore(a.store))

@@ -29,6 +29,9 @@ type feed struct {
 	full   bool            // there may have been no room for some events
 	runs   map[string]*run // jobs that have started and not ended
 
+	verdicts Verdicts          // nil: none
+	marks    map[string]string // of the last verdict that was told of each job
+
 	// known is what clients have been told of each job. It is read and written
 	// together with rooms, so that whoever connects hears it, and then each change.
 	known map[string]known
@@ -51,7 +54,7 @@ type run struct {
 }
 
 func newFeed(m *loadgen.Manager, server *socket.Server, log *slog.Logger) *feed {
-	f := &feed{m: m, socket: server, log: log, runs: map[string]*run{}, known: map[string]known{}}
+	f := &feed{m: m, socket: server, log: log, runs: map[string]*run{}, known: map[string]known{}, marks: map[string]string{}}
 	f.resync()
 	return f
 }
@@ -74,6 +77,7 @@ func (f *feed) run(events <-chan loadgen.Event) {
 			}
 		case <-ticker.C:
 			f.stats()
+			f.agents()
 		}
 	}
 }

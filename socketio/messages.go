@@ -12,6 +12,7 @@ const (
 	eventJob          = "job"
 	eventStats        = "stats"
 	eventJobError     = "job_error"
+	eventAPM          = "apm"
 )
 
 // The values of service_state.

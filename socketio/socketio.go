@@ -19,6 +19,8 @@
 //   - stats [StatsMessage]: each second for each running job, and once more when it
 //     has ended. A client that does not keep up misses some of these, and nothing
 //     else; the totals in the next make up for it.
+//   - apm: what APM agents say of a job's traced requests, with [WithVerdicts]; each
+//     second while it changes, also after the end of the job.
 //   - job_error [JobErrorMessage]: what went wrong in a job after its start was
 //     answered.
 //
@@ -30,7 +32,7 @@
 //   - start, update, stop, stop-all, renew, list, scenarios: the calls of [WithCalls],
 //     with the body as their argument, acknowledged with the answer or {"error":{…}}.
 //     Those of one client are done in their order.
-//   - subscribe JOB or [JOB, …]: from then on job, stats and job_error come for the
+//   - subscribe JOB or [JOB, …]: from then on job, stats, apm and job_error come for the
 //     chosen jobs only. unsubscribe JOB takes one back; without an argument, or with
 //     the last one, the client gets those of all jobs again. Both are acknowledged
 //     with {"jobs":[…]}, the chosen ones.
@@ -90,6 +92,7 @@ type Option func(*options)
 
 type options struct {
 	calls        Calls
+	verdicts     Verdicts
 	origins      origins.List
 	log          *slog.Logger
 	maxSessions  int
@@ -99,6 +102,14 @@ type options struct {
 
 // WithCalls lets clients call. Without it they can only listen.
 func WithCalls(calls Calls) Option { return func(o *options) { o.calls = calls } }
+
+// Verdicts tells what agents say of a job's requests: what can be written as JSON, and a
+// mark that changes whenever that does; nil for nothing. A final one does not change any
+// more. It must be safe for concurrent use, and quick.
+type Verdicts func(job string) (verdict any, mark string, final bool)
+
+// WithVerdicts sends clients the verdicts on jobs as the event apm.
+func WithVerdicts(v Verdicts) Option { return func(o *options) { o.verdicts = v } }
 
 // WithOrigins sets the origins whose pages may connect from a browser, for instance
 // "http://example.com:9000". A port of * stands for any port or none, and the origin
@@ -157,6 +168,7 @@ func New(m *loadgen.Manager, opts ...Option) *Server {
 	}, handler{s})
 	events := m.Subscribe(s.ctx)
 	s.feed = newFeed(m, s.socket, o.log)
+	s.feed.verdicts = o.verdicts
 	s.work.Go(func() { s.feed.run(events) })
 	return s
 }

@@ -90,3 +90,29 @@ func (f *feed) jobError(e JobErrorMessage) {
 func (f *feed) toListeners(job string, m socket.Message, droppable bool) {
 	f.socket.Together(func(rooms *socket.Rooms) { rooms.Broadcast(m, droppable, roomAllJobs, roomJob+job) })
 }
+
+// agents tells of each job what agents say of it, if that has changed. Without listeners it
+// costs nothing; whoever comes first hears of all.
+func (f *feed) agents() {
+	if f.verdicts == nil {
+		return
+	}
+	var names []string
+	nobody := false
+	f.socket.Together(func(rooms *socket.Rooms) { names, nobody = f.names(), rooms.Empty(roomEveryone) })
+	if nobody {
+		clear(f.marks)
+		return
+	}
+	maps.DeleteFunc(f.marks, func(name, _ string) bool { return !slices.Contains(names, name) })
+	for _, name := range names {
+		verdict, mark, final := f.verdicts(name)
+		if verdict == nil || mark == f.marks[name] {
+			continue
+		}
+		f.marks[name] = mark
+		if m, ok := f.message(eventAPM, verdict); ok {
+			f.toListeners(name, m, !final)
+		}
+	}
+}
