@@ -219,8 +219,9 @@ func TestRulesHoldForHTTP2(t *testing.T) {
 // TestRulesHoldForDialers looks at where a dialer has led to.
 func TestRulesHoldForDialers(t *testing.T) {
 	var led string
-	var closed int
+	var closed, dials int
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		dials++
 		nc, err := new(net.Dialer).DialContext(ctx, "tcp", led)
 		return &countingClose{nc, &closed}, err
 	}
@@ -233,8 +234,10 @@ func TestRulesHoldForDialers(t *testing.T) {
 	_, err := rig.do(Request{URL: "/"})
 	classIs(t, err, ClassDial, "no rule allows shop.test:80 (127.0.0.1)")
 	assert.Equal(t, 1, closed)
+	dials = 0
 	_, err = rig.do(Request{URL: "http://127.0.0.1/"})
 	classIs(t, err, ClassDial, "no rule allows 127.0.0.1:80")
+	assert.Zero(t, dials, "what is refused for certain is not dialled")
 }
 
 type countingClose struct {

@@ -230,8 +230,10 @@ func TestKilledServerLosesNothing(t *testing.T) {
 		p, err := startProcess(exec.CommandContext(t.Context(), program, "-addr", "127.0.0.1:0", "-state", dir, "-keep-runs", "100000"))
 		require.NoError(t, err)
 		defer p.kill()
+		began := time.Now()
 		addr, err := p.addr()
 		require.NoError(t, err)
+		took := time.Since(began)
 		url := "http://" + addr
 		is := present(t, url)
 		for _, c := range clients {
@@ -248,6 +250,9 @@ func TestKilledServerLosesNothing(t *testing.T) {
 		assert.Equal(t, before.Started, now.Started, "it is still the same run")
 		assert.Equal(t, "running", now.State)
 		assert.GreaterOrEqual(t, now.Iterations, before.Iterations)
+		if kill > 0 && kill%100 == 0 {
+			t.Logf("%d kills; the last start took %s", kill, took.Round(time.Millisecond))
+		}
 		if kill == kills || t.Failed() {
 			assert.Positive(t, now.Iterations)
 			return

@@ -25,6 +25,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -211,6 +212,7 @@ func (s *Store) open() error {
 		if got := string(meta.Get([]byte(keyFormat))); got != format {
 			return fmt.Errorf("%w: its format is %.40q, and this program reads %q", ErrForeign, got, format)
 		}
+		var all unpacker
 		for _, name := range buckets() {
 			b := tx.Bucket([]byte(name))
 			if b == nil {
@@ -220,8 +222,7 @@ func (s *Store) open() error {
 				if name == bucketMeta {
 					return nil
 				}
-				_, err := unpack(v)
-				return err
+				return all.unpack(io.Discard, v)
 			}); err != nil {
 				return fmt.Errorf("%w: %w", ErrForeign, err)
 			}

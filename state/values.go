@@ -85,18 +85,32 @@ func (p *packer) pack(value any) ([]byte, error) {
 
 // unpack returns the JSON that pack has packed.
 func unpack(data []byte) ([]byte, error) {
-	z, err := gzip.NewReader(bytes.NewReader(data))
+	var text bytes.Buffer
+	if err := new(unpacker).unpack(&text, data); err != nil {
+		return nil, err
+	}
+	return text.Bytes(), nil
+}
+
+// unpacker unpacks many values in the memory that one needs.
+type unpacker struct {
+	in  bytes.Reader
+	zip gzip.Reader
+}
+
+func (u *unpacker) unpack(to io.Writer, data []byte) error {
+	u.in.Reset(data)
+	err := u.zip.Reset(&u.in)
+	if err == nil {
+		var n int64
+		if n, err = io.Copy(to, io.LimitReader(&u.zip, maxValue+1)); n > maxValue {
+			return fmt.Errorf("a value is longer than %d bytes", maxValue)
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("a value is damaged: %w", err)
+		return fmt.Errorf("a value is damaged: %w", err)
 	}
-	text, err := io.ReadAll(io.LimitReader(z, maxValue+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("a value is damaged: %w", err)
-	case len(text) > maxValue:
-		return nil, fmt.Errorf("a value is longer than %d bytes", maxValue)
-	}
-	return text, nil
+	return nil
 }
 
 func read(data []byte, value any) error {
