@@ -103,8 +103,21 @@ func (l *line) drop() {
 	}
 }
 
-// close ends it all, and waits for that.
+// close ends it all, and waits for that. What was sent is not cut off by an answer that
+// comes to a closed socket: the other end has a moment to read all and close.
 func (l *line) close() {
+	if l.conn != nil && l.conn.CloseWrite() {
+		late := time.NewTimer(time.Second)
+		defer late.Stop()
+		for open := true; open; {
+			select {
+			case e := <-l.events:
+				open = e.msg != nil
+			case <-late.C:
+				open = false
+			}
+		}
+	}
 	l.cancel()
 	l.wg.Wait()
 }

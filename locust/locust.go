@@ -33,9 +33,13 @@ const (
 	joinPatience = 5 * time.Minute // to be welcomed the first time
 	lostAfter    = time.Minute     // without a sign of the master the worker ends
 
-	stuckAfter  = 20 * time.Second // without a sign on it a connection is made anew
-	rejoinAfter = 10 * time.Second // a master that answers nothing on a new connection does not know us
-	redialFirst = 100 * time.Millisecond
+	stuckAfter = 20 * time.Second // without a sign on it a connection is made anew
+	// A connection on which no heartbeat is answered is made anew, and again: a ROUTER drops
+	// what comes on a new connection while it still has the old one of the same identity.
+	// When that does not help, the master does not know the worker.
+	dumbAfter   = 4 * time.Second
+	dumbMost    = 2
+	redialFirst = 500 * time.Millisecond
 	redialMost  = 2 * time.Second
 	lastWord    = 250 * time.Millisecond // after a master's quit; it listens half a second
 )

@@ -35,6 +35,7 @@ type master struct {
 	mu       sync.Mutex
 	listener net.Listener
 	conns    map[*locustwire.Conn]string // with the identity of the worker
+	deaf     map[*locustwire.Conn]bool   // what comes on those is dropped
 	known    []string                    // workers it has welcomed
 	said     []locustwire.Message
 	sum      map[string]*locustwire.Entry // by method and name
@@ -107,6 +108,12 @@ func (m *master) serve(raw net.Conn) {
 		msg, err := c.Receive()
 		if err != nil {
 			return
+		}
+		m.mu.Lock()
+		deaf := m.deaf[c]
+		m.mu.Unlock()
+		if deaf {
+			continue
 		}
 		assert.Equal(m.t, c.Peer(), msg.Node, "a master answers to the node, by the identity")
 		if answer := m.hear(msg); answer != nil && !m.mute.Load() {
@@ -235,7 +242,7 @@ func inWorld(t *testing.T, handler http.HandlerFunc, f func(t *testing.T, w *wor
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			master: &master{
-				t: t, net: memnet.New(), conns: map[*locustwire.Conn]string{},
+				t: t, net: memnet.New(), conns: map[*locustwire.Conn]string{}, deaf: map[*locustwire.Conn]bool{},
 				sum: map[string]*locustwire.Entry{}, errors: map[string]uint64{},
 			},
 			ended: make(chan error, 1),

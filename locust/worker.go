@@ -29,6 +29,7 @@ type worker struct {
 	welcome   bool           // the master has acknowledged this ID
 	ever      bool           // a master has
 	known     bool           // the master has answered on this connection
+	dumb      int            // connections in a row on which it has not
 	heard     time.Time      // when there was last a sign of the master
 	since     time.Time      // when this connection was made
 	asked     time.Time      // when it was last asked to be welcome
@@ -103,7 +104,7 @@ func toNextSecond() time.Duration {
 func (w *worker) heardOf(e lineEvent) {
 	switch {
 	case e.conn != nil:
-		w.line.conn, w.line.pause, w.since = e.conn, 0, time.Now()
+		w.line.conn, w.line.pause, w.since = e.conn, redialFirst, time.Now()
 		if w.welcome {
 			w.log.Info("connected to the master again")
 			w.heartbeat()
@@ -155,8 +156,12 @@ func (w *worker) everySecond() {
 		if now.Sub(w.asked) >= readyEvery {
 			w.knock()
 		}
-	case !w.known && now.Sub(w.since) >= rejoinAfter:
-		w.rejoin()
+	case !w.known && now.Sub(w.since) >= dumbAfter:
+		if w.dumb++; w.dumb <= dumbMost {
+			w.line.drop()
+		} else {
+			w.rejoin()
+		}
 	case now.Sub(w.since) >= stuckAfter && quiet >= stuckAfter:
 		w.log.Warn("the master is silent; connecting anew", "for", quiet.Round(time.Second))
 		w.line.drop()
@@ -178,7 +183,7 @@ func (w *worker) heartbeat() {
 func (w *worker) rejoin() {
 	w.log.Warn("the master does not know this worker, as if it had been started anew: joining as a new one")
 	w.id = newID()
-	w.welcome, w.known, w.lastSpawn = false, false, 0
+	w.welcome, w.known, w.dumb, w.lastSpawn = false, false, 0, 0
 	w.next, w.stopping, w.state = nil, false, locustwire.StateReady
 	w.users = map[string]int{}
 	w.tally = newTally(time.Now())
@@ -208,7 +213,7 @@ func (w *worker) obey(msg *locustwire.Message) error {
 	case locustwire.Ack:
 		return w.welcomed(msg)
 	case locustwire.Heartbeat:
-		w.known = true
+		w.known, w.dumb = true, 0
 	case locustwire.Spawn:
 		w.known = true
 		var order locustwire.SpawnData

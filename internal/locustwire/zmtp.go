@@ -112,6 +112,13 @@ func (c *Conn) Peer() string { return c.peer }
 // Close closes the connection. Calls that wait return with an error.
 func (c *Conn) Close() { c.conn.Close() }
 
+// CloseWrite ends what is sent; the other end reads all of it. It tells whether the
+// connection can do that.
+func (c *Conn) CloseWrite() bool {
+	half, ok := c.conn.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
 // sendFrame sends a message of one frame. After an error the connection is of no use.
 func (c *Conn) sendFrame(body []byte) error { return c.write(frame(nil, 0, body)) }
 

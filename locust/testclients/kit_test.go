@@ -107,13 +107,15 @@ type master struct {
 	t    *testing.T
 	addr string // for workers
 	web  string // URL of its page
+
+	reports chan struct{} // one has come; lossy
 }
 
 func newMaster(t *testing.T) *master {
 	t.Helper()
 	python, err := filepath.Abs(".venv/bin/python")
 	require.NoError(t, err)
-	m := &master{t: t, process: start(t, python, "master.py")}
+	m := &master{t: t, process: start(t, python, "master.py"), reports: make(chan struct{}, 1)}
 	var line []byte
 	for !bytes.HasPrefix(line, []byte("{")) { // warnings come first
 		line, err = m.out.ReadBytes('\n')
@@ -123,7 +125,32 @@ func newMaster(t *testing.T) *master {
 	require.NoError(t, json.Unmarshal(line, &ports))
 	m.addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports.Master))
 	m.web = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(ports.Web))
+	go func() {
+		for {
+			if _, err := m.out.ReadBytes('\n'); err != nil {
+				return // it has ended
+			}
+			select {
+			case m.reports <- struct{}{}:
+			default:
+			}
+		}
+	}()
 	return m
+}
+
+// reported waits for a report; the next one is three seconds later.
+func (m *master) reported() {
+	m.t.Helper()
+	select {
+	case <-m.reports: // an old one
+	default:
+	}
+	select {
+	case <-m.reports:
+	case <-time.After(patience):
+		require.Fail(m.t, "no report")
+	}
 }
 
 // stats is what GET /stats/requests answers.

@@ -111,6 +111,7 @@ func TestCutAndRestart(t *testing.T) {
 	first.until("it has joined", func(s *stats) bool { return s.worker("here") == "ready" })
 	first.swarm(5, target.URL)
 	s := first.running(5, 0)
+	first.reported() // one that is on its way would be lost
 	p.lead(first.addr)
 	first.running(5, s.of("", "Aggregated").Requests+500)
 	s = first.stop("here")
