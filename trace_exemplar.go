@@ -13,15 +13,15 @@ import (
 // TraceExemplar is a traced request that took about as long as a percentile says, so
 // that somebody can look at its trace.
 type TraceExemplar struct {
-	Percentile string // of the service time: p50, p90, p95, p99, p99.9, or max
-	Task       string
-	Time       time.Time // the request was sent
-	Service    time.Duration
-	Status     int // 0 if there was no response
-	Class      ErrorClass
-	TraceID    TraceID
-	SpanID     SpanID
-	URL        string // of the trace in a user interface; empty if none was given
+	Percentile string        `json:"percentile"` // of the service time: p50, p90, p95, p99, p99.9, or max
+	Task       string        `json:"task"`
+	Time       time.Time     `json:"time"` // the request was sent
+	Service    time.Duration `json:"service_ns"`
+	Status     int           `json:"status"` // 0 if there was no response
+	Class      ErrorClass    `json:"class,omitempty"`
+	TraceID    TraceID       `json:"trace_id"`
+	SpanID     SpanID        `json:"span_id"`
+	URL        string        `json:"url,omitempty"` // of the trace in a user interface; empty if none was given
 }
 
 // TraceExemplars is an [Observer] that keeps, of each job and for service times that

@@ -31,6 +31,8 @@ type page struct {
 	Groups   []taskRow
 	Errors   []errorRow
 	Statuses []statusRow
+	Agents   *agents
+	Traces   []traceRow
 	Config   string
 }
 
@@ -80,7 +82,7 @@ func (r *Report) page() (*page, error) {
 	}
 	p := &page{
 		Report: r, Title: r.title(), Verdict: judge(s), Config: string(config),
-		Tiles: r.tiles(), Charts: r.charts(),
+		Tiles: r.tiles(), Charts: r.charts(), Agents: r.agents(), Traces: r.traceRows(),
 	}
 	fact := func(name, value string) {
 		if value != "" {

@@ -31,6 +31,8 @@ type reportJSON struct {
 	Snapshot  *loadgen.SnapshotRecord `json:"snapshot"`
 	Every     float64                 `json:"interval_s"`
 	Intervals []intervalJSON          `json:"intervals"`
+	Traces    []loadgen.TraceExemplar `json:"traces,omitempty"`
+	Agents    json.RawMessage         `json:"apm,omitempty"`
 }
 
 // intervalJSON has numbers for people and their tools, and a record with every counter
@@ -86,7 +88,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	out := reportJSON{
 		Format: jsonFormat, Version: jsonVersion, Tool: r.Tool,
 		Config: r.Config, Snapshot: &loadgen.SnapshotRecord{Snapshot: *r.Snapshot},
-		Every: r.Every.Seconds(), Intervals: make([]intervalJSON, len(r.Intervals)),
+		Every: r.Every.Seconds(), Intervals: make([]intervalJSON, len(r.Intervals)), Traces: r.Traces, Agents: r.Agents,
 	}
 	for i := range r.Intervals {
 		out.Intervals[i] = intervalJSON{r.Intervals[i]}
@@ -131,7 +133,7 @@ func ReadJSON(r io.Reader) (*Report, error) {
 	}
 	rep := &Report{
 		Tool: in.Tool, Config: in.Config, Snapshot: &in.Snapshot.Snapshot,
-		Every: time.Duration(in.Every * float64(time.Second)),
+		Every: time.Duration(in.Every * float64(time.Second)), Traces: in.Traces, Agents: in.Agents,
 	}
 	for _, i := range in.Intervals {
 		rep.Intervals = append(rep.Intervals, i.Interval)

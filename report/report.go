@@ -13,6 +13,7 @@ package report
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -35,6 +36,12 @@ type Report struct {
 	// Intervals are what happened from one moment to the next, without gaps. Their
 	// counts add up to those of Snapshot. There may be none.
 	Intervals []Interval
+	// Traces are requests behind the percentiles of the service time, if they were traced:
+	// see [loadgen.TraceExemplars].
+	Traces []loadgen.TraceExemplar
+	// Agents is the verdict of package apm on what APM agents have told of the run, as JSON;
+	// empty without one.
+	Agents json.RawMessage
 }
 
 // Interval is what happened in one part of a run.

@@ -24,6 +24,7 @@ const (
 func (r *Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	writeSummary(&b, r.Snapshot)
+	r.writeTraces(&b)
 	writeTasks(&b, r.Snapshot)
 	_, err := io.WriteString(w, b.String())
 	return err

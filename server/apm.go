@@ -97,6 +97,14 @@ func (t *tracing) JobVerdict(job string, from, to time.Time) any {
 	return t.ledger.Between(job, from, to)
 }
 
+// report is the verdict on a job as JSON; empty without -apm.
+func (t *tracing) report(job string) (json.RawMessage, error) {
+	if t.ledger == nil {
+		return nil, nil
+	}
+	return json.Marshal(t.ledger.Verdict(job))
+}
+
 // live is the verdict on a job for Socket.IO, and a mark that changes with it: nothing, as
 // long as the job has sent no trace.
 func (t *tracing) live(job string) (verdict any, mark string, final bool) {
@@ -155,10 +163,10 @@ func (t *tracing) serveAPM(ctx context.Context, addr string) (where string, stop
 
 // settle waits until everything has come that agents have to say of a job, or the grace
 // time is over, or one more signal asks for an end.
-func (r *runner) settle(ctx context.Context, t *tracing, job string) *apm.Verdict {
+func (r *runner) settle(ctx context.Context, t *tracing, job string) {
 	v := t.ledger.Verdict(job)
 	if v.Settled {
-		return v
+		return
 	}
 	if ctx.Err() != nil { // a first signal has stopped the job; what it has sent still counts
 		ctx = context.WithoutCancel(ctx)
@@ -176,5 +184,5 @@ func (r *runner) settle(ctx context.Context, t *tracing, job string) *apm.Verdic
 		case <-ctx.Done():
 		}
 	}()
-	return t.ledger.Settle(ctx, job)
+	t.ledger.Settle(ctx, job)
 }

@@ -114,13 +114,14 @@ func (r *runner) run(ctx context.Context, args []string) error {
 	cut := r.watch(ctx, m, job)
 	recording.Wait()
 	if traces.ledger != nil && cut == nil {
-		v := r.settle(ctx, traces, job.Name())
-		if !r.quiet {
-			_, _ = fmt.Fprintf(r.stderr, "agents: %s\n", v)
-		}
+		r.settle(ctx, traces, job.Name())
 	}
 	rep := rec.Report()
 	rep.Tool = "loadgen " + version()
+	if rep.Agents, err = traces.report(job.Name()); err != nil {
+		return err
+	}
+	rep.Traces = traces.exemplars.Of(rep.Snapshot)
 	return r.conclude(rep, cut)
 }
 
