@@ -176,7 +176,17 @@ func TestAPanicIsAnAnswer(t *testing.T) {
 	assert.Contains(t, w.Body.String(), `"code":"internal"`)
 	assert.NotContains(t, w.Body.String(), "nil pointer")
 	assert.Contains(t, log.String(), "nil pointer")
+
+	w = httptest.NewRecorder() // and one before the call
+	api.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/api/start", panicking{}))
+	assert.Equal(t, http.StatusInternalServerError, w.Code)
+	assert.Contains(t, w.Body.String(), `"code":"internal"`)
 }
+
+// panicking is a body that cannot even be read.
+type panicking struct{}
+
+func (panicking) Read([]byte) (int, error) { panic("a mistake") }
 
 func TestCall(t *testing.T) {
 	api := httpapi.New(offline(t, scenarios.FS))
