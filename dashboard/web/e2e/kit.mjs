@@ -35,7 +35,7 @@ export class Server {
   async run(addr) {
     const addrFile = path.join(this.folder, "addr");
     await rm(addrFile, { force: true });
-    this.process = spawn(binary, ["-demo", "-addr", addr, "-addr-file", addrFile, "-scenarios", this.folder], {
+    this.process = spawn(binary, ["-demo", "-addr", addr, "-addr-file", addrFile, "-scenarios", this.folder, ...this.flags], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, LOADGEN_TOKEN: this.token },
     });
@@ -45,6 +45,8 @@ export class Server {
       this.ended.then((code) => failed(new Error(`the server ended with ${code}:\n${lines.join("\n")}`)));
       createInterface({ input: this.process.stdout }).on("line", (line) => {
         lines.push(line);
+        const agents = /receiving from APM agents.* apm=(\S+)/.exec(line);
+        if (agents) this.agents = `http://${agents[1]}`;
         const shop = /shop listens on http:\/\/localhost:(\d+)/.exec(line);
         if (shop) {
           this.shop = shop[1];
@@ -121,8 +123,8 @@ export async function open(browser, server, { hash = "", width = 1280, height = 
 }
 
 /** The number that a tile shows, or NaN while it is not known. */
-export async function tile(page, label) {
-  const text = await page.locator(".tile", { has: page.locator("dt", { hasText: label }) }).locator(".value").first().innerText();
+export async function tile(page, label, within = page) {
+  const text = await within.locator(".tile", { has: page.locator("dt", { hasText: label }) }).locator(".value").first().innerText();
   return parseFloat(text.replaceAll(",", ""));
 }
 

@@ -350,3 +350,39 @@ test("what happens while the page connects again is not lost", async () => {
     await server.close();
   }
 });
+
+test("what agents say of a traced job", async () => {
+  const chrome = await browse();
+  const server = await Server.start({}, ["-apm", "127.0.0.1:0", "-apm-grace", "1s", "-trace-url", "http://localhost/traces/{trace_id}"]);
+  try {
+    const page = await open(chrome.browser, server);
+    await page.getByRole("button", { name: "Start a job" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Job name").fill("traced");
+    await dialog.getByLabel("Target").fill(server.shop);
+    await dialog.getByLabel("Trace", { exact: true }).check();
+    await dialog.getByRole("button", { name: "Start", exact: true }).click();
+    const agents = page.getByRole("region", { name: "What agents say" });
+    await agents.getByText(/^[1-9][\d,]* missing/).waitFor(); // the shop has no agent
+
+    // An agent tells, late, of the requests whose traces the page shows.
+    const { traces } = await server.api("GET", "jobs/traced/traces");
+    const spans = traces.map((t) => ({
+      traceId: t.trace_id, spanId: t.span_id.replace(/^./, (c) => (c === "f" ? "1" : "f")), parentSpanId: t.span_id, name: "GET /", kind: 2,
+      startTimeUnixNano: `${Date.parse(t.time)}000000`, endTimeUnixNano: `${Date.parse(t.time)}000001`,
+      attributes: [{ key: "http.response.status_code", value: { intValue: String(t.status) } }],
+    }));
+    const body = JSON.stringify({ resourceSpans: [{ resource: { attributes: [{ key: "service.name", value: { stringValue: "shop" } }] }, scopeSpans: [{ spans }] }] });
+    const answer = await fetch(`${server.agents}/v1/traces`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    assert.equal(answer.status, 200);
+    await until("some are found", async () => (await tile(page, "Found", agents)) > 0);
+
+    const link = page.getByRole("region", { name: "Traces, table" }).getByRole("link").first();
+    assert.equal(await link.getAttribute("href"), `http://localhost/traces/${await link.innerText()}`);
+    await server.api("POST", "stop", { job: "traced" });
+    await agents.getByText("final").waitFor();
+  } finally {
+    await chrome.close();
+    await server.close();
+  }
+});
