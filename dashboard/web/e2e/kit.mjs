@@ -23,8 +23,9 @@ export async function browse() {
 /** A server with the demo: a shop, and the job "demo" that drives it. */
 export class Server {
   /** Scenario files, by name, lie beside the built-in ones. A token is what clients need. */
-  static async start(scenarios = {}, token = "") {
+  static async start(scenarios = {}, { token = "", flags = [] } = {}) {
     const s = new Server();
+    s.flags = flags;
     s.token = token;
     s.folder = await mkdtemp(path.join(tmpdir(), "loadgen-e2e-"));
     for (const [name, text] of Object.entries(scenarios)) await writeFile(path.join(s.folder, name), text);

@@ -14,7 +14,7 @@ describe("a server with a token", () => {
   };
   before(async () => {
     chrome = await browse();
-    server = await Server.start({}, token);
+    server = await Server.start({}, { token });
     context = await chrome.browser.newContext();
     page = await context.newPage();
     page.setDefaultTimeout(patience);

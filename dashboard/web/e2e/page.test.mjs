@@ -353,7 +353,7 @@ test("what happens while the page connects again is not lost", async () => {
 
 test("what agents say of a traced job", async () => {
   const chrome = await browse();
-  const server = await Server.start({}, ["-apm", "127.0.0.1:0", "-apm-grace", "1s", "-trace-url", "http://localhost/traces/{trace_id}"]);
+  const server = await Server.start({}, { flags: ["-apm", "127.0.0.1:0", "-apm-grace", "1s", "-trace-url", "http://localhost/traces/{trace_id}"] });
   try {
     const page = await open(chrome.browser, server);
     await page.getByRole("button", { name: "Start a job" }).click();
