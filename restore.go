@@ -155,12 +155,16 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.open(scenario, nil, nil); err != nil {
+		return nil, err
+	}
 	j := newJob(m, p.cfg, scenario)
 	j.history = slices.Clone(r.History)
 	j.status.Revision = max(r.Status.Revision, 1)
 	j.life = uint64(time.Now().UnixNano()) // what it did since it was last recorded is not known
 	if r.Started.IsZero() {
 		if err := p.cfg.checkStart(); err != nil {
+			closeFeeds(p.feeds, nil)
 			return nil, err
 		}
 	} else {
@@ -170,6 +174,7 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 		m.wg.Add(1)
 		j.launch(p)
 	}); err != nil {
+		closeFeeds(p.feeds, nil)
 		return nil, err
 	}
 	j.log.Info("job resumed", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
