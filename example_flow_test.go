@@ -52,16 +52,16 @@ func ExampleScenario_VUSetup() {
 			_, err := vu.Do(ctx, &loadgen.Request{Method: http.MethodDelete, URL: "/api/login", Expect: loadgen.ExpectSuccess})
 			return err
 		})
-	snap := runShop(s, loadgen.JobConfig{Workers: 2, MaxIterations: 10})
+	snap := runShop(s, loadgen.JobConfig{Workers: 1, MaxIterations: 10})
 	fmt.Println(snap.Iterations, "iterations,", snap.FailedRequests, "failed requests")
 	for _, t := range snap.Tasks {
 		fmt.Println(t.Task, t.Requests)
 	}
 	// Unordered output:
 	// 10 iterations, 0 failed requests
-	// (vu_setup) 2
+	// (vu_setup) 1
 	// account 10
-	// (vu_teardown) 2
+	// (vu_teardown) 1
 }
 
 // What the job's set-up finds out, every VU knows.
