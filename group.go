@@ -98,7 +98,11 @@ func (r *recorder) group(name string) int32 {
 			name = otherGroups
 		}
 	}
-	r.groups = append(r.groups, groupTotals{name: name})
+	g := groupTotals{name: name}
+	if r.exact {
+		g.took.exactly()
+	}
+	r.groups = append(r.groups, g)
 	return int32(len(r.groups) - 1)
 }
 

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"maps"
 	"math"
 	"math/bits"
 	"time"
@@ -22,7 +23,8 @@ const (
 // Histogram is a distribution of durations in memory of fixed size. The zero
 // value is an empty one. It holds values from 0 to 19 hours by the microsecond,
 // with a relative error of at most 1/128 (see [Histogram.ErrorBound]); larger
-// ones are counted as 19 hours, while Max stays exact.
+// ones are counted as 19 hours, while Max stays exact. [WithExactTimes] has it count
+// without an error.
 //
 // A Histogram that a [Snapshot] holds is a copy that nobody writes to. Methods
 // that read are safe for concurrent use with each other.
@@ -33,7 +35,9 @@ type Histogram struct {
 	// pages are allocated when a value first falls into them: most
 	// distributions touch a few of them.
 	pages [histPages]*histPage
-	form  histogramForm // of its JSON; other than readable in copies for a SnapshotRecord alone
+	// values are how often each value was counted, in nanoseconds; nil if that is not known.
+	values map[int64]uint64
+	form   histogramForm // of its JSON; other than readable in copies for a SnapshotRecord alone
 }
 
 // histPage holds the counters of one doubling, split in two: most of them never get
@@ -115,6 +119,9 @@ func (h *Histogram) Record(d time.Duration) {
 	h.max = max(h.max, int64(d))
 	h.sum = h.sum.plus(uint128{lo: uint64(d)})
 	h.count++
+	if h.values != nil {
+		h.countValue(int64(d), 1)
+	}
 }
 
 // Merge adds everything that o counts. It is not safe for concurrent use.
@@ -122,6 +129,7 @@ func (h *Histogram) Merge(o *Histogram) {
 	if o.count == 0 {
 		return
 	}
+	h.mergeValues(o)
 	if h.count == 0 || o.min < h.min {
 		h.min = o.min
 	}
@@ -145,6 +153,7 @@ func (h *Histogram) Merge(o *Histogram) {
 // clone returns a copy that shares nothing with h.
 func (h *Histogram) clone() Histogram {
 	c := *h
+	c.values = maps.Clone(h.values)
 	for p, page := range h.pages {
 		if page != nil {
 			c.pages[p] = page.clone()
@@ -154,7 +163,8 @@ func (h *Histogram) clone() Histogram {
 }
 
 // since returns what h counts beyond prev, an earlier state of it. The least and
-// the largest of the difference are known within the error bound only.
+// the largest of the difference are known within the error bound only, which is 0 if
+// both are exact.
 func (h *Histogram) since(prev *Histogram) Histogram {
 	if prev.count == 0 {
 		return h.clone()
@@ -197,6 +207,7 @@ func (h *Histogram) since(prev *Histogram) Histogram {
 	if last == histLast {
 		d.max = h.max
 	}
+	h.sinceValues(prev, &d)
 	return d
 }
 
@@ -258,6 +269,9 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	if rank == h.count {
 		return h.Max()
 	}
+	if h.values != nil {
+		return h.valueAt(rank)
+	}
 	var seen uint64
 	for p, page := range h.pages {
 		if page == nil {
@@ -302,7 +316,12 @@ func (h *Histogram) P999() time.Duration { return h.Quantile(0.999) }
 
 // ErrorBound is the largest relative error of a quantile, above the exact value:
 // 1/128. Below 256 microseconds the error is at most one microsecond instead.
-func (h *Histogram) ErrorBound() float64 { return histError }
+func (h *Histogram) ErrorBound() float64 {
+	if h.values != nil {
+		return 0
+	}
+	return histError
+}
 
 // Buckets calls yield for every counter that counted something, from small to
 // large, with the bounds of the durations it counts: from, and up to but not to.

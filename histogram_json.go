@@ -69,7 +69,7 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 	}
 	view := histogramView{
 		h.count, ms(h.Min()), ms(h.Mean()), ms(h.P50()), ms(h.P90()), ms(h.P95()),
-		ms(h.P99()), ms(h.P999()), ms(h.Max()), histError,
+		ms(h.P99()), ms(h.P999()), ms(h.Max()), h.ErrorBound(),
 	}
 	if h.form == formReadable {
 		return json.Marshal(view)

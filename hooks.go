@@ -220,7 +220,7 @@ func (j *Job) setUp() {
 	if began {
 		return
 	}
-	rec := newRecorder(time.Now(), j.m.watch.sink())
+	rec := j.newRecorder()
 	vu := j.hookVU(j.hard, j.cut, p, rec)
 	var err error
 	if p.hooks[hookSetup] != nil {

@@ -16,7 +16,7 @@ func (j *Job) launch(p *plan) {
 	late := j.back == nil && !p.cfg.StartAt.IsZero()
 	if p.hooks[hookSetup] == nil && !late {
 		j.ready = true
-		j.rec = newRecorder(time.Now(), j.m.watch.sink())
+		j.rec = j.newRecorder()
 		reason := ""
 		if j.back != nil {
 			j.back.takeUp(j, j.rec)

@@ -30,6 +30,7 @@ type environment struct {
 	observers  []Observer
 	metrics    []metricSource
 	exemplars  int // requests that each job keeps
+	exactTimes bool
 	onEnd      []func(*Job)
 }
 

@@ -35,6 +35,7 @@ type recorder struct {
 	stripes []stripe
 	watch   selfWatch
 	sink    sink // for observers; nil without any
+	exact   bool // see WithExactTimes
 
 	mu     sync.Mutex
 	index  map[string]int
@@ -72,12 +73,12 @@ func methodNumber(method string) uint8 {
 }
 
 // of is where the requests of a method are counted.
-func (t *taskTotals) of(method uint8) *Totals {
+func (r *recorder) of(t *taskTotals, method uint8) *Totals {
 	if method == 0 {
 		return &t.Totals
 	}
 	if t.methods[method] == nil {
-		totals := newTotals()
+		totals := r.newTotals()
 		t.methods[method] = &totals
 	}
 	return t.methods[method]
@@ -176,8 +177,18 @@ func (r *recorder) task(name string) int32 {
 		}
 	}
 	r.index[name] = len(r.tasks)
-	r.tasks = append(r.tasks, taskTotals{name: name, Totals: newTotals(), noted: map[ErrorClass]time.Time{}})
+	r.tasks = append(r.tasks, taskTotals{name: name, Totals: r.newTotals(), noted: map[ErrorClass]time.Time{}})
 	return int32(len(r.tasks) - 1)
+}
+
+// newTotals are those of a task, with nothing counted yet.
+func (r *recorder) newTotals() Totals {
+	t := newTotals()
+	if r.exact {
+		t.Service.exactly()
+		t.Response.exactly()
+	}
+	return t
 }
 
 // stripe returns where the VU of that number writes.
@@ -232,7 +243,7 @@ func (r *recorder) add(rec *record) {
 		r.addGroup(rec)
 		return
 	}
-	t := r.tasks[rec.task].of(rec.method)
+	t := r.of(&r.tasks[rec.task], rec.method)
 	if rec.kind == kindInterrupted {
 		t.Interrupted++
 		return

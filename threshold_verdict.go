@@ -226,7 +226,7 @@ func (m *metric) time(h *Histogram) observation {
 	}
 	d := h.Quantile(m.q)
 	o.value, o.low = d.Seconds(), d.Seconds()
-	if rankOf(m.q, h.Count()) < h.Count() {
+	if h.ErrorBound() > 0 && rankOf(m.q, h.Count()) < h.Count() {
 		// It is above the exact value by at most the error bound or a microsecond.
 		low := min(float64(d)/(1+h.ErrorBound()), float64(d-time.Microsecond))
 		o.low = max(time.Duration(math.Floor(low)), h.Min()).Seconds()

@@ -10,7 +10,8 @@
 // The target is a server such as that of net/http/httptest, or with [Handler] an
 // http.Handler that is called over connections in memory. Inside a bubble of
 // testing/synctest such a run takes virtual time: a day of load takes a second or so,
-// and latencies are exactly what the handler sleeps.
+// latencies are exactly what the handler sleeps, and so are their percentiles: see
+// [loadgen.WithExactTimes].
 package loadtest
 
 import (
@@ -41,6 +42,7 @@ type Option func(*setup)
 type setup struct {
 	cfg     loadgen.JobConfig
 	manager []loadgen.Option
+	exact   bool
 	ctx     context.Context
 	handler http.Handler
 	slowest int
@@ -144,6 +146,7 @@ func Slowest(n int) Option { return func(s *setup) { s.slowest = n } }
 func Run(t testing.TB, cfg loadgen.JobConfig, opts ...Option) *loadgen.Snapshot {
 	t.Helper()
 	s := prepare(t, cfg, opts)
+	s.exact = true
 	if s.cfg.Duration == 0 && len(s.cfg.Stages) == 0 && s.cfg.MaxIterations == 0 {
 		t.Fatal("loadtest: the job would never end: set Duration, MaxIterations or Stages")
 	}
@@ -187,6 +190,9 @@ type result struct {
 // run runs the job. The error says why it could not start.
 func (s *setup) run(t testing.TB) (*result, error) {
 	opts := append([]loadgen.Option{loadgen.WithExemplars(s.slowest)}, s.manager...)
+	if s.exact {
+		opts = append(opts, loadgen.WithExactTimes())
+	}
 	if s.handler != nil {
 		dial, stop := memnet.Serve(s.handler)
 		defer stop()
