@@ -35,7 +35,15 @@ const (
 	// Same means that no difference can be told from chance, and from the error of the
 	// histograms. It does not mean that there is none.
 	Same Outcome = "same"
+	// TooFew means that 0 is outside, but a run has fewer than ten of these times, or none
+	// that is expected beyond the percentile: resamples of so few hardly differ, and that
+	// is no certainty.
+	TooFew Outcome = "too few"
 )
+
+// minTimes is how many times a run must have for a mean or a percentile of them to be
+// compared.
+const minTimes = 10
 
 // Comparison is what has changed from one run to another.
 type Comparison struct {
@@ -295,7 +303,15 @@ func (m *comparedMetric) difference(before, after measured, changes []float64, c
 	if high < 0 {
 		d.Outcome = less
 	}
+	if d.Outcome != Same && m.time != noTime && !m.enough(min(m.time.of(before.Totals).Count(), m.time.of(after.Totals).Count())) {
+		d.Outcome = TooFew
+	}
 	return d
+}
+
+// enough tells whether n times can be compared.
+func (m *comparedMetric) enough(n uint64) bool {
+	return n >= minTimes && (m.mean || float64(n)*(1-m.q) >= 1-1e-9)
 }
 
 // doubts are reasons why two runs may not be comparable.

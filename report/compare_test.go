@@ -255,6 +255,27 @@ func TestCompareIntervalsMakeSense(t *testing.T) {
 	}
 }
 
+// TestCompareOfTooFew: a single slow iteration, or the slowest of fifty, is no change.
+func TestCompareOfTooFew(t *testing.T) {
+	outcomes := func(seconds int) map[string]Outcome {
+		c, err := Compare(synthetic{seconds: seconds, perSecond: 1, factor: 1}.report(1), synthetic{seconds: seconds, perSecond: 1, factor: 100}.report(2), CompareOptions{})
+		require.NoError(t, err)
+		by := map[string]Outcome{}
+		for _, d := range c.Metrics {
+			by[d.Metric] = d.Outcome
+		}
+		return by
+	}
+	one := outcomes(1)
+	assert.Equal(t, TooFew, one["response p50"])
+	assert.Equal(t, TooFew, one["service mean"])
+	fifty := outcomes(50)
+	assert.Equal(t, Worse, fifty["response p50"])
+	assert.Equal(t, Worse, fifty["service p95"])
+	assert.Equal(t, TooFew, fifty["response p99"])
+	assert.Equal(t, Worse, outcomes(100)["response p99"])
+}
+
 // TestCompareTasks: the task that has changed is told from those that have not, and one
 // that only one run has from all.
 func TestCompareTasks(t *testing.T) {

@@ -32,8 +32,11 @@ func (c *Comparison) WriteText(w io.Writer) error {
 // write adds a row.
 func (d *Difference) write(b *strings.Builder) {
 	outcome := string(d.Outcome)
-	if d.Outcome == Same {
+	switch d.Outcome {
+	case Same:
 		outcome = "no difference to be told"
+	case TooFew:
+		outcome = "too few to tell"
 	}
 	change, between := "", ""
 	switch {
@@ -44,6 +47,10 @@ func (d *Difference) write(b *strings.Builder) {
 		change = fmt.Sprintf("%+.1f %%", 100*d.Relative)
 		between = fmt.Sprintf("%+.1f %% to %+.1f %%", 100*d.Low/d.Before, 100*d.High/d.Before)
 	}
+	if d.Outcome == TooFew {
+		between = ""
+	}
+	between = strings.Replace(between, "-100.0 % to +Inf %", "any", 1)
 	fmt.Fprintf(b, "  %-14s %10s %10s %10s   %-24s %s\n", d.Metric, d.show(d.Before), d.show(d.After), change, between, outcome)
 }
 
