@@ -69,12 +69,12 @@ dashboard/web/node_modules: dashboard/web/package-lock.json
 	cd dashboard/web && npm ci --no-audit --no-fund --ignore-scripts
 	@touch $@
 
-fuzz: ## run each fuzz target for a while, two at a time (FUZZTIME=60s)
+fuzz: ## run each fuzz target for a while, three at a time (FUZZTIME=60s)
 	@set -e; for pkg in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 			echo "$$pkg $$target"; \
 		done; \
-	done | xargs -P 2 -n 2 .ci/fuzz $(FUZZTIME)
+	done | xargs -P 3 -n 2 .ci/fuzz $(FUZZTIME)
 
 soak: ## run fifty jobs under faults, and look for what is left or lost (SOAK=10m)
 	LOADGEN_SOAK=$(SOAK) go test -race -count 1 -v -timeout 48h -run '^TestSoak$$' .
