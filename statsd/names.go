@@ -1,6 +1,7 @@
 package statsd
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"strconv"
@@ -155,36 +156,34 @@ func hostname(authority string) string {
 	return host
 }
 
-// decodePath decodes the percent-encoded bytes of a path, as far as they are UTF-8;
-// the others stay as they are, in upper case.
+// decodePath decodes the percent-encoded bytes of a path. What is not UTF-8 then is
+// written percent-encoded, in upper case.
 func decodePath(path string) string {
-	if !strings.Contains(path, "%") {
+	if !strings.Contains(path, "%") && utf8.ValidString(path) {
 		return path
 	}
-	out := make([]byte, 0, len(path))
+	plain := make([]byte, 0, len(path))
 	for i := 0; i < len(path); {
-		var enc [utf8.UTFMax]byte
-		n := 0
-		for n < len(enc) && i+3*n < len(path) {
-			b, ok := percent(path[i+3*n:])
-			if !ok {
-				break
-			}
-			enc[n] = b
-			n++
-		}
-		if n == 0 {
-			out = append(out, path[i])
-			i++
-			continue
-		}
-		r, size := utf8.DecodeRune(enc[:n])
-		if r == utf8.RuneError && size == 1 {
-			out = append(out, strings.ToUpper(path[i:i+3])...)
+		if b, ok := percent(path[i:]); ok {
+			plain = append(plain, b)
+			i += 3
 		} else {
-			out = append(out, enc[:size]...)
+			plain = append(plain, path[i])
+			i++
 		}
-		i += 3 * size
+	}
+	if utf8.Valid(plain) {
+		return string(plain)
+	}
+	out := make([]byte, 0, len(path))
+	for len(plain) > 0 {
+		r, size := utf8.DecodeRune(plain)
+		if r == utf8.RuneError && size == 1 {
+			out = fmt.Appendf(out, "%%%02X", plain[0])
+		} else {
+			out = append(out, plain[:size]...)
+		}
+		plain = plain[size:]
 	}
 	return string(out)
 }
