@@ -263,7 +263,25 @@ func (s *Scenario) target(o *Options, u *url.URL) (target string, ok bool) {
 	return literal(base) + path, true
 }
 
-// query keeps a query as it is spelled, but for secrets.
+// unsendable tells which bytes a target cannot hold as they are.
+func unsendable(c byte) bool {
+	return c <= ' ' || c == 0x7f || c == '#' || c == '"' || c == '<' || c == '>'
+}
+
+// sendable percent-encodes what a target cannot hold.
+func sendable(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if unsendable(s[i]) {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		} else {
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}
+
+// query keeps a query as it is spelled, but for secrets and for what cannot be sent.
 func (s *Scenario) query(o *Options, raw string) string {
 	pairs := strings.Split(raw, "&")
 	for i, pair := range pairs {
@@ -271,10 +289,10 @@ func (s *Scenario) query(o *Options, raw string) string {
 		plain, err := url.QueryUnescape(name)
 		decoded, err2 := url.QueryUnescape(value)
 		if found && err == nil && err2 == nil && secrets.Named(plain) && value != "" {
-			pairs[i] = literal(name) + "=${" + s.secret(o, plain, decoded) + "}"
+			pairs[i] = literal(sendable(name)) + "=${" + s.secret(o, plain, decoded) + "}"
 			continue
 		}
-		pairs[i] = literal(pair)
+		pairs[i] = literal(sendable(pair))
 	}
 	return strings.Join(pairs, "&")
 }

@@ -140,7 +140,7 @@ func escapeSpaces(s string) string {
 		case c == '}' && depth > 0:
 			depth--
 		}
-		if depth == 0 && (c <= ' ' || c == 0x7f || c == '#' || c == '"' || c == '<' || c == '>') {
+		if depth == 0 && unsendable(c) {
 			fmt.Fprintf(&b, "%%%02X", c)
 			continue
 		}

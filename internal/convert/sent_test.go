@@ -92,6 +92,15 @@ func TestWhatCurlSendsIsSent(t *testing.T) {
 	}, normal(got))
 }
 
+// A query with what a target cannot hold: curl sends it as it is, which no server has to
+// take.
+func TestAQueryIsMadeFitToSend(t *testing.T) {
+	s, err := Curl("curl -G -d 'q=a b#c \"${x}' -d 'token=t k' 'http://shop.test/?x y '\n", Options{Secrets: true})
+	require.NoError(t, err)
+	_, parsed := parses(t, s)
+	assert.Equal(t, []string{"GET shop.test/?x%20y%20&q=a%20b%23c%20%22$%7Bx%7D&token=t%20k"}, sent(t, parsed, "http://shop.test", nil))
+}
+
 // normal takes the differences in how a form spells a blank out.
 func normal(lines []string) []string {
 	lines = slices.Clone(lines)
