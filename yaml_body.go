@@ -157,12 +157,8 @@ func (p *yamlParser) jsonText(t *template, n *yaml.Node, scope *exprScope) {
 func (p *yamlParser) form(t *template, n *yaml.Node, scope *exprScope) {
 	first := true
 	p.pairs(n, "the form", func(key string, _, v *yaml.Node) {
-		values := []*yaml.Node{v}
-		if v.Kind == yaml.SequenceNode {
-			values = v.Content
-		}
 		name, _ := escapeForm.appendString(nil, key)
-		for _, value := range values {
+		for _, value := range several(v) {
 			if !first {
 				t.literal("&")
 			}
@@ -173,19 +169,29 @@ func (p *yamlParser) form(t *template, n *yaml.Node, scope *exprScope) {
 	})
 }
 
-// multipart reads the fields and files of a multipart body.
+// multipart reads the fields and files of a multipart body; a list gives a name several.
 func (p *yamlParser) multipart(b *yamlBody, n *yaml.Node, scope *exprScope) {
 	p.pairs(n, "the multipart body", func(key string, k, v *yaml.Node) {
-		var part yamlPart
-		part.head.literal(`Content-Disposition: form-data; name="` + string(appendName(nil, key)) + `"`)
-		if v.Kind != yaml.MappingNode {
-			part.content = p.template(v, "the field as text, or a map with filename, content_type and content", escapeNone, scope)
-		} else if f, ok := p.fields(v, "a file", fileKeys()); ok {
-			p.filePart(&part, f, k, scope)
+		for _, value := range several(v) {
+			var part yamlPart
+			part.head.literal(`Content-Disposition: form-data; name="` + string(appendName(nil, key)) + `"`)
+			if value.Kind != yaml.MappingNode {
+				part.content = p.template(value, "the field as text, or a map with filename, content_type and content", escapeNone, scope)
+			} else if f, ok := p.fields(value, "a file", fileKeys()); ok {
+				p.filePart(&part, f, k, scope)
+			}
+			part.head.literal("\r\n\r\n")
+			b.parts = append(b.parts, part)
 		}
-		part.head.literal("\r\n\r\n")
-		b.parts = append(b.parts, part)
 	})
+}
+
+// several is the values of a field that may have a list of them.
+func several(n *yaml.Node) []*yaml.Node {
+	if n.Kind == yaml.SequenceNode {
+		return n.Content
+	}
+	return []*yaml.Node{n}
 }
 
 func (p *yamlParser) filePart(part *yamlPart, f map[string]*yaml.Node, k *yaml.Node, scope *exprScope) {

@@ -145,7 +145,8 @@ func TestJSONBodies(t *testing.T) {
 func TestMultipart(t *testing.T) {
 	bt, sc := onlyTask(t, "variables: {Q: \"a\\\"b\\r\\nc\"}\n", "request: POST /up", "multipart:",
 		"  customer: ${randint(5, 5)}",
-		"  file: {filename: 'x ${Q}.csv', content_type: text/csv, content: \"1,2\\n${randint(3, 3)},4\"}")
+		"  file: {filename: 'x ${Q}.csv', content_type: text/csv, content: \"1,2\\n${randint(3, 3)},4\"}",
+		"  tags: [new, {filename: t.txt, content: old}]", "  none: []")
 	require.NoError(t, bt.steps[0].render(sc))
 	media, params, err := mime.ParseMediaType(string(sc.call.header[0].value))
 	require.NoError(t, err)
@@ -162,7 +163,7 @@ func TestMultipart(t *testing.T) {
 		require.NoError(t, err)
 		got = append(got, fmt.Sprintf("%s|%s|%s|%s", p.FormName(), p.FileName(), p.Header.Get("Content-Type"), content))
 	}
-	assert.Equal(t, []string{"customer|||5", "file|x a%22b%0D%0Ac.csv|text/csv|1,2\n3,4"}, got)
+	assert.Equal(t, []string{"customer|||5", "file|x a%22b%0D%0Ac.csv|text/csv|1,2\n3,4", "tags|||new", "tags|t.txt||old"}, got)
 }
 
 func TestHeaders(t *testing.T) {
