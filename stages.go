@@ -158,7 +158,7 @@ func newLegs(rate Rate, stages []Stage, endless bool) legs {
 	for _, s := range stages {
 		length := min(s.Duration, math.MaxInt64-at)
 		l := leg{at: at, length: length, from: rate, to: s.Rate}
-		if s.Step {
+		if s.Step || perNano(rate).Cmp(perNano(s.Rate)) == 0 { // 60/m is 1/s
 			l.from = s.Rate
 		}
 		if l.from.Count > 0 || l.to.Count > 0 {
@@ -238,19 +238,22 @@ func (l *leg) constant(n uint64) (time.Duration, bool) {
 	return time.Duration(min(q, math.MaxInt64)), true
 }
 
-// linear solves x = r·t + a·t²/2 for t, with a the growth of the rate. In floating
-// point each step rounds in the same direction for a larger x, so that due times
-// never decrease.
+// linear solves x = r·t + a·t²/2 for t, with a the growth of the rate, in the form that
+// does not subtract two numbers which may be alike: rates that hardly differ are no worse
+// than others. What floating point rounds is far less than the time between two iterations,
+// so that due times never decrease.
 func (l *leg) linear(n uint64) time.Duration {
 	r0, r1 := l.from.perNano(), l.to.perNano()
 	a := (r1 - r0) / float64(l.length)
 	x := float64(n-l.first) - float64(l.frac)/(1<<32)
-	y := math.Sqrt(max(0, r0*r0+2*a*x))
-	t := math.Round((y - r0) / a)
+	if x <= 0 {
+		return 0
+	}
+	t := math.Round(2 * x / (r0 + math.Sqrt(max(0, r0*r0+2*a*x))))
 	if t >= float64(l.length) {
 		return l.length
 	}
-	return time.Duration(max(0, t))
+	return time.Duration(t)
 }
 
 func (r Rate) perNano() float64 {

@@ -95,6 +95,29 @@ func TestStagesChangedInPlaceBeginNow(t *testing.T) {
 	})
 }
 
+// One rate has many spellings, and neither the same nor nearly the same rate is a slope
+// that can be divided by.
+func TestStagesThatHardlyChangeTheRate(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, to := range []loadgen.Rate{loadgen.PerMinute(60_000), {Count: 3_600_000, Per: time.Hour}} {
+		p := (&loadgen.JobConfig{Rate: loadgen.PerSecond(1000), Stages: []loadgen.Stage{{Duration: year, Rate: to}}}).Pacer()
+		for _, n := range []uint64{0, 1, 1000, 31_535_999_999} {
+			at, ok := p.Due(n)
+			require.True(t, ok)
+			assert.Equal(t, time.Duration(n)*time.Millisecond, at, "iteration %d of 1000/s to %s", n, to)
+		}
+		_, ok := p.Due(31_536_000_000)
+		assert.False(t, ok)
+	}
+	// A billionth faster by the end of a year: x = 1000t + 1e-6t²/2a, a being the year.
+	p := (&loadgen.JobConfig{Rate: loadgen.PerSecond(1000), Stages: []loadgen.Stage{{
+		Duration: year, Rate: loadgen.Rate{Count: 1_000_000_001, Per: 1_000_000 * time.Second},
+	}}}).Pacer()
+	at, ok := p.Due(3_600_000)
+	require.True(t, ok)
+	assert.InDelta(t, time.Hour, at, float64(time.Microsecond))
+}
+
 func TestDurationOutlastsStages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(nothing())
@@ -131,10 +154,11 @@ func TestFaultyStages(t *testing.T) {
 // Whatever the stages, due times never decrease, lie within the stages, and are as
 // many as the area under the rates.
 func FuzzStages(f *testing.F) {
-	f.Add(uint16(0), uint16(100), uint16(10), uint16(50), uint16(20), false)
-	f.Add(uint16(1000), uint16(0), uint16(1), uint16(0), uint16(1), true)
-	f.Add(uint16(3), uint16(4), uint16(60000), uint16(5), uint16(60000), false)
-	f.Fuzz(func(t *testing.T, r0, r1, d1, r2, d2 uint16, step bool) {
+	f.Add(uint16(0), uint16(100), uint16(10), uint16(50), uint16(20), false, false)
+	f.Add(uint16(1000), uint16(0), uint16(1), uint16(0), uint16(1), true, false)
+	f.Add(uint16(3), uint16(4), uint16(60000), uint16(5), uint16(60000), false, false)
+	f.Add(uint16(7), uint16(7), uint16(1000), uint16(7), uint16(1000), false, true)
+	f.Fuzz(func(t *testing.T, r0, r1, d1, r2, d2 uint16, step, minutes bool) {
 		if d1 == 0 || d2 == 0 {
 			return
 		}
@@ -144,10 +168,14 @@ func FuzzStages(f *testing.F) {
 			}
 			return loadgen.PerSecond(uint64(n))
 		}
+		first := hz(r1)
+		if minutes {
+			first.Count, first.Per = 60*first.Count, 60*first.Per
+		}
 		cfg := config(nothing())
 		cfg.Rate = hz(r0)
 		cfg.Stages = []loadgen.Stage{
-			{Duration: time.Duration(d1) * time.Millisecond, Rate: hz(r1), Step: step},
+			{Duration: time.Duration(d1) * time.Millisecond, Rate: first, Step: step},
 			{Duration: time.Duration(d2) * time.Millisecond, Rate: hz(r2)},
 		}
 		if cfg.Validate() != nil {
