@@ -95,7 +95,7 @@ func TestStaleConnectionsAreRetriedWhereSafe(t *testing.T) {
 		{"half an answer", "GET", "HTTP/1.1 200|close", ClassReset},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := play(t, []string{ok, c.first}, []string{ok})
+			s := play(t, []string{ok, c.first}, []string{ok, ok}, []string{ok})
 			rig := newRig(t, JobConfig{BaseURL: s.url()})
 			rig.mustDo(Request{URL: "/"})
 			rig.measurements()
@@ -109,6 +109,9 @@ func TestStaleConnectionsAreRetriedWhereSafe(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, 200, resp.Status)
 			assert.Zero(t, rig.totals().FailedRequests)
+			rig.mustDo(Request{URL: "/"})
+			_, conns := s.got()
+			assert.Equal(t, 2, conns, "the new connection is kept")
 		})
 	}
 	t.Run("post finds out before", func(t *testing.T) {

@@ -35,6 +35,7 @@ func (d *decoder) open(body io.Reader, encodings []byte, max int64) (io.Reader, 
 	}
 	source := &source{r: body}
 	var decoded io.Reader = source
+	var zr *gzip.Reader
 	for i := len(names) - 1; i >= 0; i-- {
 		name := strings.ToLower(string(bytes.TrimSpace(names[i])))
 		if name == "" || name == "identity" {
@@ -47,7 +48,8 @@ func (d *decoder) open(body io.Reader, encodings []byte, max int64) (io.Reader, 
 		var err error
 		switch name {
 		case "gzip", "x-gzip":
-			decoded, err = d.openGzip(buffered)
+			zr, err = d.openGzip(buffered)
+			decoded = zr
 		case "deflate":
 			decoded, err = openDeflate(buffered)
 		case "br":
@@ -60,25 +62,20 @@ func (d *decoder) open(body io.Reader, encodings []byte, max int64) (io.Reader, 
 		}
 		decoded = &capped{r: decoded, source: source, left: max, max: max}
 	}
+	if zr != nil {
+		d.gzip = zr // one that has failed is not kept
+	}
 	return decoded, nil
 }
 
-func (d *decoder) openGzip(r io.Reader) (io.Reader, error) {
+// openGzip takes the reader that was kept, which then is not there for another layer.
+func (d *decoder) openGzip(r io.Reader) (*gzip.Reader, error) {
 	if d.gzip == nil {
-		zr, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		d.gzip = zr
-		return zr, nil
+		return gzip.NewReader(r)
 	}
 	zr := d.gzip
-	d.gzip = nil // in use, and not to be used again if it fails
-	if err := zr.Reset(r); err != nil {
-		return nil, err
-	}
-	d.gzip = zr
-	return zr, nil
+	d.gzip = nil
+	return zr, zr.Reset(r)
 }
 
 // openDeflate reads deflate as it is specified, in the zlib format, and as many

@@ -172,8 +172,10 @@ func (x *exchange) send(ctx context.Context) error {
 		if err == nil || !reused || !x.stale(err) {
 			return err
 		}
+		closing := x.closing
 		x.closing = true
 		x.leave()
+		x.closing = closing // is about the next connection
 		cn, now = nil, time.Now()
 	}
 }
