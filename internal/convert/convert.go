@@ -182,6 +182,9 @@ func (s *Scenario) secret(o *Options, name, value string) string {
 	}
 }
 
+// multipartForm is the media type of a body in parts.
+const multipartForm = "multipart/form-data"
+
 // header keeps the headers that matter: not those that the client sees to itself, that
 // a browser adds to everything, or that the body decides.
 func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
@@ -196,6 +199,11 @@ func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
 			continue
 		case name == "cookie" && !o.Secrets:
 			s.note("cookies were left out: a virtual user keeps those that the target sets")
+			continue
+		case name == "content-type" && bodySays == multipartForm:
+			if !strings.HasPrefix(strings.ToLower(f.Value), multipartForm) {
+				s.note("the Content-Type %s of a multipart body was left out: the client sets it, with its boundary", short(f.Value))
+			}
 			continue
 		case name == "content-type" && bodySays != "" && strings.HasPrefix(strings.ToLower(f.Value), bodySays):
 			continue

@@ -142,5 +142,5 @@ func FuzzOpenAPI(f *testing.F) {
 }
 
 func FuzzCurl(f *testing.F) {
-	fuzz(f, fromCurl, "commands.sh", `curl 'http://x/${}' -H 'A: ${b' -d '${' -F 'a=${'`, `curl x -F a=b -F 'a="c"'`)
+	fuzz(f, fromCurl, "commands.sh", `curl 'http://x/${}' -H 'A: ${b' -d '${' -F 'a=${'`, `curl x -F a=b -F 'a="c"'`, `curl x -F a=b -H 'Content-Type: text/plain'`)
 }

@@ -270,7 +270,7 @@ func (s *Scenario) curlStep(o *Options, c *curlCommand, at string) (Step, string
 			c.parts[i].content = s.value(o, c.parts[i].name, c.parts[i].content)
 			c.parts[i].filename = literal(c.parts[i].filename)
 		}
-		step.Body, says = c.parts, "multipart/form-data"
+		step.Body, says = c.parts, multipartForm
 		for _, path := range c.unnamed {
 			s.note("the content of the file %s is still to be written", short(path))
 		}

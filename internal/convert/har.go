@@ -145,7 +145,7 @@ func (s *Scenario) harStep(o *Options, e *harEntry, u *url.URL) (Step, bool) {
 			contentType = p.MimeType
 		}
 		switch {
-		case strings.HasPrefix(contentType, "multipart/form-data"):
+		case strings.HasPrefix(contentType, multipartForm):
 			var list parts
 			for _, x := range p.Params {
 				if x.Name == "" || strings.ContainsFunc(x.Name+x.FileName+x.Value+x.ContentType, unfit) {
@@ -156,7 +156,7 @@ func (s *Scenario) harStep(o *Options, e *harEntry, u *url.URL) (Step, bool) {
 				}
 				list = append(list, part{x.Name, literal(x.FileName), x.ContentType, s.value(o, x.Name, x.Value)})
 			}
-			if says = "multipart/form-data"; len(list) > 0 {
+			if says = multipartForm; len(list) > 0 {
 				step.Body = list
 			} else {
 				s.note("a multipart body was left out: the recording does not have its parts")
