@@ -180,6 +180,7 @@ func TestEvaluate(t *testing.T) {
 		"p99{group=begun} < 2ms":       `unknown: p99{group=begun} is unknown: no group "begun" was measured; there were pay`,
 		"lag.max < 1s":                 "unknown: lag.max is unknown: nothing was measured",
 		"error_rate < 1%":              "fail: error_rate was 1.98%, 0.9802 points above 1%",
+		"error_rate < 0.9802%":         "fail: error_rate was 1.98%, 1 point above 0.9802%",
 		"error_rate{task=two} < 1%":    "unknown: error_rate{task=two} is unknown: nothing was measured",
 		"failures == 4":                "fail: failures was 5, 1 above 4",
 		"failures != 5":                "fail: failures was 5, which is the bound",
@@ -204,6 +205,36 @@ func TestEvaluate(t *testing.T) {
 	}
 	assert.Equal(t, s.Verdicts[1:], s.FailedVerdicts())
 	assert.Equal(t, loadgen.OutcomeUnknown, loadgen.Threshold{Metric: "nonsense"}.Evaluate(s).Outcome)
+}
+
+// Where nothing succeeds, only a threshold about failures can be content with it.
+func TestAllFailed(t *testing.T) {
+	for text, want := range map[string]bool{
+		"":                                    true,
+		"p99 < 1s":                            true,
+		"requests > 1":                        true,
+		"interrupted == 0":                    true,
+		"error_rate <= 100%":                  false,
+		"failures{class=check} > 1":           false,
+		"failed_requests > 1":                 false,
+		"failed_iterations > 1":               false,
+		"requests{status=503} > 1":            false,
+		"apm.error_docs == expected_errors":   false,
+		"expected_errors{task=one} >= 1":      false,
+		"service.p99{task=one} < 1s":          true,
+		"apm.missing == 0":                    true,
+		"error_rate{group=pay} < 50%":         false,
+		"iteration_rate > 1/s abort after 1m": true,
+	} {
+		s := &loadgen.Snapshot{Totals: loadgen.Totals{Iterations: 3, FailedIterations: 3}}
+		if text != "" {
+			s.Verdicts = []loadgen.Verdict{{Outcome: loadgen.OutcomePass, Threshold: loadgen.MustThresholds(text)[0]}}
+		}
+		assert.Equal(t, want, s.AllFailed(), text)
+		s.Iterations++
+		assert.False(t, s.AllFailed(), "one has succeeded")
+	}
+	assert.False(t, (&loadgen.Snapshot{}).AllFailed(), "nothing has run")
 }
 
 // A percentile is known to 1/128 above its exact value, and a verdict says when

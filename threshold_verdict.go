@@ -3,6 +3,7 @@ package loadgen
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -68,6 +69,27 @@ func (s *Snapshot) FailedVerdicts() []Verdict {
 		}
 	}
 	return failed
+}
+
+// AllFailed tells whether there were iterations and every one of them failed, though no
+// threshold of s is about failures (see [Threshold.AboutFailures]). Times and rates then
+// say nothing about a target that works, even where thresholds on them hold.
+func (s *Snapshot) AllFailed() bool {
+	return s.Iterations > 0 && s.FailedIterations == s.Iterations &&
+		!slices.ContainsFunc(s.Verdicts, func(v Verdict) bool { return v.Threshold.AboutFailures() })
+}
+
+// AboutFailures tells whether t says how much may, or must, fail: by error_rate, failures,
+// failed_requests, failed_iterations or expected_errors, or by requests of one status.
+func (t Threshold) AboutFailures() bool {
+	about := func(metric string) bool {
+		switch metric {
+		case "error_rate", "failures", "failed_requests", "failed_iterations", "expected_errors":
+			return true
+		}
+		return false
+	}
+	return about(t.Metric) || about(t.Against) || t.Status != ""
 }
 
 // Evaluate says whether t holds for s.
@@ -246,7 +268,11 @@ func (m *metric) distance(x, bound float64) string {
 	}
 	switch {
 	case m.kind == metricShare:
-		return fmt.Sprintf("%.4g points %s %s", by*100, word, m.show(bound))
+		points := fmt.Sprintf("%.4g points", by*100)
+		if points == "1 points" {
+			points = "1 point"
+		}
+		return fmt.Sprintf("%s %s %s", points, word, m.show(bound))
 	case m.kind == metricCount || bound == 0:
 		return fmt.Sprintf("%s %s %s", m.show(by), word, m.show(bound))
 	}

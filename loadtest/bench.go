@@ -24,7 +24,7 @@ import (
 func Bench(b *testing.B, cfg loadgen.JobConfig, opts ...Option) *loadgen.Snapshot {
 	b.Helper()
 	s := prepare(b, cfg, opts)
-	if !slices.ContainsFunc(s.cfg.Thresholds, aboutFailures) {
+	if !slices.ContainsFunc(s.cfg.Thresholds, loadgen.Threshold.AboutFailures) {
 		NoFailures()(s)
 	}
 	var r *result
@@ -43,10 +43,6 @@ func Bench(b *testing.B, cfg loadgen.JobConfig, opts ...Option) *loadgen.Snapsho
 		b.Error(r.block(why))
 	}
 	return r.snap
-}
-
-func aboutFailures(t loadgen.Threshold) bool {
-	return slices.Contains([]string{"error_rate", "failures", "failed_requests", "failed_iterations"}, t.Metric)
 }
 
 func (s *setup) bench(b *testing.B) *result {

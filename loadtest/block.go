@@ -31,6 +31,8 @@ func (r *result) faults() string {
 		why = append(why, "the job failed: "+s.Reason)
 	case s.Iterations == 0:
 		why = append(why, "no iteration has ended")
+	case s.AllFailed():
+		why = append(why, "every iteration failed, and no threshold is about failures")
 	}
 	return strings.Join(why, "; ")
 }

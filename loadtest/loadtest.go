@@ -135,10 +135,11 @@ func Slowest(n int) Option { return func(s *setup) { s.slowest = n } }
 //
 // The test fails, and goes on, if a threshold of cfg, of the scenario or of the options
 // does not hold, if the job failed, if it was ended before its time by the test's
-// deadline, its context or that of [Context], or if no iteration has ended. The message
-// then says which threshold and by how much, shows the distribution of the response
-// times, the slowest requests with a line each that sends it again with curl, and the
-// failures by class. Secrets in requests read REDACTED: see [loadgen.WithExemplars].
+// deadline, its context or that of [Context], if no iteration has ended, or if every one
+// failed and no threshold is about failures ([ErrorRateBelow], [NoFailures] and so on).
+// The message then says which threshold and by how much, shows the distribution of the
+// response times, the slowest requests with a line each that sends it again with curl, and
+// the failures by class. Secrets in requests read REDACTED: see [loadgen.WithExemplars].
 //
 // The test ends at once if the job cannot start. Run ends the job early enough before
 // the deadline of go test -timeout to report; it leaves no goroutine. It may be called

@@ -135,6 +135,24 @@ func TestAPassSaysNothing(t *testing.T) {
 	})
 }
 
+// What nobody has served was not served in time.
+func TestARunOfWhichNothingSucceedsFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := loadgen.NewScenario("down").Task("item", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/10") })
+		run := func(opts ...loadtest.Option) []string {
+			return failing(t, func(f *fake) {
+				loadtest.Run(f, loadgen.JobConfig{Scenario: down, MaxIterations: 5}, append(opts, loadtest.Handler(http.HandlerFunc(shop)))...)
+			}).said
+		}
+		for _, said := range [][]string{run(), run(loadtest.P99Below(time.Second))} {
+			require.Len(t, said, 1)
+			assert.Contains(t, said[0], "loadtest: every iteration failed, and no threshold is about failures\n")
+			assert.Contains(t, said[0], "check  5, for instance: GET /10: status 503")
+		}
+		assert.Empty(t, run(loadtest.Threshold("error_rate <= 100%")))
+	})
+}
+
 // A day of load by ten users, in virtual time: latencies are what the handler sleeps.
 func TestADayInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -120,6 +120,8 @@ func judge(s *loadgen.Snapshot) verdict {
 		return verdict{"bad", "Failed", fmt.Sprintf("%d of %d thresholds not held", len(failed), len(s.Verdicts))}
 	case s.State == loadgen.StateFailed:
 		return verdict{"bad", "Failed", s.Reason}
+	case s.AllFailed():
+		return verdict{"bad", "Failed", "every iteration failed"}
 	case !s.Valid:
 		return verdict{"warn", "Not valid", "the generator, not the target, was the limit"}
 	case len(s.Verdicts) > 0:

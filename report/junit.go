@@ -57,8 +57,8 @@ type (
 // WriteJUnit writes JUnit XML for CI systems. A test case stands for each threshold,
 // which fails where that does; for each task, which fails where an iteration of it did,
 // and is skipped where it never ran; and for whether the measurement is valid, which is
-// an error where it is not. Failures of tasks count only if the run has no threshold:
-// with one, that says what is too much.
+// an error where it is not. Failures of tasks count only if the run has no threshold,
+// which says what is too much, or if every iteration failed and none is about that.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	s := r.Snapshot
 	var suites []junitSuite
@@ -144,7 +144,7 @@ func (r *Report) taskCases() []junitCase {
 		switch {
 		case t.Iterations == 0:
 			c.SystemOut, c.Skipped = "", &junitProblem{Message: "no iteration ran"}
-		case t.FailedIterations > 0 && len(s.Verdicts) == 0:
+		case t.FailedIterations > 0 && (len(s.Verdicts) == 0 || s.AllFailed()):
 			var text strings.Builder
 			for _, f := range failures(&t.Totals) {
 				fmt.Fprintf(&text, "%s: %d, for instance: %s\n", f.Class, f.Count, f.Sample)

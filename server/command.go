@@ -124,11 +124,38 @@ func parse(fs *flag.FlagSet, args []string) (rest []string, err error) {
 	}
 }
 
+// elsewhere is what other load generators (hey, wrk, k6, fortio, Molotov, Locust) call a
+// flag, where they agree on what that means.
+func elsewhere(name string) string {
+	switch name {
+	case "c", "w", "u", "vus", "users", "concurrency", "connections":
+		return "workers"
+	case "n", "iterations", "requests":
+		return "max-iterations"
+	case "d", "z", "run-time":
+		return "duration"
+	case "q", "qps", "rps":
+		return "rate"
+	case "H":
+		return "header"
+	case "k":
+		return "insecure"
+	case "x":
+		return "proxy"
+	case "o", "output":
+		return "out"
+	}
+	return ""
+}
+
 // misspelled suggests a flag, if the error is about one that does not exist.
 func (c *command) misspelled(err error) string {
 	_, name, ok := strings.Cut(err.Error(), "provided but not defined: -")
 	if !ok {
 		return ""
+	}
+	if here := elsewhere(name); c.flags.Lookup(here) != nil {
+		return fmt.Sprintf(" (here it is -%s)", here)
 	}
 	var known []string
 	c.flags.VisitAll(func(f *flag.Flag) { known = append(known, "-"+f.Name) })

@@ -210,8 +210,8 @@ func judge(rep *report.Report, quiet bool) error {
 		return thresholdsError(failed, len(s.Verdicts), quiet)
 	case s.State == loadgen.StateFailed:
 		return fmt.Errorf("the job failed: %s", s.Reason)
-	case s.Iterations > 0 && s.FailedIterations == s.Iterations && len(s.Verdicts) == 0:
-		return fmt.Errorf("every iteration failed%s; with a -threshold, that decides", firstError(s))
+	case s.AllFailed():
+		return fmt.Errorf("every iteration failed%s; if that is fine, -threshold 'error_rate <= 100%%' says so", firstError(s))
 	case !s.Valid:
 		return &exitError{exitInvalid, fmt.Errorf("the generator was the limit, not the target: %s", strings.Join(s.Invalid, "; "))}
 	}

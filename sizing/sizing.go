@@ -32,7 +32,8 @@ const (
 
 // Search doubles the load, from Min on, until a threshold does not hold, and then
 // halves the distance between the largest load that held and the smallest that did not.
-// It takes for granted that what a load breaks, a larger one breaks, too.
+// It takes for granted that what a load breaks, a larger one breaks, too. A load under
+// which every iteration fails does not hold, unless a threshold is about failures.
 //
 // Each load is a job of its own, so that the backlog of one does not burden the next.
 type Search struct {
@@ -222,6 +223,9 @@ func (s *Search) try(ctx context.Context, m *loadgen.Manager, load int) (Trial, 
 	var why []string
 	for _, v := range t.Snapshot.FailedVerdicts() {
 		why = append(why, v.Message)
+	}
+	if t.Snapshot.AllFailed() {
+		why = append(why, "every iteration failed")
 	}
 	if len(why) == 0 && len(end.Invalid) > 0 {
 		t.Generator = true

@@ -136,6 +136,23 @@ func TestTheContextEndsASearch(t *testing.T) {
 	})
 }
 
+func TestALoadOfWhichNothingSucceedsIsTooMuch(t *testing.T) {
+	down := loadgen.NewScenario("down").Task("ask", 1, func(ctx context.Context, vu *loadgen.VU) error {
+		return errors.Join(vu.Sleep(ctx, 10*time.Millisecond), errors.New("nobody is here"))
+	})
+	prepare := func() sizing.Search {
+		return sizing.Search{Job: loadgen.JobConfig{Scenario: down}, By: sizing.Workers, Max: 4}
+	}
+	r, err := search(t, prepare, "p95 < 1s")
+	require.NoError(t, err)
+	assert.Equal(t, 0, r.Best)
+	assert.Equal(t, "every iteration failed", r.Trials[0].Why)
+
+	r, err = search(t, prepare, "p95 < 1s", "error_rate <= 100%")
+	require.NoError(t, err)
+	assert.Equal(t, 4, r.Best, "a threshold about failures decides")
+}
+
 func TestWhatCannotBeSearched(t *testing.T) {
 	fine := loadgen.NewScenario("x").Task("t", 1, func(context.Context, *loadgen.VU) error { return nil })
 	good := sizing.Search{Job: loadgen.JobConfig{Scenario: fine, Delay: time.Second}, By: sizing.Workers, Step: time.Second}
