@@ -311,7 +311,9 @@ func TestCompareTasks(t *testing.T) {
 	}, got)
 	var out strings.Builder
 	require.NoError(t, c.WriteText(&out))
-	assert.Contains(t, out.String(), "\n  new: only in the run after\n")
+	_, tasks, _ := strings.Cut(out.String(), "By task")
+	assert.Contains(t, tasks, "\n  no difference to be told: home\n\n  only in the run before: old\n\n  only in the run after: new\n")
+	assert.NotContains(t, tasks, "\n  home\n", "only tasks that differ have rows")
 	assert.Regexp(t, `\n  buy\n  response p50 .* worse\n`, out.String())
 
 	one, err := Compare(steady.report(1), steady.report(2), CompareOptions{})

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,24 +55,52 @@ func (d *Difference) write(b *strings.Builder) {
 	fmt.Fprintf(b, "  %-14s %10s %10s %10s   %-24s %s\n", d.Metric, d.show(d.Before), d.show(d.After), change, between, outcome)
 }
 
-// writeTasks adds the rows of the tasks.
+// writeTasks adds the rows of the tasks that are better or worse, and the names of the
+// others.
 func (c *Comparison) writeTasks(b *strings.Builder) {
 	if len(c.Tasks) == 0 {
 		return
 	}
 	b.WriteString("\n  By task, from resamples by iterations, with the confidence divided among the tasks:\n")
+	others := map[string][]string{}
 	for i := range c.Tasks {
 		t := &c.Tasks[i]
-		fmt.Fprintf(b, "\n  %s", taskName(t.Task))
-		if t.Only != "" {
-			fmt.Fprintf(b, ": only in the run %s\n", t.Only)
-			continue
-		}
-		b.WriteString("\n")
-		for j := range t.Metrics {
-			t.Metrics[j].write(b)
+		name := taskName(t.Task)
+		switch {
+		case t.Only != "":
+			others[t.Only] = append(others[t.Only], name)
+		case !slices.ContainsFunc(t.Metrics, func(d Difference) bool { return d.Outcome == Better || d.Outcome == Worse }):
+			others[""] = append(others[""], name)
+		default:
+			fmt.Fprintf(b, "\n  %s\n", name)
+			for j := range t.Metrics {
+				t.Metrics[j].write(b)
+			}
 		}
 	}
+	writeNames(b, "no difference to be told", others[""])
+	writeNames(b, "only in the run before", others["before"])
+	writeNames(b, "only in the run after", others["after"])
+}
+
+// writeNames adds a list, in lines of about a hundred characters.
+func writeNames(b *strings.Builder, what string, names []string) {
+	if len(names) == 0 {
+		return
+	}
+	line := "  " + what + ":"
+	b.WriteString("\n")
+	for i, name := range names {
+		if i > 0 {
+			line += ","
+		}
+		if len(line)+len(name) > 100 {
+			b.WriteString(line + "\n")
+			line = "   "
+		}
+		line += " " + name
+	}
+	b.WriteString(line + "\n")
 }
 
 func (d *Difference) show(v float64) string {
