@@ -360,9 +360,15 @@ func (c JobConfig) clone() JobConfig {
 func (c *JobConfig) grace() time.Duration { return max(c.Grace, 0) }
 
 func parseBaseURL(s string) (*url.URL, error) {
+	if !strings.Contains(s, "://") {
+		return nil, errors.New("must begin with http:// or https://, for instance http://localhost:8000")
+	}
 	u, err := url.Parse(s)
 	if err != nil {
 		return nil, errBaseURL
+	}
+	if strings.Contains(u.Hostname(), ":") && !strings.HasPrefix(u.Host, "[") { // which url.Parse lets pass
+		return nil, errors.New("must have one port at most, and an IPv6 address in brackets, for instance http://[::1]:8000")
 	}
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || strings.HasSuffix(u.Host, ":") || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errBaseURL

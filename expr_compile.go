@@ -158,7 +158,7 @@ func (s *exprScope) explain(err error) *exprError {
 		// The compiler's own panics come with a stack behind the first line.
 		out.message, _, _ = strings.Cut(err.Error(), "\n")
 	}
-	out.message = showDurations(out.message)
+	out.message = plainer(showDurations(out.message))
 	if name, ok := strings.CutPrefix(out.message, "unknown name "); ok {
 		out.message = s.unknownName(name)
 	}
@@ -166,6 +166,23 @@ func (s *exprScope) explain(err error) *exprError {
 		out.message = s.unknownColumn(column)
 	}
 	return out
+}
+
+// plainer puts what people get wrong most into words that say what to do.
+func plainer(message string) string {
+	if found, ok := strings.CutPrefix(message, "expected bool, but got "); ok {
+		return "expected a condition that is true or false, found " + found
+	}
+	if found, ok := strings.CutPrefix(message, "expected float64, but got "); ok {
+		return "expected a number, found " + found
+	}
+	if message == `unexpected token Operator("=")` {
+		return "unexpected =; == compares"
+	}
+	if strings.Contains(message, "mismatched types time.Duration and ") || strings.HasSuffix(message, " and time.Duration)") {
+		return message + "; a duration has a unit, such as 500ms"
+	}
+	return message
 }
 
 // unknownName explains a name that the scope does not have.

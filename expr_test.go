@@ -116,8 +116,8 @@ func TestExpressionFaults(t *testing.T) {
 		`json("$.a..b")`:             {inResponse, 5, `an empty name in the path "$.a..b"; a path is $ and then .name, .0, [0] or ["name"] for each level`},
 		`json("$[x]")`:               {inResponse, 5, `an index that is not a number in the path "$[x]"; a path is $ and then .name, .0, [0] or ["name"] for each level`},
 		`regexp("(")`:                {inResponse, 7, "error parsing regexp: missing closing ): `(`"},
-		`duration < 5`:               {inResponse, 9, "invalid operation: < (mismatched types time.Duration and int)"},
-		`500ms > "é" && x`:           {inResponse, 6, "invalid operation: > (mismatched types time.Duration and string)"},
+		`duration < 5`:               {inResponse, 9, "invalid operation: < (mismatched types time.Duration and int); a duration has a unit, such as 500ms"},
+		`500ms > "é" && x`:           {inResponse, 6, "invalid operation: > (mismatched types time.Duration and string); a duration has a unit, such as 500ms"},
 		`"é" == "é" && 1s > 2s && x`: {inResponse, 25, `unknown name "x"`},
 	} {
 		t.Run(source, func(t *testing.T) {

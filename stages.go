@@ -76,7 +76,7 @@ func (c *JobConfig) checkStages(f *faults) {
 		case s.Workers < 0 || s.Workers > MaxWorkers:
 			f.add("stages", "the workers of stage %d must be from 0 to %d, not %d", i+1, MaxWorkers, s.Workers)
 		case open && s.Workers > 0:
-			f.add("stages", "stage %d has workers, but the job has a rate: the number of VUs then follows from max_workers", i+1)
+			f.add("stages", "stage %d has workers, but the job or another stage a rate: give all of them workers, or all a rate", i+1)
 		default:
 			sum = min(sum+s.Duration, MaxDuration+1)
 		}

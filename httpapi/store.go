@@ -205,7 +205,7 @@ func readRuns(body json.RawMessage) (job string, limit int, err error) {
 	if raw, ok := object["limit"]; ok && !isNull(raw) {
 		n, err := number(raw, 1, maxRuns)
 		if err != nil || n != float64(int(n)) {
-			return "", 0, badRequest(CodeInvalidField, "limit", "limit must be a whole number from 1 to %d, not %s", maxRuns, cut(string(raw)))
+			return "", 0, badRequest(CodeInvalidField, "limit", "limit: must be a whole number from 1 to %d, not %s", maxRuns, cut(string(raw)))
 		}
 		limit = int(n)
 	}

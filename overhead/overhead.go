@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/opbeans/loadgen"
@@ -83,6 +84,21 @@ const (
 
 func names() [2]string { return [2]string{"off", "on"} }
 
+// ofSide makes faults of a job's URL ones of the target's.
+func ofSide(err error, side int) error {
+	var invalid *loadgen.ValidationError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	named := &loadgen.ValidationError{Fields: slices.Clone(invalid.Fields)}
+	for i := range named.Fields {
+		if named.Fields[i].Field == "url" {
+			named.Fields[i].Field = names()[side]
+		}
+	}
+	return named
+}
+
 // Run measures. If ctx is done before the last pair, it returns what it knows so far, and
 // the error of ctx. Any other error means that a job cannot start, or has ended early.
 func (m Measurement) Run(ctx context.Context, opts ...loadgen.Option) (*Result, error) {
@@ -97,7 +113,7 @@ func (m Measurement) Run(ctx context.Context, opts ...loadgen.Option) (*Result, 
 	cfg.Name, cfg.BaseURL = names()[off], m.Off.URL
 	cfg, scenario, err := manager.Resolve(cfg)
 	if err != nil {
-		return nil, err
+		return nil, ofSide(err, off)
 	}
 	g := newGate(cfg.Seed, m.WarmUp+m.Pairs)
 	procs := [2]*process{newProcess(m.Off), newProcess(m.On)}
@@ -129,7 +145,7 @@ func (m Measurement) Run(ctx context.Context, opts ...loadgen.Option) (*Result, 
 			})
 		})
 		if jobs[side], err = manager.Start(ctx, cfg); err != nil {
-			return nil, err
+			return nil, ofSide(err, side)
 		}
 		defer jobs[side].Stop()
 	}

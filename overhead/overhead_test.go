@@ -242,14 +242,14 @@ func TestEndsEarly(t *testing.T) {
 func TestBadMeasurement(t *testing.T) {
 	job := loadgen.JobConfig{Scenario: loadgen.NewScenario("one").Task("home", 1, func(context.Context, *loadgen.VU) error { return nil })}
 	for want, m := range map[string]overhead.Measurement{
-		"pairs":      {Job: job, Pairs: -1},
-		"confidence": {Job: job, Confidence: 1},
-		"resamples":  {Job: job, Resamples: 1},
-		"url":        {Job: job, On: overhead.Target{URL: "http://on"}},
+		"pairs":                       {Job: job, Pairs: -1},
+		"confidence":                  {Job: job, Confidence: 1},
+		"resamples":                   {Job: job, Resamples: 1},
+		"off: a base URL is required": {Job: job, On: overhead.Target{URL: "http://on"}},
 	} {
 		_, err := m.Run(t.Context())
 		assert.ErrorContains(t, err, want)
 	}
 	_, err := overhead.Measurement{Job: job, Off: overhead.Target{URL: "http://off"}, On: overhead.Target{URL: "nonsense"}}.Run(t.Context())
-	assert.ErrorContains(t, err, "url")
+	assert.ErrorContains(t, err, "on: must begin with http:// or https://", "which of the two it is")
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -80,9 +81,18 @@ func (o Output) Check() error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(o.File), tempPattern)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot write %s: %w", o.File, plainReason(err))
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// plainReason is why a file cannot be made, without the name of the temporary one.
+func plainReason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
 }
 
 // Write writes a report to the output; stdout is for "-".
@@ -120,7 +130,7 @@ func writeFile(path string, write func(io.Writer) error) (err error) {
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), tempPattern)
 	if err != nil {
-		return err
+		return fmt.Errorf("cannot write %s: %w", path, plainReason(err))
 	}
 	defer func() {
 		if err != nil {

@@ -57,7 +57,7 @@ func (c *checker) run(ctx context.Context, args []string) error {
 	if err != nil {
 		return flagFaults(err)
 	}
-	if err := write(c.stdout, overviewOf(p)); err != nil || !c.try {
+	if err := write(c.stdout, overviewOf(p, c.getenv)); err != nil || !c.try {
 		return err
 	}
 	tasks, err := c.chosen(p)
@@ -107,7 +107,7 @@ func (c *checker) chosen(p *loadgen.Preview) ([]string, error) {
 }
 
 // overviewOf says what a scenario comes to.
-func overviewOf(p *loadgen.Preview) string {
+func overviewOf(p *loadgen.Preview, getenv func(string) string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: fine", p.Scenario.Name())
 	if d := p.Scenario.Description(); d != "" {
@@ -127,6 +127,16 @@ func overviewOf(p *loadgen.Preview) string {
 		fmt.Fprintf(tw, "  %s\tweight %g\t%s\n", w.Task, w.Weight, part)
 	}
 	_ = tw.Flush()
+	if sum == 0 {
+		b.WriteString("  no task has a weight above zero: a run needs a -weight TASK=W\n")
+	}
+	for _, name := range p.Scenario.Secrets() {
+		note := ""
+		if getenv(name) == "" {
+			note = " (not in the environment: a run needs it)"
+		}
+		fmt.Fprintf(&b, "  secret %s%s\n", name, note)
+	}
 	for _, v := range p.Scenario.Variables() {
 		fmt.Fprintf(&b, "  variable %s = %v\n", v.Name, p.Variables[v.Name])
 	}

@@ -136,6 +136,9 @@ func source(sys *system, kind, file string) ([]byte, error) {
 	in := sys.stdin
 	if file != "-" {
 		f, err := os.Open(file)
+		if err != nil && kind == "curl" {
+			err = fmt.Errorf("%w; a curl command itself begins with curl, and is one argument, in quotes", err)
+		}
 		if err != nil {
 			return nil, usageErrorf("%w", err)
 		}

@@ -97,7 +97,7 @@ func describe(cfg loadgen.JobConfig) string {
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch {
 	case len(cfg.Stages) > 0:
-		add("%d stages", len(cfg.Stages))
+		add("%s", plural(len(cfg.Stages), "stage"))
 	case !cfg.Rate.IsZero():
 		add("%s", cfg.Rate)
 	default:

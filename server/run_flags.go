@@ -67,10 +67,10 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	text("name", "`NAME` of the job in reports; without it, that of the scenario", func(c *config) *string { return &c.Name })
 	text("service-name", "`NAME` that scenarios see as SERVICE_NAME", func(c *config) *string { return &c.ServiceName })
 
-	count("workers", "`N` virtual users (default 1)", func(c *config) *int { return &c.Workers })
+	change(j, fs, "workers", "`N` virtual users (default 1)", parseWorkers, func(c *config, v int) { c.Workers = v })
 	count("max-workers", "at most `N` virtual users with -rate (default 1000)", func(c *config) *int { return &c.MaxWorkers })
 	span("delay", "pause of a virtual user between iterations, `TIME`", func(c *config) *time.Duration { return &c.Delay })
-	change(j, fs, "rate", "iterations at this `RATE`, such as 100/s, whatever the target does", loadgen.ParseRate,
+	change(j, fs, "rate", "iterations at this `RATE`, such as 100/s, whatever the target does", parseRate,
 		func(c *config, v loadgen.Rate) { c.Rate = v })
 	change(j, fs, "stages", "course of the job: a `LIST` such as 30s:100/s,1m:100/s,10s:0/s or 30s:20,1m:20", parseStages,
 		func(c *config, v []loadgen.Stage) { c.Stages = v })
@@ -238,6 +238,26 @@ func strconvAtoi(s string) (int, error) {
 		return 0, errors.New("must be a whole number")
 	}
 	return n, nil
+}
+
+// parseWorkers refuses none: 0 stands for the default in a configuration, which is not
+// what somebody means who says it.
+func parseWorkers(s string) (int, error) {
+	n, err := strconvAtoi(s)
+	if err == nil && n == 0 {
+		err = fmt.Errorf("must be from 1 to %d", loadgen.MaxWorkers)
+	}
+	return n, err
+}
+
+// parseRate refuses 0 for the same reason: it is no rate, and workers would run as fast as
+// they can.
+func parseRate(s string) (loadgen.Rate, error) {
+	r, err := loadgen.ParseRate(s)
+	if err == nil && r.IsZero() {
+		err = errors.New("must be above 0; without -rate, workers run one iteration after the other")
+	}
+	return r, err
 }
 
 func parseCount(s string) (uint64, error) {

@@ -79,7 +79,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.DurationVar(&s.keepFor, "keep-for", state.DefaultFor, "with -state: how long to keep the results of runs; 0 is for ever")
 	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
 	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
-	fs.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+	fs.Var((*level)(&s.logLevel), "log-level", "least `LEVEL` that is logged: debug, info, warn or error")
 	fs.StringVar(&s.statsd, "statsd", "", "StatsD server to tell of every request, as udp://`HOST:PORT`")
 	fs.Var(&s.statsdNames, "statsd-names", "how StatsD buckets are named: `molotov`, molotov-ip, or loadgen, a tree of job, scenario and task")
 	fs.StringVar(&s.statsdBridge, "statsd-bridge", "", "`HOST:PORT` that shows the statistics to the suite's page as its StatsD container would, such as :8127")
@@ -209,6 +209,18 @@ func (c *choice) Set(s string) error {
 		}
 	}
 	return fmt.Errorf("must be one of: %s", strings.Join(c.of, ", "))
+}
+
+// level is a slog.Level whose errors say what there is.
+type level slog.Level
+
+func (l *level) String() string { return slog.Level(*l).String() }
+
+func (l *level) Set(s string) error {
+	if (*slog.Level)(l).UnmarshalText([]byte(s)) != nil {
+		return errors.New("must be debug, info, warn or error")
+	}
+	return nil
 }
 
 // origins is a comma-separated list of what httpapi.WithOrigins takes.

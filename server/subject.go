@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opbeans/loadgen"
@@ -137,10 +139,19 @@ func (r *subject) source(arg string, cfg *loadgen.JobConfig, opts *[]loadgen.Opt
 		cfg.ScenarioName = strings.TrimSuffix(filepath.Base(arg), filepath.Ext(arg))
 		*opts = append(*opts, loadgen.WithScenarios(root.FS()))
 		return func() { _ = root.Close() }, nil
+	case hostPort(arg):
+		return done, usageErrorf("a URL begins with http:// or https://: did you mean http://%s?", arg)
 	default:
 		cfg.ScenarioName = arg
 		return done, nil
 	}
+}
+
+// hostPort tells whether a name is rather an address, such as localhost:8000.
+func hostPort(arg string) bool {
+	host, port, err := net.SplitHostPort(arg)
+	_, number := strconv.Atoi(port)
+	return err == nil && host != "" && number == nil
 }
 
 // page makes a scenario of getting one page.
