@@ -15,6 +15,9 @@ type Limits struct {
 	Workers int    `json:"workers"` // that exist now
 	Jobs    int    `json:"jobs"`    // that run now, or are stopping
 	Held    uint64 `json:"held"`    // requests that had to wait for max_rate so far
+	// APM tells whether the service receives what agents send, so that there is
+	// [API.APM].
+	APM bool `json:"apm"`
 }
 
 // Limits tells what all jobs together may do, and how much of it they do.
@@ -22,7 +25,7 @@ func (a *API) Limits() Limits {
 	set, used := a.m.Limits(), a.m.Usage()
 	l := Limits{
 		MaxWorkers: set.MaxWorkers, MaxJobs: set.MaxJobs,
-		Workers: used.Workers, Jobs: used.Jobs, Held: used.Held,
+		Workers: used.Workers, Jobs: used.Jobs, Held: used.Held, APM: a.documents != nil,
 	}
 	if !set.MaxRate.IsZero() {
 		l.MaxRate = set.MaxRate.String()

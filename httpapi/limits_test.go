@@ -40,10 +40,11 @@ func serveLimited(t *testing.T, l loadgen.Limits) *service {
 }
 
 func TestLimits(t *testing.T) {
-	assert.JSONEq(t, `{"workers":0,"jobs":0,"held":0}`, serve(t).get("/api/limits").body)
+	assert.JSONEq(t, `{"workers":0,"jobs":0,"held":0,"apm":false}`, serve(t).get("/api/limits").body)
+	assert.JSONEq(t, `{"workers":0,"jobs":0,"held":0,"apm":true}`, serve(t, httpapi.WithDocuments(&documents{})).get("/api/limits").body)
 	s := serveLimited(t, loadgen.Limits{MaxRate: loadgen.PerSecond(100), MaxWorkers: 10, MaxJobs: 2})
 	limits := `"max_rate":"100/s","max_workers":10,"max_jobs":2,"targets":["loopback","localhost"]`
-	assert.JSONEq(t, `{`+limits+`,"workers":0,"jobs":0,"held":0}`, s.get("/api/limits").body)
+	assert.JSONEq(t, `{`+limits+`,"workers":0,"jobs":0,"held":0,"apm":false}`, s.get("/api/limits").body)
 
 	a := s.start(`{"job":"a","port":1,"workers":11}`)
 	assert.Equal(t, 400, a.status)
