@@ -10,6 +10,8 @@ FUZZTIME         ?= 60s
 KILLS            ?= 2000
 SOAK             ?= 10m
 BENCHCOUNT       ?= 10
+# With those that hold what the library's users need not fetch.
+MODULES          := $(sort $(dir $(shell find . -name node_modules -prune -o -name .tools -prune -o -name go.mod -print)))
 PLATFORMS        := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 .PHONY: help run test lint vuln fmt bench bench-peers size clients agents manifests e2e dashboard screenshots fuzz kill soak build cross clean
@@ -24,13 +26,16 @@ test: ## run all tests with the race detector, in random order
 	go test -race -shuffle=on ./...
 
 lint: $(GOLANGCI) ## check style and known mistakes
-	$(GOLANGCI) run ./...
+	@set -e; for module in $(MODULES); do \
+		echo "== $$module"; \
+		(cd $$module && $(abspath $(GOLANGCI)) run ./...); \
+	done
 
 vuln: $(GOVULNCHECK) ## look for known vulnerabilities in what the code uses
-	GOVULNCHECK=$(abspath $(GOVULNCHECK)) .ci/vulncheck
+	GOVULNCHECK=$(abspath $(GOVULNCHECK)) .ci/vulncheck $(MODULES)
 
 fmt: $(GOLANGCI) ## format the code
-	$(GOLANGCI) fmt ./...
+	@set -e; for module in $(MODULES); do (cd $$module && $(abspath $(GOLANGCI)) fmt ./...); done
 
 bench: ## run the micro-benchmarks, for benchstat (BENCHCOUNT=10)
 	go test -run '^$$' -bench . -benchmem -count $(BENCHCOUNT) ./...

@@ -97,10 +97,11 @@ func TestVulnerabilityCheck(t *testing.T) {
 		"another error":  {"echo cannot load packages; exit 1", 1, "cannot load packages"},
 		"no database":    {"echo 'govulncheck: fetching vulnerabilities: no such host' >&2; exit 1", 0, "NOT CHECKED for known vulnerabilities"},
 		"no such script": {"exec /nonexistent", 127, ""},
+		"in one module":  {`case "$PWD $1" in */deploy/kubernetes" "-test) echo Vulnerability 2; exit 3; esac`, 3, "Vulnerability 2"},
 	} {
 		program := filepath.Join(t.TempDir(), "govulncheck")
 		require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n"+test.script+"\n"), 0o700))
-		cmd := exec.CommandContext(t.Context(), "bash", ".ci/vulncheck")
+		cmd := exec.CommandContext(t.Context(), "bash", ".ci/vulncheck", "./", "deploy/kubernetes/")
 		cmd.Env = append(os.Environ(), "GOVULNCHECK="+program)
 		out, _ := cmd.CombinedOutput()
 		assert.Equal(t, test.code, cmd.ProcessState.ExitCode(), "%s: %s", name, out)
