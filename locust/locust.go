@@ -33,6 +33,12 @@ const (
 	joinPatience = 5 * time.Minute // to be welcomed the first time
 	lostAfter    = time.Minute     // without a sign of the master the worker ends
 
+	// After so long without a heartbeat the master may have missed the worker. Once that is
+	// back, a master whose test goes on gives it users anew, before it answers its heartbeat,
+	// or with its next step of a ramp. One whose test has ended meanwhile says nothing.
+	missedAfter = 4 * time.Second
+	orderWithin = 5 * time.Second
+
 	stuckAfter = 20 * time.Second // without a sign on it a connection is made anew
 	// A connection on which no heartbeat is answered is made anew, and again: a ROUTER drops
 	// what comes on a new connection while it still has the old one of the same identity.
@@ -103,7 +109,9 @@ func (c *Config) Validate() error {
 //
 // The job is of m, under the name that cfg gives it or else its scenario's; from one test
 // to the next it is another job of that name. When the connection breaks, the job runs on,
-// and all that it did meanwhile is reported once there is a new connection. When nothing
+// and all that it did meanwhile is reported once there is a new connection. If the master
+// then does not say within five seconds how many users there are to be, the test has ended
+// meanwhile: the job is stopped, and the worker is there for the next test. When nothing
 // was heard of the master for a minute, the job is stopped, and the error wraps
 // [ErrNoMaster]; so it does when no master was there for five minutes to begin with. A
 // master that was started anew is joined as a new worker.

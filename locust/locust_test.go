@@ -43,7 +43,7 @@ func TestATestFromStartToStop(t *testing.T) {
 		assert.GreaterOrEqual(t, w.reports, 4, "one each three seconds")
 		w.mu.Unlock()
 
-		w.tell(locustwire.Stop, nil)
+		w.stop()
 		time.Sleep(time.Second)
 		assert.Equal(t, []string{stopped, ready}, w.heard())
 		assert.Equal(t, loadgen.StateStopped, job.State())
@@ -101,12 +101,78 @@ func TestCut(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		w.cut() // and at once it is there again
 		time.Sleep(5 * time.Second)
-		w.tell(locustwire.Stop, nil)
+		w.stop()
 		time.Sleep(time.Second)
-		assert.Equal(t, []string{spawning, complete, stopped, ready}, w.heard(), "it did not have to join again")
+		want := []string{spawning, complete}
+		for range 3 { // the master misses it, and gives it users anew
+			want = append(want, spawning, complete)
+		}
+		assert.Equal(t, append(want, stopped, ready), w.heard(), "it did not have to join again")
 		w.agree()
 		assert.Same(t, job, w.job())
 		w.bye()
+	})
+}
+
+// The end of a test that comes while a worker is cut off does not reach it, and the master
+// does not say it again: once the worker is back, it stops by itself.
+func TestTestThatEndsDuringACut(t *testing.T) {
+	for _, users := range []int{10, 0} {
+		inWorld(t, nil, func(t *testing.T, w *world) {
+			w.joined(locust.Config{})
+			w.spawn(10)
+			w.spawn(users)
+			job := w.job()
+			time.Sleep(7500 * time.Millisecond)
+			w.down()
+			w.stop()
+			time.Sleep(30 * time.Second)
+			w.heard()
+			w.up()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			require.NoError(t, job.Wait(ctx))
+			time.Sleep(10 * time.Second)
+			assert.Equal(t, []string{stopped, ready}, w.heard())
+			w.agree()
+
+			w.spawn(3)
+			time.Sleep(time.Minute)
+			assert.Equal(t, []string{spawning, complete}, w.heard(), "another test is another test")
+			assert.Equal(t, 3, w.job().Snapshot().VUs)
+			w.bye()
+			w.agree()
+		})
+	}
+}
+
+// A worker that cannot know whether the master has missed it may end its job though the
+// test goes on: it joins again, and so has users again.
+func TestCutThatTheMasterHasNotSeen(t *testing.T) {
+	inWorld(t, nil, func(t *testing.T, w *world) {
+		w.joined(locust.Config{ID: "worker"})
+		w.spawn(10)
+		time.Sleep(7900 * time.Millisecond) // the last heartbeat was 0.9 s ago
+		w.down()
+		time.Sleep(3 * time.Second) // it connects again half a second later
+		w.up()
+		time.Sleep(20 * time.Second)
+		assert.Equal(t, []string{spawning, complete, stopped, ready, spawning, complete}, w.heard())
+		assert.Equal(t, 10, w.job().Snapshot().VUs)
+		w.bye()
+		w.agree()
+	})
+	inWorld(t, nil, func(t *testing.T, w *world) { // so short that it cannot have
+		w.joined(locust.Config{ID: "worker"})
+		w.spawn(10)
+		time.Sleep(7100 * time.Millisecond)
+		w.down()
+		time.Sleep(2 * time.Second)
+		w.up()
+		time.Sleep(20 * time.Second)
+		assert.Equal(t, []string{spawning, complete}, w.heard())
+		w.bye()
+		w.agree()
 	})
 }
 
@@ -162,6 +228,7 @@ func TestMasterThatIsSlowToForgetAConnection(t *testing.T) {
 		w.joined(locust.Config{ID: "worker"})
 		w.spawn(10)
 		job := w.job()
+		time.Sleep(2500 * time.Millisecond)
 		w.mute.Store(true)
 		w.cut()
 		time.Sleep(3 * time.Second)
@@ -172,7 +239,7 @@ func TestMasterThatIsSlowToForgetAConnection(t *testing.T) {
 		w.mu.Unlock()
 		w.mute.Store(false)
 		time.Sleep(10 * time.Second)
-		assert.Equal(t, []string{spawning, complete}, w.heard(), "it is the same worker")
+		assert.Equal(t, []string{spawning, complete, spawning, complete}, w.heard(), "it is the same worker")
 		assert.Same(t, job, w.job())
 		w.bye()
 		w.agree()
@@ -259,10 +326,10 @@ func TestStartRightAfterStop(t *testing.T) {
 		w.spawn(2)
 		time.Sleep(time.Second)
 		job := w.job()
-		w.tell(locustwire.Stop, nil)
+		w.stop()
 		w.spawn(3)
 		time.Sleep(3 * time.Second)
-		assert.Equal(t, []string{spawning, complete, spawning, stopped, ready, complete}, w.heard())
+		assert.Equal(t, []string{spawning, complete, spawning, stopped, ready, complete, spawning, complete}, w.heard())
 		assert.NotSame(t, job, w.job())
 		assert.Equal(t, 3, w.job().Config().Workers)
 		w.bye()
@@ -303,7 +370,7 @@ func TestJobThatEndsByItself(t *testing.T) {
 		assert.Equal(t, []string{spawning, complete, locustwire.Exception, complete}, w.heard())
 		w.spawn(2)
 		assert.Equal(t, []string{spawning, locustwire.Exception, complete}, w.heard(), "not again in this test")
-		w.tell(locustwire.Stop, nil)
+		w.stop()
 		assert.Equal(t, []string{stopped, ready}, w.heard())
 		bad.Store(false)
 		w.spawn(2)

@@ -22,7 +22,10 @@ import (
 	"github.com/opbeans/loadgen/locust"
 )
 
-const masterAddr = "master:5557"
+const (
+	masterAddr = "master:5557"
+	missing    = 5 * time.Second // without a heartbeat a worker is
+)
 
 // master is as much of a Locust master as workers see. It keeps what they say in order.
 type master struct {
@@ -37,6 +40,8 @@ type master struct {
 	conns    map[*locustwire.Conn]string // with the identity of the worker
 	deaf     map[*locustwire.Conn]bool   // what comes on those is dropped
 	known    []string                    // workers it has welcomed
+	users    int                         // of the test; 0: there is none
+	beat     map[string]time.Time        // when it last had a heartbeat of a worker
 	said     []locustwire.Message
 	sum      map[string]*locustwire.Entry // by method and name
 	errors   map[string]uint64            // by method, name and error
@@ -86,7 +91,8 @@ func (m *master) cut() {
 func (m *master) forget() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.known, m.said, m.reports = nil, nil, 0
+	m.known, m.said, m.reports, m.users = nil, nil, 0, 0
+	m.beat = map[string]time.Time{}
 	m.sum, m.errors, m.total = map[string]*locustwire.Entry{}, map[string]uint64{}, locustwire.Entry{}
 }
 
@@ -116,8 +122,8 @@ func (m *master) serve(raw net.Conn) {
 			continue
 		}
 		assert.Equal(m.t, c.Peer(), msg.Node, "a master answers to the node, by the identity")
-		if answer := m.hear(msg); answer != nil && !m.mute.Load() {
-			if c.Send(*answer) != nil {
+		for _, answer := range m.hear(msg) {
+			if !m.mute.Load() && c.Send(answer) != nil {
 				return
 			}
 		}
@@ -125,7 +131,7 @@ func (m *master) serve(raw net.Conn) {
 }
 
 // hear keeps a message, and returns what is to be answered.
-func (m *master) hear(msg locustwire.Message) *locustwire.Message {
+func (m *master) hear(msg locustwire.Message) []locustwire.Message {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if msg.Type != locustwire.Heartbeat && msg.Type != locustwire.Stats {
@@ -139,11 +145,22 @@ func (m *master) hear(msg locustwire.Message) *locustwire.Message {
 		if !slices.Contains(m.known, msg.Node) {
 			m.known = append(m.known, msg.Node)
 		}
-		return &locustwire.Message{Type: locustwire.Ack, Data: locustwire.AckData{Index: slices.Index(m.known, msg.Node)}, Node: msg.Node}
-	case locustwire.Heartbeat:
-		if slices.Contains(m.known, msg.Node) {
-			return &locustwire.Message{Type: locustwire.Heartbeat, Node: msg.Node}
+		answers := []locustwire.Message{{Type: locustwire.Ack, Data: locustwire.AckData{Index: slices.Index(m.known, msg.Node)}, Node: msg.Node}}
+		if m.users > 0 {
+			answers = append(answers, locustwire.Message{Type: locustwire.Spawn, Data: m.order(), Node: msg.Node})
 		}
+		return answers
+	case locustwire.Heartbeat:
+		if m.mute.Load() || !slices.Contains(m.known, msg.Node) {
+			return nil
+		}
+		var answers []locustwire.Message
+		before, ok := m.beat[msg.Node]
+		if ok && time.Since(before) > missing && m.users > 0 { // it is back
+			answers = append(answers, locustwire.Message{Type: locustwire.Spawn, Data: m.order(), Node: msg.Node})
+		}
+		m.beat[msg.Node] = time.Now()
+		return append(answers, locustwire.Message{Type: locustwire.Heartbeat, Node: msg.Node})
 	case locustwire.Stats:
 		var data locustwire.StatsData
 		if assert.NoError(m.t, msg.Decode(&data)) {
@@ -205,12 +222,29 @@ func (m *master) tell(kind string, data any) {
 
 // spawn orders users.
 func (m *master) spawn(users int) {
-	m.clock++
-	m.tell(locustwire.Spawn, map[string]any{
-		"timestamp": m.clock, "user_classes_count": map[string]int{"Loadgen": users}, "host": "http://shop",
-		"stop_timeout": 0.0, "parsed_options": map[string]any{"tags": nil, "loglevel": "INFO"},
-	})
+	m.mu.Lock()
+	m.users = users
+	order := m.order()
+	m.mu.Unlock()
+	m.tell(locustwire.Spawn, order)
 	synctest.Wait()
+}
+
+// order is what comes with an order of users; m is locked.
+func (m *master) order() map[string]any {
+	m.clock++
+	return map[string]any{
+		"timestamp": m.clock, "user_classes_count": map[string]int{"Loadgen": m.users}, "host": "http://shop",
+		"stop_timeout": 0.0, "parsed_options": map[string]any{"tags": nil, "loglevel": "INFO"},
+	}
+}
+
+// stop ends the test, for all workers that are connected.
+func (m *master) stop() {
+	m.mu.Lock()
+	m.users = 0
+	m.mu.Unlock()
+	m.tell(locustwire.Stop, nil)
 }
 
 // heard are the kinds of the messages so far, which it forgets.
@@ -242,7 +276,7 @@ func inWorld(t *testing.T, handler http.HandlerFunc, f func(t *testing.T, w *wor
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{
 			master: &master{
-				t: t, net: memnet.New(), conns: map[*locustwire.Conn]string{}, deaf: map[*locustwire.Conn]bool{},
+				t: t, net: memnet.New(), conns: map[*locustwire.Conn]string{}, deaf: map[*locustwire.Conn]bool{}, beat: map[string]time.Time{},
 				sum: map[string]*locustwire.Entry{}, errors: map[string]uint64{},
 			},
 			ended: make(chan error, 1),

@@ -34,6 +34,8 @@ type worker struct {
 	since     time.Time      // when this connection was made
 	asked     time.Time      // when it was last asked to be welcome
 	lastSpawn float64        // the timestamp of the latest order
+	unsure    bool           // the test may have ended while there was no connection
+	doubt     time.Time      // since when the master is back and has not said that it goes on
 
 	// What it does.
 	job      *loadgen.Job
@@ -107,6 +109,7 @@ func (w *worker) heardOf(e lineEvent) {
 		w.line.conn, w.line.pause, w.since = e.conn, redialFirst, time.Now()
 		if w.welcome {
 			w.log.Info("connected to the master again")
+			w.unsure = w.unsure || w.state != locustwire.StateReady && time.Since(w.heard) >= missedAfter
 			w.heartbeat()
 		} else {
 			w.knock()
@@ -162,6 +165,9 @@ func (w *worker) everySecond() {
 		} else {
 			w.rejoin()
 		}
+	case w.unsure && w.known && now.Sub(w.doubt) >= orderWithin:
+		w.log.Warn("the master has given no order since it is back: its test has ended")
+		w.end()
 	case now.Sub(w.since) >= stuckAfter && quiet >= stuckAfter:
 		w.log.Warn("the master is silent; connecting anew", "for", quiet.Round(time.Second))
 		w.line.drop()
@@ -183,7 +189,7 @@ func (w *worker) heartbeat() {
 func (w *worker) rejoin() {
 	w.log.Warn("the master does not know this worker, as if it had been started anew: joining as a new one")
 	w.id = newID()
-	w.welcome, w.known, w.dumb, w.lastSpawn = false, false, 0, 0
+	w.welcome, w.known, w.unsure, w.dumb, w.lastSpawn = false, false, false, 0, 0
 	w.next, w.stopping, w.state = nil, false, locustwire.StateReady
 	w.users = map[string]int{}
 	w.tally = newTally(time.Now())
@@ -213,9 +219,9 @@ func (w *worker) obey(msg *locustwire.Message) error {
 	case locustwire.Ack:
 		return w.welcomed(msg)
 	case locustwire.Heartbeat:
-		w.known, w.dumb = true, 0
+		w.answered()
 	case locustwire.Spawn:
-		w.known = true
+		w.answered()
 		var order locustwire.SpawnData
 		if err := msg.Decode(&order); err != nil {
 			return err
@@ -225,17 +231,11 @@ func (w *worker) obey(msg *locustwire.Message) error {
 			w.log.Info("an order that is older than the one before", "timestamp", order.Timestamp)
 			return nil
 		}
-		w.lastSpawn = order.Timestamp
+		w.lastSpawn, w.unsure = order.Timestamp, false
 		w.spawn(&order)
 	case locustwire.Stop:
 		w.log.Info("the master ends the test")
-		w.next = nil
-		if w.job == nil || w.orphan {
-			w.stopped()
-			return nil
-		}
-		w.stopping = true
-		w.job.Stop()
+		w.end()
 	case locustwire.Quit:
 		w.log.Info("the master has ended")
 		w.measure()
@@ -249,6 +249,25 @@ func (w *worker) obey(msg *locustwire.Message) error {
 		w.log.Debug("a message that is of no use here", "type", msg.Type)
 	}
 	return nil
+}
+
+// answered is called when the master shows that it knows the worker on this connection.
+func (w *worker) answered() {
+	if !w.known {
+		w.doubt = time.Now()
+	}
+	w.known, w.dumb = true, 0
+}
+
+// end ends the test.
+func (w *worker) end() {
+	w.next, w.unsure = nil, false
+	if w.job == nil || w.orphan {
+		w.stopped()
+		return
+	}
+	w.stopping = true
+	w.job.Stop()
 }
 
 func (w *worker) welcomed(msg *locustwire.Message) error {

@@ -108,14 +108,14 @@ type master struct {
 	addr string // for workers
 	web  string // URL of its page
 
-	reports chan struct{} // one has come; lossy
+	reports chan string // one has come, of that worker; lossy
 }
 
 func newMaster(t *testing.T) *master {
 	t.Helper()
 	python, err := filepath.Abs(".venv/bin/python")
 	require.NoError(t, err)
-	m := &master{t: t, process: start(t, python, "master.py"), reports: make(chan struct{}, 1)}
+	m := &master{t: t, process: start(t, python, "master.py"), reports: make(chan string, 1)}
 	var line []byte
 	for !bytes.HasPrefix(line, []byte("{")) { // warnings come first
 		line, err = m.out.ReadBytes('\n')
@@ -127,11 +127,12 @@ func newMaster(t *testing.T) *master {
 	m.web = "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(ports.Web))
 	go func() {
 		for {
-			if _, err := m.out.ReadBytes('\n'); err != nil {
+			line, err := m.out.ReadString('\n')
+			if err != nil {
 				return // it has ended
 			}
 			select {
-			case m.reports <- struct{}{}:
+			case m.reports <- strings.TrimSpace(strings.TrimPrefix(line, "report of")):
 			default:
 			}
 		}
@@ -139,17 +140,22 @@ func newMaster(t *testing.T) *master {
 	return m
 }
 
-// reported waits for a report; the next one is three seconds later.
-func (m *master) reported() {
+// reported waits for a report of a worker; the next one is three seconds later.
+func (m *master) reported(id string) {
 	m.t.Helper()
 	select {
 	case <-m.reports: // an old one
 	default:
 	}
-	select {
-	case <-m.reports:
-	case <-time.After(patience):
-		require.Fail(m.t, "no report")
+	for late := time.After(patience); ; {
+		select {
+		case of := <-m.reports:
+			if of == id {
+				return
+			}
+		case <-late:
+			require.Fail(m.t, "no report")
+		}
 	}
 }
 
@@ -287,7 +293,7 @@ type proxy struct {
 	net.Listener
 	mu    sync.Mutex
 	to    string
-	conns []net.Conn
+	conns []*net.TCPConn // of workers
 }
 
 func newProxy(t *testing.T) *proxy {
@@ -308,15 +314,19 @@ func newProxy(t *testing.T) *proxy {
 				p.mu.Unlock()
 				continue
 			}
-			p.conns = append(p.conns, in, out)
+			worker := in.(*net.TCPConn)
+			p.conns = append(p.conns, worker)
 			p.mu.Unlock()
-			pass := func(a, b net.Conn) {
-				_, _ = io.Copy(a, b)
-				a.Close()
-				b.Close()
-			}
-			wg.Go(func() { pass(in, out) })
-			wg.Go(func() { pass(out, in) })
+			wg.Go(func() {
+				_, _ = io.Copy(out, worker)
+				out.Close()
+				worker.Close()
+			})
+			wg.Go(func() {
+				_, _ = io.Copy(worker, out)
+				_ = worker.CloseWrite()
+				_, _ = io.Copy(io.Discard, out)
+			})
 		}
 	})
 	t.Cleanup(func() {
@@ -327,13 +337,14 @@ func newProxy(t *testing.T) *proxy {
 	return p
 }
 
-// lead cuts all connections; new ones go there.
+// lead cuts all connections; new ones go there. A worker is told of the end, and what it
+// has sent up to then still arrives, so that no report is lost on its way.
 func (p *proxy) lead(to string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.to = to
 	for _, c := range p.conns {
-		c.Close()
+		_ = c.CloseWrite()
 	}
 	p.conns = nil
 }

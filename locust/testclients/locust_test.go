@@ -111,12 +111,12 @@ func TestCutAndRestart(t *testing.T) {
 	first.until("it has joined", func(s *stats) bool { return s.worker("here") == "ready" })
 	first.swarm(5, target.URL)
 	first.running(5, 0)
-	first.reported() // one that is on its way would be lost
+	first.reported("here")
 	p.lead(first.addr)
 	// The first may be from before the cut. The second is sent on a connection on which the
 	// master has answered, so that an order to stop arrives.
-	first.reported()
-	first.reported()
+	first.reported("here")
+	first.reported("here")
 	s := first.stop("here")
 	e := s.of("GET", "home")
 	assert.Equal(t, target.served("GET /home", "here"), e.Requests, "the cut has lost nothing")
@@ -163,6 +163,63 @@ func TestCutAndRestart(t *testing.T) {
 		require.Fail(t, "the worker does not end with its master")
 	}
 	assert.Zero(t, second.ends(t))
+}
+
+// TestCutThatTheMasterSees cuts off one of two workers for so long that the master misses
+// it, twice. After the first time the test goes on, and the master says so. During the
+// second one the test ends, and it does not say that again: the worker ends it by itself.
+func TestCutThatTheMasterSees(t *testing.T) {
+	t.Parallel()
+	target, p, m := newTarget(t), newProxy(t), newMaster(t)
+	p.lead(m.addr)
+	ended := make(chan error, 2)
+	ctx, leave := context.WithCancel(t.Context())
+	jobs := map[string]func() *loadgen.Job{}
+	for id, addr := range map[string]string{"a": m.addr, "b": p.Addr().String()} {
+		lg := loadgen.New()
+		defer lg.Close()
+		shop := loadgen.NewScenario("shop").Task("only_"+id, 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/only_"+id) })
+		go func() {
+			ended <- locust.Run(ctx, lg, locust.Config{Master: addr, ID: id, Job: loadgen.JobConfig{
+				Scenario: shop, Headers: map[string]string{"X-Worker": id}, Delay: 20 * time.Millisecond,
+			}})
+		}()
+		jobs[id] = func() *loadgen.Job {
+			job, err := lg.Get("shop")
+			require.NoError(t, err)
+			return job
+		}
+	}
+	cut := func() {
+		p.lead("")
+		m.until("b is missed", func(s *stats) bool { return s.worker("b") == "missing" })
+	}
+	m.until("both have joined", func(s *stats) bool { return s.worker("a") == "ready" && s.worker("b") == "ready" })
+	m.swarm(4, target.URL)
+	m.until("both run", func(s *stats) bool {
+		return s.worker("a") == "running" && s.worker("b") == "running" && s.UserCount == 4
+	})
+	b := jobs["b"]()
+	cut()
+	p.lead(m.addr)
+	m.until("b is back", func(s *stats) bool { return s.worker("b") == "running" && s.UserCount == 4 })
+	m.reported("b")
+	assert.Equal(t, loadgen.StateRunning, b.State())
+	assert.Same(t, b, jobs["b"]())
+
+	cut()
+	m.stop("a")
+	assert.Equal(t, loadgen.StateRunning, b.State(), "it cannot know")
+	p.lead(m.addr)
+	require.NoError(t, b.Wait(t.Context()))
+	s := m.until("b is there for another test", func(s *stats) bool { return s.worker("b") == "ready" && s.UserCount == 0 })
+	for _, id := range []string{"a", "b"} {
+		assert.Equal(t, target.served("GET /only_"+id, id), s.of("GET", "only_"+id).Requests, id)
+	}
+	leave()
+	for range 2 {
+		assert.NoError(t, <-ended)
+	}
 }
 
 func ms(d time.Duration) float64 { return d.Seconds() * 1000 }

@@ -26,7 +26,7 @@ while page.server is None or not page.server.started:
     gevent.sleep(0.01)
 ended = gevent.event.Event()
 gevent.signal_handler(signal.SIGTERM, ended.set)
-env.events.worker_report.add_listener(lambda client_id, data: print("report", flush=True))
+env.events.worker_report.add_listener(lambda client_id, data: print("report of", client_id, flush=True))
 print(json.dumps({"master": runner.server.port, "web": page.server.server_port}), flush=True)
 ended.wait()
 env.events.quitting.fire(environment=env, reverse=True)
