@@ -320,7 +320,7 @@ func newProxy(t *testing.T) *proxy {
 			wg.Go(func() {
 				_, _ = io.Copy(out, worker)
 				out.Close()
-				worker.Close()
+				_ = worker.Close()
 			})
 			wg.Go(func() {
 				_, _ = io.Copy(worker, out)
