@@ -76,7 +76,8 @@ type Job struct {
 	hard    context.Context
 	cut     context.CancelFunc // ends hard
 	over    chan struct{}      // closed when the job is to end
-	planned chan struct{}      // the plan has changed; for supervise
+	planned chan struct{}      // the plan has changed, or freed is set; for supervise
+	freed   atomic.Bool        // VUs that have left have given back iterations
 	empty   chan struct{}      // closed when over and the last VU is back
 	done    chan struct{}      // closed at the very end
 

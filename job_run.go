@@ -120,6 +120,11 @@ func (j *Job) untilOver() {
 		if now >= p.end {
 			j.expire(p.end)
 		}
+		if j.freed.Swap(false) {
+			j.mu.Lock()
+			j.wakeAll()
+			j.mu.Unlock()
+		}
 		next := p.end
 		if p.mayAbort() {
 			if now >= look {

@@ -84,12 +84,7 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 	p.revision = j.status.Revision
 	j.cfg, j.scenario = p.cfg, scenario
 	j.lend(p)
-	defer func() {
-		select {
-		case j.planned <- struct{}{}:
-		default:
-		}
-	}()
+	defer j.replan()
 	if j.rec == nil { // in its set-up: the job will begin with this plan
 		j.plan.Store(p)
 		j.size.Store(int64(p.cfg.begin()))

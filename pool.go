@@ -33,7 +33,7 @@ func (j *Job) resize(p *plan, workers int) {
 	}
 	j.size.Store(int64(workers))
 	j.populate(p)
-	j.wakeAll()
+	j.wakeFrom(workers) // those that are to leave; a ramp has too many steps to wake all
 }
 
 // populate makes the number of VUs that the job is to have exist; j is locked.
@@ -147,15 +147,27 @@ func (j *Job) giveBack(s slot, retire bool) {
 	switch sched := j.plan.Load().sched; {
 	case retire && sched != nil:
 		sched.giveBack(s)
-		j.wakeAll()
+		j.freed.Store(true) // supervise wakes the others, once for many that leave together
+		j.replan()
 	case s.due < j.overAt || retire:
 		j.dropped.Add(1)
 	}
 }
 
+// replan makes supervise look at the plan again, and at what was freed.
+func (j *Job) replan() {
+	select {
+	case j.planned <- struct{}{}:
+	default:
+	}
+}
+
 // wakeAll makes every waiting VU look at the schedule again; j is locked.
-func (j *Job) wakeAll() {
-	for _, vu := range j.vus {
+func (j *Job) wakeAll() { j.wakeFrom(0) }
+
+// wakeFrom is wakeAll for the seats from one on.
+func (j *Job) wakeFrom(seat int) {
+	for _, vu := range j.vus[min(seat, len(j.vus)):] {
 		if vu != nil && vu.rouse() {
 			go vu.loop()
 		}

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -25,7 +26,7 @@ type schedule struct {
 
 	spare    atomic.Int64 // len(returned), to look without the lock
 	mu       sync.Mutex
-	returned []slot // claimed by VUs that left before they were due
+	returned []slot // claimed by VUs that left before they were due; the earliest last
 }
 
 // slots is a range of a pacer's iterations.
@@ -59,7 +60,15 @@ func (s slot) void() bool { return s.sched == nil || int64(s.due) > s.sched.unti
 func (s *schedule) giveBack(back slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.returned = append(s.returned, back)
+	s.keep(back)
+}
+
+// keep puts a slot into its place among those that were given back; s is locked.
+func (s *schedule) keep(back slot) {
+	if back.ok {
+		at, _ := slices.BinarySearchFunc(s.returned, back.due, func(r slot, due time.Duration) int { return cmp.Compare(due, r.due) })
+		s.returned = slices.Insert(s.returned, at, back)
+	}
 	s.spare.Store(int64(len(s.returned)))
 }
 
@@ -68,14 +77,14 @@ func (s *schedule) giveBack(back slot) {
 func (s *schedule) reclaim(have slot) slot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, r := range s.returned {
-		if !have.ok || r.due < have.due {
-			s.returned[i], have = have, r
-		}
+	last := len(s.returned) - 1
+	if last < 0 || have.ok && have.due <= s.returned[last].due {
+		return have
 	}
-	s.returned = slices.DeleteFunc(s.returned, func(r slot) bool { return !r.ok })
-	s.spare.Store(int64(len(s.returned)))
-	return have
+	earliest := s.returned[last]
+	s.returned = s.returned[:last]
+	s.keep(have)
+	return earliest
 }
 
 // inherit takes over what was given back to an older schedule, and is due.
