@@ -81,10 +81,10 @@ func TestJUnit(t *testing.T) {
 		Tests    int `xml:"tests,attr"`
 		Failures int `xml:"failures,attr"`
 		Errors   int `xml:"errors,attr"`
-		Skipped  int `xml:"skipped,attr"`
 		Suites   []struct {
-			Name  string `xml:"name,attr"`
-			Cases []struct {
+			Name    string `xml:"name,attr"`
+			Skipped int    `xml:"skipped,attr"`
+			Cases   []struct {
 				Name    string    `xml:"name,attr"`
 				Failure *struct{} `xml:"failure"`
 			} `xml:"testcase"`
@@ -94,12 +94,41 @@ func TestJUnit(t *testing.T) {
 	assert.Equal(t, 4+3+1, all.Tests)
 	assert.Equal(t, 1, all.Failures, "the threshold, and not the tasks, of which it says what is too much")
 	assert.Equal(t, 1, all.Errors, "the generator was the limit")
-	assert.Equal(t, 1, all.Skipped, "a task that never ran")
+	assert.Equal(t, 1, all.Suites[1].Skipped, "a task that never ran")
 	assert.Equal(t, "p50 < 100ms", all.Suites[0].Cases[0].Name)
 
 	r.Snapshot.Verdicts = nil
 	require.NoError(t, xml.Unmarshal([]byte(text(t, r.WriteJUnit)), &all))
 	assert.Equal(t, 1, all.Failures, "without thresholds, a failed iteration fails its task")
+}
+
+// TestJUnitIsWhatJenkinsTakes holds that there are no other elements and attributes than
+// those of the schema that Jenkins' xUnit plugin validates against.
+func TestJUnitIsWhatJenkinsTakes(t *testing.T) {
+	allowed := map[string]string{
+		"testsuites": "name time tests failures errors",
+		"testsuite":  "name tests failures errors group time skipped timestamp hostname id package file log url",
+		"properties": "", "property": "name value", "testcase": "name time classname group",
+		"failure": "type message", "error": "type message", "skipped": "type message", "system-out": "",
+	}
+	d := xml.NewDecoder(strings.NewReader(text(t, sample().WriteJUnit)))
+	for seen := 0; ; seen++ {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			assert.Greater(t, seen, 50)
+			return
+		}
+		require.NoError(t, err)
+		if start, ok := token.(xml.StartElement); ok {
+			require.Contains(t, allowed, start.Name.Local)
+			for _, a := range start.Attr {
+				assert.Contains(t, strings.Fields(allowed[start.Name.Local]), a.Name.Local, start.Name.Local)
+				if a.Name.Local == "time" {
+					assert.Regexp(t, `^[0-9]*(\.[0-9]*)?$`, a.Value)
+				}
+			}
+		}
+	}
 }
 
 // TestJSON holds that reading gives back what was written, and that both are as the
