@@ -18,10 +18,15 @@ func home() *loadgen.Scenario {
 		Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/") })
 }
 
+// shopHandler is the service of the examples.
+func shopHandler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("welcome")) })
+}
+
 // Against a server of net/http/httptest, over sockets.
 func ExampleRun() {
 	_ = func(t *testing.T) { // func TestHome
-		server := httptest.NewServer(http.NotFoundHandler())
+		server := httptest.NewServer(shopHandler())
 		defer server.Close()
 
 		loadtest.Run(t, loadgen.JobConfig{Scenario: home(), BaseURL: server.URL, Workers: 10, Duration: 2 * time.Second},
@@ -35,8 +40,8 @@ func ExampleRun() {
 func ExampleHandler() {
 	_ = func(t *testing.T) { // func TestHome
 		snap := loadtest.Run(t, loadgen.JobConfig{Scenario: home(), Workers: 10, MaxIterations: 1000},
-			loadtest.Handler(http.NotFoundHandler()))
-		t.Log(snap.Status[http.StatusNotFound])
+			loadtest.Handler(shopHandler()))
+		t.Log(snap.Status[http.StatusOK], "pages in", snap.Elapsed)
 	}
 }
 
@@ -52,12 +57,31 @@ func ExampleRun_virtualTime() {
 	}
 }
 
+// Steps of a task that is more than one GET: what they send, and what must come back.
+func ExampleRun_flow() {
+	_ = func(t *testing.T) { // func TestOrder
+		order := loadgen.NewScenario("order").Task("order", 1, func(ctx context.Context, vu *loadgen.VU) error {
+			if err := vu.Get(ctx, "/api/products"); err != nil {
+				return err
+			}
+			req := &loadgen.Request{Method: http.MethodPost, URL: "/api/orders", Expect: loadgen.ExpectSuccess}
+			if err := req.SetJSON(map[string]int{"id": 1 + vu.Rand().IntN(6)}); err != nil {
+				return err
+			}
+			_, err := vu.Do(ctx, req)
+			return err
+		})
+		loadtest.Run(t, loadgen.JobConfig{Scenario: order, Rate: loadgen.PerSecond(100), Duration: time.Second},
+			loadtest.Handler(shopHandler()), loadtest.NoFailures())
+	}
+}
+
 // A benchmark whose operations are iterations; with a Duration, Stages or MaxIterations
 // they would be whole jobs.
 func ExampleBench() {
 	_ = func(b *testing.B) { // func BenchmarkHome
 		loadtest.Bench(b, loadgen.JobConfig{Scenario: home(), Workers: 8},
-			loadtest.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+			loadtest.Handler(shopHandler()))
 	}
 }
 

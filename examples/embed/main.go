@@ -1,6 +1,6 @@
-// Command embed shows a program with a life of its own that has the load
-// generator's API beside its own routes: everything under /load/ is the API, so
-// that a job is started with POST /load/api/start.
+// Command embed shows a program with a life of its own that has a whole load generator
+// beside its own routes: under /load/ are the page, its API and its stream, so that
+// /load/ is for a browser, and POST /load/api/start starts a job.
 package main
 
 import (
@@ -16,8 +16,10 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/dashboard"
 	"github.com/opbeans/loadgen/httpapi"
 	"github.com/opbeans/loadgen/scenarios"
+	"github.com/opbeans/loadgen/socketio"
 )
 
 func main() {
@@ -30,7 +32,10 @@ func main() {
 		loadgen.WithScenarios(scenarios.FS),
 		loadgen.WithLogger(slog.Default()),
 	)
-	srv := &http.Server{Addr: *addr, Handler: routes(m), ReadHeaderTimeout: 5 * time.Second}
+	api := httpapi.New(m)
+	go api.Record(ctx) // for the charts of the page
+	live := socketio.New(m, socketio.WithCalls(api.Call))
+	srv := &http.Server{Addr: *addr, Handler: routes(m, api, live), ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
@@ -40,15 +45,20 @@ func main() {
 	}()
 	err := srv.ListenAndServe()
 	m.Close()
+	live.Close() // after the Manager, so that clients hear how jobs ended
 	if !errors.Is(err, http.ErrServerClosed) {
 		log.Fatal(err)
 	}
 }
 
 // routes are the program's own, and those of the load generator.
-func routes(m *loadgen.Manager) http.Handler {
+func routes(m *loadgen.Manager, api, live http.Handler) http.Handler {
+	load := http.NewServeMux()
+	load.Handle("/api/", api)
+	load.Handle("/socket.io/", live)
+	load.Handle("/", dashboard.New())
 	mux := http.NewServeMux()
-	mux.Handle("/load/", http.StripPrefix("/load", httpapi.New(m)))
+	mux.Handle("/load/", http.StripPrefix("/load", load))
 	mux.HandleFunc("GET /busy", func(w http.ResponseWriter, _ *http.Request) {
 		busy := 0
 		for _, j := range m.List() {
@@ -56,7 +66,7 @@ func routes(m *loadgen.Manager) http.Handler {
 				busy++
 			}
 		}
-		_, _ = fmt.Fprintf(w, "%d jobs are running\n", busy)
+		_, _ = fmt.Fprintf(w, "jobs running: %d\n", busy)
 	})
 	return mux
 }
