@@ -26,7 +26,7 @@ type apmFlags struct {
 func (f *apmFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.addr, "apm", "", "`HOST:PORT` that receives what APM agents and OpenTelemetry exporters send, such as :8200, for a verdict on traced jobs")
 	fs.StringVar(&f.forward, "apm-forward", "", "with -apm: `URL` of the APM server that gets everything unchanged, and whose answers agents get")
-	fs.DurationVar(&f.grace, "apm-grace", apm.DefaultGrace, "with -apm: how long after its response a request may wait for what agents say of it, `TIME`")
+	timeVar(fs, &f.grace, "apm-grace", apm.DefaultGrace, "with -apm: how long after its response a request may wait for what agents say of it, `TIME`")
 	fs.StringVar(&f.secretToken, "apm-secret-token", "", "with -apm: `TOKEN` that agents must send, unless -apm-forward leaves that to the other server; better set by the environment")
 	fs.Var(&f.traceURL, "trace-url", "`URL` of a trace in a user interface, with {trace_id} in it, that reports and the API link to")
 }

@@ -24,7 +24,7 @@ func checkCommand() *command {
 	c := &checker{subject: subject{command: "check"}}
 	fs := newFlags()
 	c.flags(fs, targetFlags()...)
-	fs.BoolVar(&c.try, "try", false, "also run one iteration of each task that has a weight, against -url")
+	boolVar(fs, &c.try, "try", false, "also run one iteration of each task that has a weight, against -url")
 	fs.StringVar(&c.tasks, "task", "", "with -try, only these tasks, a `LIST` with commas, whatever their weight")
 	return &command{
 		name: "check", args: "NAME|FILE", summary: "read a scenario, say what it comes to, and try its tasks",

@@ -28,9 +28,12 @@ func compareCommand() *command {
 		}
 		return err
 	})
-	fs.IntVar(&o.Resamples, "resamples", o.Resamples, "draw each run again `N` times")
-	fs.Uint64Var(&o.Seed, "seed", 0, "`N` that the resamples come from")
-	fs.BoolVar(&asJSON, "json", false, "print JSON")
+	countVar(fs, &o.Resamples, "resamples", o.Resamples, "draw each run again `N` times")
+	fs.Func("seed", "`N` that the resamples come from", func(s string) (err error) {
+		o.Seed, err = parseCount(s)
+		return err
+	})
+	boolVar(fs, &asJSON, "json", false, "print JSON")
 	return &command{
 		name: "compare", args: "BEFORE.json AFTER.json", summary: "tell what has changed from one run to another",
 		example: "loadgen compare before.json after.json -fail-if-worse 5%",

@@ -70,11 +70,11 @@ func fromCommand() *command {
 	out := "-"
 	fs := newFlags()
 	fs.StringVar(&out, "o", "-", "`FILE` to write, which must not be there; - is standard output")
-	fs.BoolVar(&o.Secrets, "secrets", false, "write secrets into the file, instead of taking them from the environment")
-	fs.BoolVar(&o.Static, "static", false, "har: also images, styles, scripts and fonts")
-	fs.BoolVar(&o.Hosts, "hosts", false, "har: also requests to other hosts than the first")
-	fs.BoolVar(&o.All, "all", false, "openapi: give weight also to what may change data")
-	fs.BoolVar(&o.Flow, "flow", false, "curl: make one task of all commands, a step each")
+	boolVar(fs, &o.Secrets, "secrets", false, "write secrets into the file, instead of taking them from the environment")
+	boolVar(fs, &o.Static, "static", false, "har: also images, styles, scripts and fonts")
+	boolVar(fs, &o.Hosts, "hosts", false, "har: also requests to other hosts than the first")
+	boolVar(fs, &o.All, "all", false, "openapi: give weight also to what may change data")
+	boolVar(fs, &o.Flow, "flow", false, "curl: make one task of all commands, a step each")
 	return &command{
 		name: "from", args: "har|openapi|curl FILE", summary: "make a scenario of a recording, an API description or curl commands",
 		flags:   fs,

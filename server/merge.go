@@ -12,8 +12,8 @@ func mergeCommand() *command {
 	var quiet bool
 	fs := newFlags()
 	outFlag(fs, &outputs)
-	fs.BoolVar(&o.Partial, "partial", false, "merge what there is, even if segments are missing; that is not valid")
-	fs.BoolVar(&quiet, "quiet", false, "print errors alone")
+	boolVar(fs, &o.Partial, "partial", false, "merge what there is, even if segments are missing; that is not valid")
+	boolVar(fs, &quiet, "quiet", false, "print errors alone")
 	return &command{
 		name: "merge", args: "SEGMENT.json...", summary: "make one report of the segments of a run, and judge it",
 		example: "loadgen merge segment-*.json -out run.html",

@@ -28,12 +28,10 @@ func overheadCommand() *command {
 	o.flags(fs, append(of, "workers")...)
 	fs.StringVar(&o.Off.URL, "off", "", "base `URL` of the target without the agent (default that of a URL argument, or of -config)")
 	fs.StringVar(&o.On.URL, "on", "", "base `URL` of the target with the agent")
-	fs.IntVar(&o.Pairs, "pairs", overhead.DefaultPairs, "measure `N` pairs of iterations")
-	fs.IntVar(&o.WarmUp, "warm-up", overhead.DefaultWarmUp, "run `N` pairs before, which do not count")
+	countVar(fs, &o.Pairs, "pairs", overhead.DefaultPairs, "measure `N` pairs of iterations")
+	countVar(fs, &o.WarmUp, "warm-up", overhead.DefaultWarmUp, "run `N` pairs before, which do not count")
 	fs.Func("fail-above", "exit with 1 if the median overhead of a task is above this `TIME`, with 3 if that is uncertain", func(s string) (err error) {
-		if o.limit, err = time.ParseDuration(s); err == nil && o.limit < 0 {
-			err = errors.New("must not be negative")
-		}
+		o.limit, err = parseSpan(s)
 		return err
 	})
 	fs.Func("confidence", "`SHARE` of certainty of the intervals (default 95%)", func(s string) (err error) {
@@ -42,10 +40,10 @@ func overheadCommand() *command {
 		}
 		return err
 	})
-	fs.IntVar(&o.Resamples, "resamples", overhead.DefaultResamples, "draw the pairs again `N` times")
-	fs.IntVar(&o.Off.PID, "off-pid", 0, "`PID` of the process without the agent; without it, whoever listens on a loopback port")
-	fs.IntVar(&o.On.PID, "on-pid", 0, "`PID` of the process with the agent")
-	fs.BoolVar(&o.asJSON, "json", false, "print JSON")
+	countVar(fs, &o.Resamples, "resamples", overhead.DefaultResamples, "draw the pairs again `N` times")
+	countVar(fs, &o.Off.PID, "off-pid", 0, "`PID` of the process without the agent; without it, whoever listens on a loopback port")
+	countVar(fs, &o.On.PID, "on-pid", 0, "`PID` of the process with the agent")
+	boolVar(fs, &o.asJSON, "json", false, "print JSON")
 	return &command{
 		name: "overhead", args: "NAME|FILE|URL", summary: "tell what an agent costs, by the difference between two targets",
 		flags:   fs,

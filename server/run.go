@@ -31,12 +31,12 @@ func runCommand() *command {
 	fs := newFlags()
 	r.flags(fs)
 	outFlag(fs, &r.outputs)
-	fs.DurationVar(&r.interval, "interval", time.Second, "`TIME` of an interval in reports; long runs have longer ones")
-	fs.DurationVar(&r.progress, "progress", 5*time.Second, "how often to print a line where there is no terminal, `TIME`")
-	fs.BoolVar(&r.quiet, "quiet", false, "print errors alone")
-	fs.BoolVar(&r.verbose, "verbose", false, "log what the job does, and its failures, instead of the block of progress")
+	timeVar(fs, &r.interval, "interval", time.Second, "`TIME` of an interval in reports; long runs have longer ones")
+	timeVar(fs, &r.progress, "progress", 5*time.Second, "how often to print a line where there is no terminal, `TIME`")
+	boolVar(fs, &r.quiet, "quiet", false, "print errors alone")
+	boolVar(fs, &r.verbose, "verbose", false, "log what the job does, and its failures, instead of the block of progress")
 	r.apm.register(fs)
-	fs.BoolVar(&r.dryRun, "dry-run", false, "print the effective settings, and start nothing")
+	boolVar(fs, &r.dryRun, "dry-run", false, "print the effective settings, and start nothing")
 	return &command{
 		name: "run", args: "NAME|FILE|URL", summary: "run one job, show its progress, and end with a verdict",
 		flags: fs,

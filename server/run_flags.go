@@ -86,7 +86,7 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	pairFlag(j, fs, "weight", "`TASK=W`, the weight of a task, 0 for never; may be repeated", "=", parseNumber, func(c *config) *map[string]float64 { return &c.Weights })
 	pairFlag(j, fs, "header", "`NAME:VALUE` to send with every request; may be repeated", ":", asText, func(c *config) *map[string]string { return &c.Headers })
 	fs.BoolFunc("trace", "send W3C trace context with every request", func(s string) error {
-		v, err := strconv.ParseBool(s)
+		v, err := parseBool(s)
 		j.changes = append(j.changes, func(c *config) { c.Trace = v })
 		return err
 	})
@@ -125,7 +125,7 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	change(j, fs, "cacert", "`FILE` of certificates, in PEM form, to trust instead of the system's", os.ReadFile,
 		func(c *config, v []byte) { c.CACerts = string(v) })
 	fs.BoolFunc("insecure", "accept any certificate", func(s string) error {
-		v, err := strconv.ParseBool(s)
+		v, err := parseBool(s)
 		j.changes = append(j.changes, func(c *config) { c.Insecure = v })
 		return err
 	})

@@ -63,21 +63,21 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.Var(&s.target, "target", "base `URL` of jobs that are started by port")
 	fs.Var(&s.origins, "origins", "`LIST` of origins, comma-separated, whose pages may call the API; without it, localhost on any port")
 	fs.StringVar(&s.token, "token", "", "`TOKEN` that clients must have, as a bearer header or by the login form; better set by the environment, which ps does not show")
-	fs.BoolVar(&s.insecureNoAuth, "insecure-no-auth", false, "listen without a token on an address that is not loopback: whoever reaches it can send load")
+	boolVar(fs, &s.insecureNoAuth, "insecure-no-auth", false, "listen without a token on an address that is not loopback: whoever reaches it can send load")
 	fs.Var(&s.allowHosts, "allow-host", "`NAME` that the server goes by, beside localhost, IP addresses and the machine's own name; repeatable, * is any")
 	fs.Var(&s.allowTargets, "allow-target", "`RULE` of where jobs may connect to: a host, HOST:PORT, *.DOMAIN, range of addresses, loopback, private or *; repeatable; without it loopback, private and the host of -target")
 	fs.TextVar(&s.limits.MaxRate, "max-rate", loadgen.Rate{}, "`RATE` of requests, such as 1000/s, that all jobs together may send; those beyond it wait")
-	fs.IntVar(&s.limits.MaxWorkers, "max-workers", 0, "`N` workers that all jobs together may have")
-	fs.IntVar(&s.limits.MaxJobs, "max-jobs", 0, "`N` jobs that may run at a time")
+	countVar(fs, &s.limits.MaxWorkers, "max-workers", 0, "`N` workers that all jobs together may have")
+	countVar(fs, &s.limits.MaxJobs, "max-jobs", 0, "`N` jobs that may run at a time")
 	fs.StringVar(&s.tlsCert, "tls-cert", "", "`FILE` of the certificate to serve HTTPS with, in PEM; read again when it changes")
 	fs.StringVar(&s.tlsKey, "tls-key", "", "`FILE` of its key, in PEM")
-	fs.BoolVar(&s.demo, "demo", false, "also start a small shop, and a job that drives it")
-	fs.DurationVar(&s.progress, "progress", 0, "how often to log the progress of each job; 0 is 5s with -demo, 1m standalone, otherwise never")
+	boolVar(fs, &s.demo, "demo", false, "also start a small shop, and a job that drives it")
+	timeVar(fs, &s.progress, "progress", 0, "`TIME` between two lines of the progress of each job; 0 is 5s with -demo, 1m standalone, otherwise never")
 	fs.StringVar(&s.state, "state", "", "`DIR` to keep jobs, statistics and the results of runs in, so that a restart loses nothing")
-	fs.BoolVar(&s.resume, "resume", true, "with -state: jobs that ran when the server ended run on")
-	fs.IntVar(&s.keepRuns, "keep-runs", state.DefaultRuns, "keep the results of `N` runs; without -state in memory, and 100 at most")
-	fs.DurationVar(&s.keepFor, "keep-for", state.DefaultFor, "with -state: how long to keep the results of runs; 0 is for ever")
-	fs.DurationVar(&s.stopTimeout, "stop-timeout", 8*time.Second, "how long running iterations may go on after SIGINT or SIGTERM")
+	boolVar(fs, &s.resume, "resume", true, "with -state: jobs that ran when the server ended run on")
+	countVar(fs, &s.keepRuns, "keep-runs", state.DefaultRuns, "keep the results of `N` runs; without -state in memory, and 100 at most")
+	timeVar(fs, &s.keepFor, "keep-for", state.DefaultFor, "with -state: `TIME` to keep the results of runs; 0 is for ever")
+	timeVar(fs, &s.stopTimeout, "stop-timeout", 8*time.Second, "`TIME` that running iterations get after SIGINT or SIGTERM")
 	fs.Var(&s.logFormat, "log-format", "`FORMAT` of the log on standard output: text or json")
 	fs.Var((*level)(&s.logLevel), "log-level", "least `LEVEL` that is logged: debug, info, warn or error")
 	fs.StringVar(&s.statsd, "statsd", "", "StatsD server to tell of every request, as udp://`HOST:PORT`")
@@ -85,7 +85,7 @@ func (s *settings) flags() *flag.FlagSet {
 	fs.StringVar(&s.statsdBridge, "statsd-bridge", "", "`HOST:PORT` that shows the statistics to the suite's page as its StatsD container would, such as :8127")
 	fs.StringVar(&s.pprof, "pprof", "", "loopback `HOST:PORT` that serves profiles under /debug/pprof/; without it there are none")
 	s.apm.register(fs)
-	fs.BoolVar(&s.version, "version", false, "print the version and exit")
+	boolVar(fs, &s.version, "version", false, "print the version and exit")
 	return fs
 }
 
@@ -164,14 +164,8 @@ func (s *settings) load(fs *flag.FlagSet, getenv func(string) string) error {
 	switch {
 	case err != nil:
 		return err
-	case s.progress < 0:
-		return usageErrorf("-progress must not be negative, as %s is", s.progress)
 	case s.keepRuns < 0:
 		return usageErrorf("-keep-runs must not be negative, as %d is", s.keepRuns)
-	case s.keepFor < 0:
-		return usageErrorf("-keep-for must not be negative, as %s is", s.keepFor)
-	case s.stopTimeout < 0:
-		return usageErrorf("-stop-timeout must not be negative, as %s is", s.stopTimeout)
 	}
 	if err := s.apm.check(); err != nil {
 		return err

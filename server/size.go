@@ -20,11 +20,15 @@ func sizeCommand() *command {
 	fs := newFlags()
 	s.flags(fs, append(targetFlags(), "delay", "max-workers", "threshold")...)
 	fs.StringVar((*string)(&s.By), "by", string(sizing.Workers), "`WHAT` to vary: workers, or rate, iterations per second")
-	fs.IntVar(&s.Min, "min", 1, "`N` to begin with")
-	fs.IntVar(&s.Max, "max", sizing.DefaultMax, "`N` to end with at the latest")
-	fs.DurationVar(&s.Step, "step", sizing.DefaultStep, "`TIME` that each load runs")
-	fs.DurationVar(&s.WarmUp, "warm-up", 0, "`TIME` at its beginning that is not judged (default a fifth of -step)")
-	fs.Float64Var(&s.Precision, "precision", sizing.DefaultPrecision, "`SHARE` that the result may be off")
+	countVar(fs, &s.Min, "min", 1, "`N` to begin with")
+	countVar(fs, &s.Max, "max", sizing.DefaultMax, "`N` to end with at the latest")
+	timeVar(fs, &s.Step, "step", sizing.DefaultStep, "`TIME` that each load runs")
+	timeVar(fs, &s.WarmUp, "warm-up", 0, "`TIME` at its beginning that is not judged (default a fifth of -step)")
+	s.Precision = sizing.DefaultPrecision
+	fs.Func("precision", "`SHARE` that the result may be off (default 5%)", func(text string) (err error) {
+		s.Precision, err = parseShare(text)
+		return err
+	})
 	return &command{
 		name: "size", args: "NAME|FILE|URL", summary: "find the largest load under which thresholds hold",
 		flags:   fs,
