@@ -101,6 +101,20 @@ func (vu *VU) freshRows() {
 	}
 }
 
+// givenOut is how many rows feeders have given out in order, by name; nil for none.
+func givenOut(feeds []*feed) map[string]int64 {
+	var rows map[string]int64
+	for _, f := range feeds {
+		if n := f.taken.Load(); n > 0 {
+			if rows == nil {
+				rows = map[string]int64{}
+			}
+			rows[f.name] = n
+		}
+	}
+	return rows
+}
+
 // openFeeds opens the feeders of a scenario for a job, or takes those of the plan
 // before: whose place in their file a job keeps.
 func (s *Scenario) openFeeds(before *plan, segment Segment) ([]*feed, faults) {

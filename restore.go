@@ -37,6 +37,9 @@ type JobPosition struct {
 	Watched time.Duration `json:"watched_ns"` // for how long it knows what the process did, and
 	CPU     time.Duration `json:"cpu_ns"`     // for how much of it all CPUs were in use,
 	GC      time.Duration `json:"gc_ns"`      // or garbage collection had stopped it
+	// Rows is how many rows each feeder has given out that gives them out in order, by
+	// the feeder's name.
+	Rows map[string]int64 `json:"rows,omitempty"`
 }
 
 // maxHistory is how many states of a job's history a record takes along, so that a
@@ -71,7 +74,7 @@ func (j *Job) Record() JobRecord {
 		r.Elapsed = j.ended.Sub(j.rec.start)
 	}
 	p := j.plan.Load()
-	r.Position.Staged, r.Position.Spawned = p.staged, j.spawned
+	r.Position.Staged, r.Position.Spawned, r.Position.Rows = p.staged, j.spawned, givenOut(p.feeds)
 	if p.sched != nil {
 		r.Position.Origin, r.Position.Ramp = p.sched.origin, p.sched.ramp
 		r.Position.Overdue = p.sched.unclaimed(r.Elapsed)
@@ -101,7 +104,7 @@ func (r *JobRecord) Interrupt(reason string) {
 
 // Restore brings back a job that another process had, with the statistics that it had
 // then; nil for none. A running job runs on: its statistics go on from those, its
-// duration and its stages from where they were, with what is left of its
+// duration, its stages and its feeders from where they were, with what is left of its
 // iterations. What was due meanwhile and has not begun counts as dropped; what ran and
 // was not yet in the statistics is lost. A job that was stopping has ended. Pending and
 // ended ones are as they were.
@@ -157,6 +160,9 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 	}
 	if err := p.open(scenario, nil, nil); err != nil {
 		return nil, err
+	}
+	for _, f := range p.feeds {
+		f.taken.Store(max(0, r.Position.Rows[f.name]))
 	}
 	j := newJob(m, p.cfg, scenario)
 	j.history = slices.Clone(r.History)

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -43,8 +44,19 @@ func newRig(t *testing.T, opts ...state.Option) *rig {
 	return r
 }
 
+const fedRows = 300
+
 func scenarios() fs.FS {
-	return fstest.MapFS{"root.yaml": {Data: []byte("tasks:\n  - {name: root, request: GET /}\n")}}
+	rows := []byte("n\n")
+	for i := range fedRows {
+		rows = fmt.Appendf(rows, "%d\n", i)
+	}
+	return fstest.MapFS{
+		"root.yaml": {Data: []byte("tasks:\n  - {name: root, request: GET /}\n")},
+		"fed.yaml": {Data: []byte("feeders:\n  rows: {file: rows.csv, at_end: stop}\n" +
+			"tasks:\n  - {name: fed, request: \"GET /${rows.n}\"}\n")},
+		"rows.csv": {Data: rows},
+	}
 }
 
 func (r *rig) open(resume bool, opts ...state.Option) {
@@ -151,6 +163,34 @@ func TestRestart(t *testing.T) {
 	require.Len(t, runs, 2, "the run of a job that is gone stays")
 	assert.Equal(t, "running", runs[0].Job.Config.Name, "the newest first")
 	assert.Greater(t, runs[0].Summary.Iterations, before.Iterations, "of both processes")
+}
+
+// A job goes on where it was in its files: no row of data is used twice.
+func TestRestartWithFeeders(t *testing.T) {
+	r := newRig(t)
+	var mu sync.Mutex
+	asked := map[string]int{}
+	target := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked[req.URL.Path]++
+	}))
+	defer target.Close()
+	const workers, restarts = 3, 3
+	j := r.start("job", func(c *loadgen.JobConfig) { c.ScenarioName, c.BaseURL, c.Workers = "fed", target.URL, workers })
+	for range restarts {
+		r.did(j, 20)
+		r.restart(true)
+		j = r.job("job")
+	}
+	require.NoError(t, j.Wait(t.Context()))
+	assert.Contains(t, j.Status().Reason, "has given out all its 300 rows")
+	mu.Lock()
+	defer mu.Unlock()
+	for row, n := range asked {
+		assert.Equal(t, 1, n, row)
+	}
+	assert.GreaterOrEqual(t, len(asked), fedRows-workers*restarts, "but those of iterations that a restart has interrupted")
 }
 
 func TestRestartWithoutResume(t *testing.T) {

@@ -113,7 +113,9 @@ func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
 	was := s.saved[name]
 	now := saved{job: j, state: r.Status.State, revision: r.Status.Revision, run: r.RunID(), stats: was.stats}
 	run := now.run
-	if dirty || was.job != j || was.state != now.state || was.revision != now.revision || was.run != run {
+	// The checkpoints that know how far the job is go when whole statistics are written.
+	whole := b.whole && r.Status.State.Active()
+	if dirty || whole || was.job != j || was.state != now.state || was.revision != now.revision || was.run != run {
 		b.jobs[name] = &jobValue{Record: r, Held: held}
 	}
 	// Ended may be about to tell of this end: the job and its run are to be written
@@ -125,7 +127,7 @@ func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
 	switch active := r.Status.State.Active(); {
 	case r.Status.State == loadgen.StatePending:
 		now.stats = nil
-	case was.job != j || was.stats == nil || was.run != run || b.whole && active || was.state != now.state && !active:
+	case was.job != j || was.stats == nil || was.run != run || whole || was.state != now.state && !active:
 		b.wholes[name] = &wholeValue{Run: run, Seq: s.seq, Stats: compact(stats)}
 		now.stats = stats
 	case checkpoint && active:
