@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/opbeans/loadgen/internal/wire"
 )
@@ -53,6 +55,21 @@ func isTLS(err error) bool {
 	var record tls.RecordHeaderError
 	return errors.As(err, &record) ||
 		errors.As(err, &alert) && (alert.Op == "remote error" || alert.Op == "local error")
+}
+
+// lastWord returns what the server has said in TLS about the end of a connection of
+// HTTP/2 that was dead before its first request, or else err: net/http tells only that,
+// but an alert that was read is read again.
+func lastWord(conn net.Conn, err error) error {
+	secure, ok := conn.(*tls.Conn)
+	if !ok || !strings.Contains(err.Error(), "could not be established") {
+		return err
+	}
+	_ = secure.SetReadDeadline(time.Now().Add(time.Second)) // it is dead: there is nothing to wait for
+	if _, said := secure.Read(make([]byte, 1)); said != nil && isTLS(said) {
+		return said
+	}
+	return err
 }
 
 // failed makes the error of a hop one with a class, and with a text that names the

@@ -242,23 +242,28 @@ func (x *exchange) sendH2(ctx context.Context) error {
 	if limit := x.t.headerTimeout; limit > 0 {
 		defer time.AfterFunc(limit, func() { cancel(context.DeadlineExceeded) }).Stop()
 	}
-	var ready atomic.Pointer[time.Time]
+	type ready struct {
+		at   time.Time
+		conn net.Conn
+	}
+	var got atomic.Pointer[ready]
 	req, err := x.h2Request(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) {
-			now := time.Now()
-			ready.Store(&now)
-		},
+		GotConn: func(info httptrace.GotConnInfo) { got.Store(&ready{time.Now(), info.Conn}) },
 	}))
 	if err != nil {
 		return err
 	}
-	resp, err := h.transport.RoundTrip(req) //nolint:bodyclose // leave closes it //nolint:bodyclose // h2Body closes it
-	if start := ready.Load(); start != nil {
-		x.m.start = *start
+	resp, err := h.transport.RoundTrip(req) //nolint:bodyclose // h2Body closes it
+	on := got.Load()
+	if on != nil {
+		x.m.start = on.at
 	}
 	x.m.header = time.Now()
 	if err != nil {
-		return x.h2Error(ctx, err)
+		if err = x.h2Error(ctx, err); on != nil {
+			err = lastWord(on.conn, err)
+		}
+		return err
 	}
 	x.m.status, x.reply.status = resp.StatusCode, resp.StatusCode
 	x.h2 = resp.Header
@@ -354,11 +359,16 @@ func (t *tracked) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write counts what is written for HTTP/2.
+// Write counts what is written for HTTP/2, and lets its reader find out that the server
+// has closed the connection: net/http reads no more once it could not write, and the
+// last that a server has sent may say why.
 func (t *tracked) Write(p []byte) (int, error) {
 	n, err := t.Conn.Write(p)
 	if h := t.h.Load(); h != nil {
 		h.sent.Add(int64(n))
+		if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+			return len(p), nil
+		}
 	}
 	return n, err
 }
