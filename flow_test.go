@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -260,6 +261,22 @@ tasks:
 		assert.EqualValues(t, 3, first.Groups[0].Count+later.Groups[0].Count)
 		assert.NotZero(t, later.Groups[0].Count)
 	})
+}
+
+// Names of groups are data of others: what a record keeps of them is what it gives back.
+func TestNamesOfGroupsAreText(t *testing.T) {
+	for name, want := range map[string]string{
+		strings.Repeat("ü", loadgen.MaxNameLen): strings.Repeat("ü", loadgen.MaxNameLen/2),
+		"x" + strings.Repeat("ü", 150):          "x" + strings.Repeat("ü", 99),
+		"a\xffb":                                "ab",
+	} {
+		s := loadgen.NewScenario("s").Task("t", 1, func(ctx context.Context, vu *loadgen.VU) error {
+			return vu.Group(ctx, name, func(context.Context) error { return nil })
+		})
+		snap := run(t, loadgen.JobConfig{Scenario: s, BaseURL: target, MaxIterations: 2})
+		require.Len(t, snap.Groups, 1)
+		assert.Equal(t, want, snap.Groups[0].Group)
+	}
 }
 
 // There is room for a hundred names.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -87,7 +88,7 @@ type groupTotals struct {
 func (r *recorder) group(name string) int32 {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	name = name[:min(len(name), MaxNameLen)]
+	name = strings.ToValidUTF8(name[:min(len(name), MaxNameLen)], "")
 	for range 2 {
 		for i := range r.groups {
 			if r.groups[i].name == name {

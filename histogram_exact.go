@@ -54,7 +54,7 @@ func (h *Histogram) mergeValues(o *Histogram) {
 // sinceValues is the part of since for exact histograms: then its least and its largest
 // are exact, too.
 func (h *Histogram) sinceValues(prev, d *Histogram) {
-	if h.values == nil || prev.values == nil {
+	if h.values == nil || prev.values == nil || h.count < prev.count {
 		return
 	}
 	d.exactly()

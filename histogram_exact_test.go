@@ -65,6 +65,13 @@ func TestExactHistogramHasItsLimits(t *testing.T) {
 	assert.Equal(t, recorded(time.Second, time.Minute), mixed)
 }
 
+// The wrong way round, a difference is nonsense, and no more than that.
+func TestDifferencesTheWrongWayRound(t *testing.T) {
+	early := Snapshot{Totals: Totals{Service: *exactly(time.Second)}}
+	late := Snapshot{Totals: Totals{Service: *exactly(time.Second, time.Minute), Status: map[int]uint64{200: 2}}}
+	assert.NotPanics(t, func() { early.Since(&late) })
+}
+
 // Ten iterations of different lengths: the job, its task and a group tell them to the
 // nanosecond, and thresholds hold them to it.
 func TestExactTimesOfAJob(t *testing.T) {

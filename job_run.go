@@ -184,8 +184,8 @@ func (j *Job) finish() {
 	closeFeeds(p.feeds, nil)
 	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
 		"elapsed", j.ended.Sub(j.rec.start).Round(time.Millisecond))
+	defer close(j.done) // whatever becomes of those who are told
 	j.m.env.tellEnded(j)
-	close(j.done)
 }
 
 // stop makes the job end, unless it already does.

@@ -97,12 +97,16 @@ func WithOnEnd(f func(*Job)) Option {
 
 // tellEnded calls what WithOnEnd has added.
 func (e *environment) tellEnded(j *Job) {
+	for _, f := range e.onEnd {
+		e.tell(f, j)
+	}
+}
+
+func (e *environment) tell(f func(*Job), j *Job) {
 	defer func() {
 		if p := recover(); p != nil {
 			e.logger.Error("a function of WithOnEnd panicked", "panic", p, "stack", string(debug.Stack()))
 		}
 	}()
-	for _, f := range e.onEnd {
-		f(j)
-	}
+	f(j)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -331,8 +332,9 @@ func TestRestoredVUsDrawAnew(t *testing.T) {
 func TestWithOnEnd(t *testing.T) {
 	ids := make(chan string, 3)
 	m := New(
-		WithOnEnd(func(j *Job) { ids <- NewRunRecord(j.Record(), j.Snapshot()).ID }),
 		WithOnEnd(func(j *Job) { panic("a mistake in " + j.Name()) }),
+		WithOnEnd(func(j *Job) { ids <- NewRunRecord(j.Record(), j.Snapshot()).ID }),
+		WithOnEnd(func(*Job) { runtime.Goexit() }), // as FailNow of a test does
 	)
 	defer m.Close()
 	for i := range 2 {

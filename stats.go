@@ -249,6 +249,7 @@ func (t *Totals) since(prev *Totals) Totals {
 		Service:          t.Service.since(&prev.Service),
 		Response:         t.Response.since(&prev.Response),
 	}
+	d.fillMaps()
 	for code, n := range prev.Status {
 		if d.Status[code] -= n; d.Status[code] == 0 {
 			delete(d.Status, code)

@@ -237,8 +237,8 @@ func (a *API) Run(body json.RawMessage) (Run, error) {
 	case err != nil:
 		return Run{}, toError(err)
 	}
-	v := run(&r)
-	v.Config, v.History = &r.Job.Config, r.Job.History
+	v, cfg := run(&r), r.Job.Config.Redacted()
+	v.Config, v.History = &cfg, r.Job.History
 	v.Snapshot = &Snapshot{Snapshot: r.Statistics, Elapsed: r.Statistics.Elapsed.Seconds()}
 	return v, nil
 }

@@ -106,7 +106,10 @@ func TestRuns(t *testing.T) {
 	store := &memoryStore{held: map[string]json.RawMessage{}}
 	for i := range 3 {
 		record := loadgen.JobRecord{
-			Config:  loadgen.JobConfig{Name: fmt.Sprint("job", i%2), ScenarioName: "s", BaseURL: "http://localhost:1"},
+			Config: loadgen.JobConfig{
+				Name: fmt.Sprint("job", i%2), ScenarioName: "s", BaseURL: "http://user:s3cret@localhost:1",
+				Headers: map[string]string{"Authorization": "s3cret"},
+			},
 			Status:  loadgen.Status{State: loadgen.StateFinished, Reason: "all done", Since: time.Unix(int64(i), 0), Revision: 1},
 			Started: time.Unix(int64(i), 0), Elapsed: time.Second,
 		}
@@ -133,6 +136,8 @@ func TestRuns(t *testing.T) {
 	a := s.do(http.MethodGet, "/api/runs/"+store.runs[2].ID, "")
 	require.Equal(t, http.StatusOK, a.status, a.body)
 	assert.Contains(t, a.body, `"reason":"all done"`)
+	assert.Contains(t, a.body, `"url":"http://user:REDACTED@localhost:1"`)
+	assert.NotContains(t, a.body, "s3cret")
 	a = s.do(http.MethodGet, "/api/runs/none", "")
 	assert.Equal(t, http.StatusNotFound, a.status)
 	assert.Contains(t, a.body, `"code":"run_not_found"`)
