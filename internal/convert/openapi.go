@@ -149,12 +149,25 @@ func escapeSpaces(s string) string {
 	return b.String()
 }
 
-// inPath percent-escapes a value, unless it is an expression, which escapes itself.
+// inPath percent-escapes the text of a template, but not its expressions, which escape
+// themselves.
 func inPath(v string) string {
-	if strings.HasPrefix(v, "${") {
-		return v
+	var b strings.Builder
+	for {
+		i := strings.Index(v, "${")
+		if i < 0 {
+			return b.String() + url.PathEscape(v)
+		}
+		end := strings.IndexByte(v[i:], '}') + i + 1
+		if i > 0 && v[i-1] == '$' || end <= i { // no expression, but this text
+			text := strings.TrimSuffix(v[:i], "$")
+			b.WriteString(url.PathEscape(text + "${"))
+			v = v[i+len("${"):]
+			continue
+		}
+		b.WriteString(url.PathEscape(v[:i]) + v[i:end])
+		v = v[end:]
 	}
-	return url.PathEscape(strings.ReplaceAll(v, "$${", "${"))
 }
 
 // parameter is the template of a parameter's value.
@@ -162,9 +175,9 @@ func (s *Scenario) parameter(o *Options, p *openapi3.Parameter) string {
 	var v any
 	switch {
 	case p.Example != nil:
-		v = p.Example
+		v = s.plain(o, p.Name, p.Example)
 	case firstExample(p.Examples) != nil:
-		v = firstExample(p.Examples)
+		v = s.plain(o, p.Name, firstExample(p.Examples))
 	case p.Schema != nil && p.Schema.Value != nil:
 		v = s.sample(o, p.Name, p.Schema.Value, 0)
 	default:

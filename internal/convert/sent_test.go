@@ -109,3 +109,26 @@ func normal(lines []string) []string {
 	}
 	return lines
 }
+
+// Values of a path or a query that are made up are expressions amid text, and only the
+// text is escaped.
+func TestMadeUpParametersAreExpressions(t *testing.T) {
+	s, err := OpenAPI([]byte(`
+openapi: 3.0.3
+info: {title: shop, version: "1"}
+paths:
+  /runs/{id}:
+    get:
+      operationId: run
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: string}}
+        - {name: mail, in: query, required: true, schema: {type: string, format: email}}
+        - {name: note, in: query, required: true, example: "a ${b}/c", schema: {type: string}}
+      responses: {"200": {description: fine}}
+`), Options{})
+	require.NoError(t, err)
+	_, parsed := parses(t, s)
+	got := sent(t, parsed, "http://shop.test", nil)
+	require.Len(t, got, 1)
+	assert.Regexp(t, `^GET shop.test/runs/text%20\d+\?mail=user\d+@example.com&note=a%20\$%7Bb%7D%2Fc$`, got[0])
+}
