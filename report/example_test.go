@@ -98,3 +98,30 @@ func ExampleMerge() {
 	fmt.Println(merged.Snapshot.Iterations, merged.Snapshot.Reason)
 	// Output: 100 all 2 segments are done
 }
+
+// Two runs are compared: what has changed, by how much, and whether that may be chance.
+func ExampleCompare() {
+	run := func(status int) *report.Report {
+		target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
+		defer target.Close()
+		cfg := loadgen.JobConfig{
+			BaseURL: target.URL, MaxIterations: 200,
+			Scenario: loadgen.NewScenario("home").Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/") }),
+		}
+		snap, err := loadgen.Run(context.Background(), cfg)
+		if err != nil {
+			log.Fatal(err)
+		}
+		return report.New(cfg, snap)
+	}
+	c, err := report.Compare(run(http.StatusOK), run(http.StatusInternalServerError), report.CompareOptions{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, d := range c.Metrics {
+		if d.Metric == "error rate" {
+			fmt.Println(d.Metric, d.Before, d.After, d.Outcome)
+		}
+	}
+	// Output: error rate 0 100 worse
+}
