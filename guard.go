@@ -216,14 +216,14 @@ func reached(a netip.Addr) netip.Addr {
 }
 
 // isSecret tells whether an address is link-local, or one at which a cloud tells its
-// machines their credentials: AWS, GCP and Azure (link-local, or as listed), Alibaba and
-// Oracle; also where a gateway translates it from IPv6.
+// machines and containers their credentials: AWS, GCP and Azure (link-local, or as
+// listed), Alibaba and Oracle; also where a gateway translates it from IPv6.
 func isSecret(a netip.Addr) bool {
 	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast() {
 		return true
 	}
 	switch a.String() {
-	case "fd00:ec2::254", "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192":
+	case "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192":
 		return true
 	}
 	if a.Is4() {
@@ -231,9 +231,14 @@ func isSecret(a netip.Addr) bool {
 	}
 	b := a.As16()
 	at := -1
+	within := func(prefix string) bool { return strings.HasPrefix(a.StringExpanded(), prefix) }
 	switch {
-	case strings.HasPrefix(a.StringExpanded(), "0064:ff9b:0000:0000:0000:0000:"), // NAT64, RFC 6052
-		strings.HasPrefix(a.StringExpanded(), "0000:0000:0000:0000:0000:0000:"): // IPv4-compatible
+	case within("fd00:0ec2:"): // AWS: instances, and pods of EKS
+		return true
+	case within("0064:ff9b:0000:0000:0000:0000:"), // NAT64, RFC 6052
+		within("0064:ff9b:0001:"),                // likewise, of one's own (RFC 8215)
+		within("0000:0000:0000:0000:ffff:0000:"), // translated, RFC 2765
+		within("0000:0000:0000:0000:0000:0000:"): // IPv4-compatible
 		at = 12
 	case b[0] == 0x20 && b[1] == 0x02: // 6to4
 		at = 2

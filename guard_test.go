@@ -76,6 +76,10 @@ func TestTargetRules(t *testing.T) {
 		{all, "", "2002:c000:201::1", "80", ""},
 		{all, "", "fd00:ec2::254", "80", "link-local"},
 		{usual, "", "fd00:ec2::254", "80", "link-local"},
+		{usual, "", "fd00:ec2::23", "80", "link-local"}, // credentials of a pod in EKS
+		{all, "", "64:ff9b:1::169.254.169.254", "80", "link-local"},
+		{all, "", "64:ff9b:1:abcd::169.254.169.254", "80", "link-local"},
+		{all, "", "::ffff:0:169.254.169.254", "80", "link-local"},
 		{all, "", "100.100.100.200", "80", "link-local"},
 		{all, "", "168.63.129.16", "80", "link-local"},
 		{all, "", "ff02::1", "80", "link-local"},
