@@ -193,11 +193,13 @@ func bearer(r *http.Request) (token string, ok bool) {
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
 }
 
-// ownPage tells whether a request is of no page of another origin.
+// ownPage tells whether a request is of no page of another origin. Browsers leave the
+// header Origin out where a page only has something shown, such as an image.
 func ownPage(r *http.Request) bool {
 	from := r.Header.Get("Origin")
 	if from == "" {
-		return r.Header.Get("Sec-Fetch-Site") != "cross-site"
+		site := r.Header.Get("Sec-Fetch-Site")
+		return site != "cross-site" && site != "same-site"
 	}
 	u, err := url.Parse(from)
 	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)

@@ -191,6 +191,12 @@ func TestLogin(t *testing.T) {
 		assert.Equal(t, 401, a.StatusCode, "the cookie is for the server's own pages: %s", header)
 	}
 
+	// An image of another port of the same machine comes with the cookie, without an Origin.
+	for site, status := range map[string]int{"none": 200, "same-origin": 200, "same-site": 401, "cross-site": 401} {
+		a := do(t, b, "GET", srv.URL+"/api/stop?job=shop", "", "Sec-Fetch-Site: "+site, "Referer: http://localhost:9000/")
+		assert.Equal(t, status, a.StatusCode, site)
+	}
+
 	other := gate(t, access.WithToken(token+"x"))
 	assert.Equal(t, 401, do(t, b, "GET", other.URL, "").StatusCode, "a browser shows the cookie to every port")
 	assert.Equal(t, 401, do(t, b, "GET", other.URL, "", "Cookie: "+do(t, other.Client(), "GET", other.URL, "").Header.Get("Set-Cookie")).StatusCode)
