@@ -300,7 +300,8 @@ func TestSnapshotByMethod(t *testing.T) {
 		assert.Zero(t, get.FailedRequests)
 		assert.EqualValues(t, 3, post.FailedRequests)
 		assert.Equal(t, time.Second, post.Service.Min())
-		assert.EqualValues(t, 3, post.Errors[loadgen.ClassCheck].Count)
+		assert.Equal(t, whole.Tasks[0].Errors, post.Errors, "with their sample")
+		assert.Contains(t, post.Errors[loadgen.ClassCheck].Sample, "500")
 
 		sum := loadgen.Totals{}
 		for i := range split.Tasks {

@@ -91,7 +91,12 @@ func (t *taskTotals) snapshots(byMethod bool) []TaskSnapshot {
 		switch {
 		case m == nil:
 		case byMethod:
-			list = append(list, TaskSnapshot{Task: t.name, Method: methodNames()[i], Totals: m.clone()})
+			s := TaskSnapshot{Task: t.name, Method: methodNames()[i], Totals: m.clone()}
+			for class, e := range s.Errors {
+				e.Sample = t.Errors[class].Sample // of the task, by any method
+				s.Errors[class] = e
+			}
+			list = append(list, s)
 		default:
 			list[0].Merge(m)
 		}

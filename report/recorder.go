@@ -65,9 +65,9 @@ func (r *Recorder) untilNext() time.Duration {
 
 // Report returns what was recorded so far; of a job that has ended, all there is.
 func (r *Recorder) Report() *Report {
-	s := r.job.Snapshot()
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	s := r.job.Snapshot() // of now: intervals begin where the one before has ended
 	r.take(s)
 	rep := New(r.job.Config(), s)
 	rep.Every = r.length

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,4 +101,35 @@ func TestRecorderReportsEarly(t *testing.T) {
 		addsUp(t, rec.Report())
 		addsUp(t, early)
 	})
+}
+
+// Reports may be asked for side by side: each has intervals that follow one another.
+func TestRecorderReportsSideBySide(t *testing.T) {
+	m := loadgen.New()
+	defer m.Close()
+	job, err := m.Start(t.Context(), loadgen.JobConfig{
+		Name: "busy", BaseURL: "http://localhost:1", Workers: 2,
+		Scenario: loadgen.NewScenario("busy").Task("busy", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Sleep(ctx, time.Millisecond) }),
+	})
+	require.NoError(t, err)
+	rec := report.NewRecorder(job, 10*time.Millisecond)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 25 {
+				r := rec.Report()
+				at := time.Duration(0)
+				for _, i := range r.Intervals {
+					assert.Equal(t, at, i.From)
+					assert.Positive(t, i.Length())
+					at = i.To
+				}
+				assert.Equal(t, r.Snapshot.Elapsed, at)
+			}
+		})
+	}
+	wg.Wait()
+	job.Stop()
+	require.NoError(t, job.Wait(t.Context()))
+	addsUp(t, rec.Report())
 }
