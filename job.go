@@ -210,8 +210,8 @@ func (j *Job) History() []Transition {
 func (j *Job) Done() <-chan struct{} { return j.done }
 
 // Wait waits for the job to end. It returns nil for a job that was stopped or has
-// finished, an error for one that failed, or the error of ctx if that is done
-// first. A job that was only prepared does not end.
+// finished, whatever of its requests failed; an error for a job that failed; or the
+// error of ctx if that is done first. A job that was only prepared does not end.
 func (j *Job) Wait(ctx context.Context) error {
 	select {
 	case <-j.done:

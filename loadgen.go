@@ -32,6 +32,16 @@
 // response time counts the wait that a slow target causes to those behind it
 // (no coordinated omission); service time shows what the server did.
 //
+// # Beside this package
+//
+// loadtest holds jobs against thresholds in tests and benchmarks; report writes what they
+// measured, and compares and merges; sizing finds the load that a target takes, overhead
+// what an agent costs. httpapi, socketio and dashboard are the API, the stream and the
+// page of a Manager, as http.Handlers for any program; access guards them, state keeps
+// their jobs over a restart. statsd and metrics tell other systems, apm hears what agents
+// say of traced requests, and locust makes a job the worker of a Locust master. scenarios
+// has the built-in files. None of them is needed here, and none is imported.
+//
 // # Concurrency
 //
 // A Manager and its jobs may be used from any goroutine. A VU belongs to the task
@@ -363,8 +373,9 @@ func (m *Manager) Missed() uint64 { return m.watch.missed.Load() }
 // Run runs one job to its end and returns its statistics: for tests and small
 // programs. When ctx is done the job is stopped, with its grace time, and the
 // error is that of ctx; if the job failed, the error says why. The snapshot is
-// valid also then, unless the job could not start. Without a Duration, Stages or
-// MaxIterations in cfg it runs until ctx is done.
+// valid also then, unless the job could not start. Failed requests are no error, nor is a
+// threshold that does not hold, unless it aborts: see [Snapshot.FailedVerdicts]. Without a
+// Duration, Stages or MaxIterations in cfg it runs until ctx is done.
 func Run(ctx context.Context, cfg JobConfig, opts ...Option) (*Snapshot, error) {
 	if cfg.Name == "" {
 		cfg.Name = "run"
