@@ -212,14 +212,15 @@ func makeRun(t *testing.T) (*process, *strings.Replacer) {
 	shop, err := demo.stdout.await(regexp.MustCompile(`A small shop listens on http://localhost:([0-9]+),`))
 	require.NoError(t, err)
 
-	// A newcomer sees traffic within two seconds.
+	// A newcomer sees traffic after a second; what comes each five seconds would be late, even
+	// on a machine that is busy.
 	times, err := demo.stdout.await(regexp.MustCompile(`(?ms)time=(\S+) level=INFO msg=listening.*^time=(\S+) level=INFO msg=progress job=demo .* requests=[1-9]`))
 	require.NoError(t, err)
 	began, err := time.Parse(time.RFC3339, times[1])
 	require.NoError(t, err)
 	seen, err := time.Parse(time.RFC3339, times[2])
 	require.NoError(t, err)
-	assert.Less(t, seen.Sub(began), 2*time.Second)
+	assert.Less(t, seen.Sub(began), 5*time.Second)
 
 	_, port, _ := strings.Cut(addr, ":")
 	return demo, strings.NewReplacer("8999", port, "8000", shop[1], "run.html", filepath.Join(t.TempDir(), "run.html"))
