@@ -65,6 +65,15 @@ func TestStorm(t *testing.T) {
 		}
 	}()
 
+	// However slow the machine is, one client does all of it.
+	first := testclient.New(3, dial)
+	first.URL = ts.URL
+	require.NoError(t, first.Connect(t.Context(), "polling"))
+	for i, call := range []string{"start", "update", "stop"} {
+		_, err := first.Call(t.Context(), i, call, `{"job":"first"}`)
+		require.NoError(t, err)
+	}
+	first.Close()
 	var storm sync.WaitGroup
 	for worker := range 16 {
 		storm.Go(func() {
@@ -86,12 +95,12 @@ func TestStorm(t *testing.T) {
 	}
 	live.Close()
 	assert.Equal(t, want, <-states)
-	assert.NotEmpty(t, want)
+	assert.Contains(t, want, "first")
 	assert.Zero(t, live.Sessions())
 	listener.Close()
 	ts.Close()
 	const own = 1 // on which the condition runs
-	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+own }, 10*time.Second, 5*time.Millisecond)
+	assert.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+own }, time.Minute, 5*time.Millisecond)
 }
 
 // meddle is one client's short life; what fails in it is of no interest.

@@ -73,6 +73,17 @@ func (tg *target) counters() map[string]int {
 // TestAServerThatComesBack gets everything from its return on: that the datagram before
 // was refused is told when the next one is sent.
 func TestAServerThatComesBack(t *testing.T) {
+	for range 10 {
+		if comesBack(t) {
+			return
+		}
+	}
+	require.Fail(t, "another program had the port of the server each time")
+}
+
+// comesBack is false if the port could not be had again.
+func comesBack(t *testing.T) bool {
+	t.Helper()
 	server, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
 	addr := server.LocalAddr().String()
@@ -93,16 +104,20 @@ func TestAServerThatComesBack(t *testing.T) {
 	o.Observe(sample(path("/lost")))
 	require.Eventually(t, func() bool { return o.Sent()+o.Dropped() == 4 }, 30*time.Second, time.Millisecond)
 	server, err = net.ListenPacket("udp", addr)
-	require.NoError(t, err)
+	if err != nil {
+		return false
+	}
 	defer func() { _ = server.Close() }()
 	o.Observe(sample(path("/again")))
 	receives("/again.200:1|c")
 	assert.EqualValues(t, 2, o.Dropped(), "what nobody took")
+	return true
 }
 
-// TestLoopback sends what a job measures to a socket.
+// TestLoopback sends what a job measures to a socket. All of it is less than what a socket
+// holds, so that nothing depends on who reads how fast.
 func TestLoopback(t *testing.T) {
-	for _, exact := range []int{0, 100} {
+	for _, exact := range []int{0, 1} {
 		server, err := net.ListenPacket("udp", "127.0.0.1:0")
 		require.NoError(t, err)
 		defer func() { _ = server.Close() }()
@@ -133,7 +148,7 @@ func TestLoopback(t *testing.T) {
 		}()
 
 		tg := newTarget(t)
-		drive(t, tg, o, 3000)
+		drive(t, tg, o, 800)
 		o.Close()
 		assert.Zero(t, o.Dropped())
 		end, err := (&net.Dialer{}).DialContext(t.Context(), "udp", server.LocalAddr().String())
@@ -143,7 +158,7 @@ func TestLoopback(t *testing.T) {
 		require.NoError(t, end.Close())
 		select {
 		case <-collected:
-		case <-time.After(30 * time.Second):
+		case <-time.After(time.Minute):
 			require.Fail(t, "the last datagram did not come")
 		}
 		sum := add(t, lines[:len(lines)-1])
@@ -152,6 +167,6 @@ func TestLoopback(t *testing.T) {
 			assert.InDelta(t, n, sum.timings[bucket[:len(bucket)-len(".200")]], 0.5)
 		}
 		assert.EqualValues(t, len(lines)-1, o.Sent())
-		assert.Equal(t, exact == 0, len(lines)-1 == 6000, "lines: %d", len(lines)-1)
+		assert.Equal(t, exact == 0, len(lines)-1 == 1600, "lines: %d", len(lines)-1)
 	}
 }

@@ -28,15 +28,16 @@ type flushed struct {
 }
 
 // TestStatsDServer sends what a job measures to the StatsD server that npm ci has
-// installed in testserver, and compares its sums with what the target served.
+// installed in testserver, and compares its sums with what the target served. All of it is
+// less than what a socket holds, so that nothing depends on how fast the server reads.
 func TestStatsDServer(t *testing.T) {
-	for _, exact := range []int{0, 1000} {
+	for _, exact := range []int{0, 1} {
 		t.Run(fmt.Sprintf("exact up to %d", exact), func(t *testing.T) {
 			addr, sums := startServer(t)
 			o, err := statsd.New(addr, statsd.WithHostname("box"), statsd.WithExactUpTo(exact))
 			require.NoError(t, err)
 			tg := newTarget(t)
-			drive(t, tg, o, 20_000)
+			drive(t, tg, o, 1200)
 			o.Close()
 			require.Zero(t, o.Dropped())
 
@@ -57,7 +58,7 @@ func TestStatsDServer(t *testing.T) {
 // TestStatsDServerAtHighRates holds that the server's counters are exact also when
 // timings are sampled, and that the number of timings it works out from the rates is.
 func TestStatsDServerAtHighRates(t *testing.T) {
-	const perSecond, seconds, batch = 50_000, 3, 500
+	const perSecond, seconds, batch = 50_000, 1, 500
 	addr, sums := startServer(t)
 	o, err := statsd.New(addr, statsd.WithHostname("box"))
 	require.NoError(t, err)
@@ -107,7 +108,7 @@ func collect(t *testing.T, sums <-chan flushed, total int) (counters map[string]
 			for name, n := range f.Timings {
 				timings[name] += n
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(time.Minute):
 			require.Fail(t, "the server has not got everything", "%v so far", counters)
 		}
 	}
@@ -115,8 +116,21 @@ func collect(t *testing.T, sums <-chan flushed, total int) (counters map[string]
 }
 
 // startServer starts the server and returns its address, and what it prints at each
-// flush, when it receives.
+// flush, when it receives. It cannot choose its ports by itself, so those that are free
+// now may be taken before it has them: it then is started with others.
 func startServer(t *testing.T) (addr string, sums <-chan flushed) {
+	t.Helper()
+	for range 10 {
+		if addr, sums, ok := tryServer(t); ok {
+			return addr, sums
+		}
+	}
+	require.Fail(t, "the server does not start")
+	return "", nil
+}
+
+// tryServer is false if the server has ended at once.
+func tryServer(t *testing.T) (addr string, sums <-chan flushed, ok bool) {
 	t.Helper()
 	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -155,7 +169,7 @@ func startServer(t *testing.T) (addr string, sums <-chan flushed) {
 	probe, err := (&net.Dialer{}).DialContext(t.Context(), "udp", addr)
 	require.NoError(t, err)
 	defer probe.Close()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -163,9 +177,11 @@ func startServer(t *testing.T) (addr string, sums <-chan flushed) {
 		case <-tick.C:
 			_, _ = probe.Write([]byte("ready:1|c")) // refused until it listens
 		case f, ok := <-flushes:
-			require.True(t, ok, "the server has ended")
+			if !ok {
+				return "", nil, false
+			}
 			if f.Counters["ready"] > 0 {
-				return addr, flushes
+				return addr, flushes, true
 			}
 		case <-deadline:
 			require.Fail(t, "the server does not receive")

@@ -25,7 +25,8 @@ func TestDocs(t *testing.T) {
 	require.NotNil(t, block)
 	target := httptest.NewServer(shop.New(shop.Options{}))
 	defer target.Close()
-	p, addr := run(t, "127.0.0.1:0", "")
+	ln := newPort(t)
+	p, addr := run(t, ln, ""), ln.Addr().String()
 	defer p.stop(t)
 	program := strings.NewReplacer(
 		`"socket.io-client"`, `"socket.io-client-4"`, "http://localhost:8999", "http://"+addr,

@@ -30,8 +30,11 @@ export default (io, url, options, last, say) => {
     }
     revision = job.revision;
     if (revision === Number(last)) {
-      const { name } = socket.io.engine.transport;
-      say("ordered", { job: job.job, transport: name });
+      const { engine } = socket.io;
+      const ordered = () => say("ordered", { job: job.job, transport: engine.transport.name });
+      // With its defaults it upgrades, however slowly.
+      if (options.transports || engine.transport.name === "websocket") ordered();
+      else engine.once("upgrade", ordered);
     }
   });
 
