@@ -56,11 +56,12 @@ func TestStatsDServer(t *testing.T) {
 }
 
 // TestStatsDServerAtHighRates holds that the server's counters are exact also when
-// timings are sampled, and that the number of timings it works out from the rates is.
+// timings are sampled, and that the number of timings it works out from the rates is. So
+// few are exact that a socket holds all lines.
 func TestStatsDServerAtHighRates(t *testing.T) {
 	const perSecond, seconds, batch = 50_000, 1, 500
 	addr, sums := startServer(t)
-	o, err := statsd.New(addr, statsd.WithHostname("box"))
+	o, err := statsd.New(addr, statsd.WithHostname("box"), statsd.WithExactUpTo(200))
 	require.NoError(t, err)
 	tick := time.NewTicker(time.Second * batch / perSecond)
 	defer tick.Stop()
@@ -78,7 +79,7 @@ func TestStatsDServerAtHighRates(t *testing.T) {
 	}
 	o.Close()
 	require.Zero(t, o.Dropped())
-	assert.Less(t, o.Sent(), uint64(perSecond*seconds/2), "timings are sampled")
+	assert.Less(t, o.Sent(), uint64(perSecond*seconds/10), "timings are sampled")
 	got, timings := collect(t, sums, perSecond*seconds)
 	assert.Equal(t, want, got)
 	sum := 0.0
@@ -94,6 +95,7 @@ func TestStatsDServerAtHighRates(t *testing.T) {
 func collect(t *testing.T, sums <-chan flushed, total int) (counters map[string]int, timings map[string]float64) {
 	t.Helper()
 	counters, timings = map[string]int{}, map[string]float64{}
+	late := time.After(2 * time.Minute)
 	for received := 0; received < total; {
 		select {
 		case f, ok := <-sums:
@@ -108,7 +110,7 @@ func collect(t *testing.T, sums <-chan flushed, total int) (counters map[string]
 			for name, n := range f.Timings {
 				timings[name] += n
 			}
-		case <-time.After(time.Minute):
+		case <-late:
 			require.Fail(t, "the server has not got everything", "%v so far", counters)
 		}
 	}
