@@ -81,8 +81,8 @@ func (m *Manager) activeJobs() (n int) {
 // admit makes room for a new job; m is locked.
 func (m *Manager) admit(j *Job, p *plan) error {
 	l := m.env.limits
-	if active := m.activeJobs(); l.MaxJobs > 0 && active >= l.MaxJobs {
-		return fmt.Errorf("%w: %d jobs run already, and no more may at a time", ErrLimit, active)
+	if l.MaxJobs > 0 && m.activeJobs() >= l.MaxJobs {
+		return fmt.Errorf("%w: at most %s may run at a time", ErrLimit, plural(l.MaxJobs, "job"))
 	}
 	workers := p.cfg.begin()
 	if len(p.cfg.Stages) > 0 && !p.cfg.open() {

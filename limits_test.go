@@ -203,6 +203,7 @@ func TestJobLimit(t *testing.T) {
 		require.NoError(t, err, "it does not run")
 		_, err = m.Start(t.Context(), JobConfig{Name: "three", Scenario: gets(), BaseURL: "http://shop"})
 		assert.ErrorIs(t, err, ErrLimit)
+		assert.ErrorContains(t, err, "at most 2 jobs may run at a time")
 		three, err := m.Get("three")
 		require.NoError(t, err)
 		require.NoError(t, three.Update(func(c *JobConfig) { c.Workers = 2 }), "it is as it was")
