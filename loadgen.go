@@ -110,15 +110,23 @@ func (m *Manager) Start(ctx context.Context, cfg JobConfig) (*Job, error) {
 		return nil, err
 	}
 	j := newJob(m, p.cfg, scenario)
-	if err := m.register(j, func() error { return m.admit(j, p) }, func() {
-		m.wg.Add(1)
-		j.launch(p)
-	}); err != nil {
-		closeFeeds(p.feeds, nil)
+	if err := m.run(j, p); err != nil {
 		return nil, err
 	}
 	j.logStart(p)
 	return j, nil
+}
+
+// run registers a job and launches it. Otherwise it closes what p has open.
+func (m *Manager) run(j *Job, p *plan) error {
+	err := m.register(j, func() error { return m.admit(j, p) }, func() {
+		m.wg.Add(1)
+		j.launch(p)
+	})
+	if err != nil {
+		closeFeeds(p.feeds, nil)
+	}
+	return err
 }
 
 // Resolve returns the configuration that Start would run, with its defaults filled in,
@@ -170,11 +178,15 @@ func (m *Manager) Prepare(cfg JobConfig) (*Job, error) {
 	if cfg.Name == "" {
 		return nil, cfg.Validate()
 	}
-	j := newJob(m, cfg.clone(), nil)
+	return m.enter(newJob(m, cfg.clone(), nil), EventPrepared)
+}
+
+// enter registers a job that does not run.
+func (m *Manager) enter(j *Job, kind EventKind) (*Job, error) {
 	err := m.register(j, func() error { return nil }, func() {
 		j.mu.Lock()
 		defer j.mu.Unlock()
-		j.publish(EventPrepared)
+		j.publish(kind)
 	})
 	if err != nil {
 		return nil, err

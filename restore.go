@@ -140,15 +140,7 @@ func (m *Manager) Restore(r JobRecord, stats *Snapshot) (*Job, error) {
 		j.cutLast()
 		close(j.done)
 	}
-	err := m.register(j, func() error { return nil }, func() {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		j.publish(kind)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return j, nil
+	return m.enter(j, kind)
 }
 
 // resume makes a job that was running run on. One that was still in its set-up had not
@@ -176,11 +168,7 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 	} else {
 		j.back = &comeback{record: *r, stats: stats.clone()}
 	}
-	if err := m.register(j, func() error { return m.admit(j, p) }, func() {
-		m.wg.Add(1)
-		j.launch(p)
-	}); err != nil {
-		closeFeeds(p.feeds, nil)
+	if err := m.run(j, p); err != nil {
 		return nil, err
 	}
 	j.log.Info("job resumed", "scenario", p.cfg.ScenarioName, "url", p.base.Redacted(),
