@@ -1,6 +1,7 @@
 package access_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"io"
 	"log/slog"
@@ -157,6 +158,7 @@ func TestLogin(t *testing.T) {
 	assert.Contains(t, page.body, `<form method="post" action="/login">`)
 	assert.Contains(t, page.body, `name="next" value="/jobs/shop?x=1"`)
 	assert.Contains(t, page.Header.Get("Content-Security-Policy"), "default-src 'none'")
+	assertScriptAllowed(t, page)
 	assert.Equal(t, "DENY", page.Header.Get("X-Frame-Options"))
 	assert.Equal(t, 200, do(t, b, "GET", srv.URL+"/login", "").StatusCode)
 	assert.Equal(t, 405, do(t, b, "PUT", srv.URL+"/login", "").StatusCode)
@@ -165,7 +167,7 @@ func TestLogin(t *testing.T) {
 	wrong := do(t, b, "POST", srv.URL+"/login", body, header)
 	assert.Equal(t, 401, wrong.StatusCode)
 	assert.Contains(t, wrong.body, "That is not the token.")
-	assert.NotContains(t, wrong.body, "<script>")
+	assert.Equal(t, 1, strings.Count(wrong.body, "<script>"), "its own")
 	assert.Empty(t, wrong.Header.Get("Set-Cookie"))
 
 	body, header = form("token", " "+token+"\n", "next", "/jobs/shop?x=1")
@@ -206,6 +208,17 @@ func TestLogin(t *testing.T) {
 		a := do(t, srv.Client(), "GET", srv.URL, "", "Cookie: "+cookie.Name+"="+value)
 		assert.Equal(t, 401, a.StatusCode, value)
 	}
+}
+
+// assertScriptAllowed asserts that the form's script is what its policy allows, and
+// nothing else is. What it is for, the tests of the web page show in a browser.
+func assertScriptAllowed(t *testing.T, page answer) {
+	t.Helper()
+	_, rest, _ := strings.Cut(page.body, "<script>")
+	script, _, found := strings.Cut(rest, "</script>")
+	require.True(t, found, page.body)
+	sum := sha256.Sum256([]byte(script))
+	assert.Contains(t, page.Header.Get("Content-Security-Policy"), "; script-src 'sha256-"+base64.StdEncoding.EncodeToString(sum[:])+"';")
 }
 
 // TestLoginLeadsHere does not let a login lead to somebody else's server.

@@ -2,15 +2,21 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { browse, open, Server, until } from "./kit.mjs";
 
 const axe = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
+const long = "the-checkout-of-a-region-whose-name-is-long-under-the-load-of-its-busiest-friday";
+
 const views = {
   jobs: ["", (page) => page.getByRole("link", { name: "demo", exact: true }).waitFor()],
   job: ["#/jobs/demo", (page) => page.getByRole("row", { name: /^oopsie / }).waitFor()],
   "a job that failed to reach its target": ["#/jobs/closed", (page) => page.getByRole("row", { name: /^dial / }).waitFor()],
+  "a job that has not run": ["#/jobs/prepared", (page) => page.getByRole("row", { name: /^oopsie / }).waitFor()],
+  "a job of a long name": [`#/jobs/${long}`, (page) => page.getByRole("row", { name: /^oopsie / }).waitFor()],
+  "a job that is traced": ["#/jobs/traced", (page) => page.getByText("What agents say").waitFor()],
   "no such job": ["#/jobs/none", (page) => page.getByText("There is no job").waitFor()],
   scenarios: ["#/scenarios/broken", (page) => page.locator(".faults li").first().waitFor()],
   "the form": [
@@ -24,16 +30,25 @@ const views = {
       await until("refused", async () => (await page.locator("[aria-invalid]").count()) > 0);
     },
   ],
-  help: ["", (page) => page.keyboard.press("?")],
+  help: [
+    "",
+    async (page) => {
+      await page.keyboard.press("?");
+      await page.getByRole("dialog").waitFor();
+    },
+  ],
 };
 
 describe("the page is for everybody", () => {
   let chrome, server;
   before(async () => {
     chrome = await browse();
-    server = await Server.start({ "broken.yaml": "tasks: 5\n" });
+    const copy = await readFile(path.resolve(import.meta.dirname, "../../../scenarios/molotov_scenarios.yaml"), "utf8");
+    server = await Server.start({ "broken.yaml": "tasks: 5\n", [`${long}.yaml`]: copy }, { flags: ["-apm", "127.0.0.1:0", "-apm-grace", "1s"] });
     await server.api("POST", "start", { job: "closed", port: 9, delay: 0.1 });
     await server.api("POST", "update", { job: "prepared", port: server.shop });
+    await server.job(long, { scenario: long });
+    await server.job("opbeans-traced", { trace: true, delay: 0.5 });
   });
   after(async () => {
     await chrome?.close();
@@ -45,6 +60,7 @@ describe("the page is for everybody", () => {
       test(`${name}, ${width} px, ${colorScheme}`, async () => {
         const page = await open(chrome.browser, server, { hash, width, colorScheme });
         await ready(page);
+        await page.evaluate(() => new Promise(requestAnimationFrame)); // and is drawn
         // Not by a script element, which the Content-Security-Policy forbids.
         await page.evaluate(axe);
         const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));

@@ -1,6 +1,8 @@
 // What the tests of the page need: the server's binary with its demo shop, and a browser.
+import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
@@ -11,32 +13,71 @@ const executablePath = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 /** How long a condition may take on a busy machine. */
-export const patience = 30_000;
+export const patience = 60_000;
 
 /** Starts a browser; with its process, whose use of the CPU can be measured. */
 export async function browse() {
-  const server = await chromium.launchServer({ executablePath, args });
+  const server = await chromium.launchServer({ executablePath, args, timeout: patience });
   const browser = await chromium.connect(server.wsEndpoint());
   return { browser, pid: server.process().pid, close: () => server.close() };
 }
 
+/** Holds an address for servers that come and go: a port that were free between two of them could be anybody's. */
+class Front {
+  sockets = new Set();
+
+  async listen() {
+    this.server = createServer((socket) => {
+      this.hold(socket);
+      if (!this.port) return socket.destroy();
+      const behind = this.hold(connect(this.port, "127.0.0.1"));
+      for (const [from, to] of [[socket, behind], [behind, socket]]) {
+        from.pipe(to);
+        from.on("close", () => to.destroy());
+      }
+    });
+    await new Promise((done) => this.server.listen(0, "127.0.0.1", done));
+    return `127.0.0.1:${this.server.address().port}`;
+  }
+
+  hold(socket) {
+    this.sockets.add(socket);
+    socket.on("error", () => {}); // one side is gone, which closes the other
+    return socket.on("close", () => this.sockets.delete(socket));
+  }
+
+  lead(port) {
+    this.port = port;
+    if (!port) for (const socket of this.sockets) socket.destroy();
+  }
+
+  close() {
+    this.lead(0);
+    this.server.close();
+  }
+}
+
 /** A server with the demo: a shop, and the job "demo" that drives it. */
 export class Server {
-  /** Scenario files, by name, lie beside the built-in ones. A token is what clients need. */
-  static async start(scenarios = {}, { token = "", flags = [] } = {}) {
+  /** Scenario files, by name, lie beside the built-in ones. A token is what clients need. One that restarts keeps its address. */
+  static async start(scenarios = {}, { token = "", flags = [], restarts = false } = {}) {
     const s = new Server();
     s.flags = flags;
     s.token = token;
     s.folder = await mkdtemp(path.join(tmpdir(), "loadgen-e2e-"));
     for (const [name, text] of Object.entries(scenarios)) await writeFile(path.join(s.folder, name), text);
-    await s.run("127.0.0.1:0");
+    if (restarts) {
+      s.front = new Front();
+      s.addr = await s.front.listen();
+    }
+    await s.run();
     return s;
   }
 
-  async run(addr) {
+  async run() {
     const addrFile = path.join(this.folder, "addr");
     await rm(addrFile, { force: true });
-    this.process = spawn(binary, ["-demo", "-addr", addr, "-addr-file", addrFile, "-scenarios", this.folder, ...this.flags], {
+    this.process = spawn(binary, ["-demo", "-addr", "127.0.0.1:0", "-addr-file", addrFile, "-scenarios", this.folder, ...this.flags], {
       stdio: ["ignore", "pipe", "inherit"],
       env: { ...process.env, LOADGEN_TOKEN: this.token },
     });
@@ -49,13 +90,13 @@ export class Server {
         const agents = /receiving from APM agents.* apm=(\S+)/.exec(line);
         if (agents) this.agents = `http://${agents[1]}`;
         const shop = /shop listens on http:\/\/localhost:(\d+)/.exec(line);
-        if (shop) {
-          this.shop = shop[1];
-          ready();
-        }
+        if (shop) this.shop = shop[1];
+        if (shop) ready(); // the last that is told
       });
     });
-    this.addr = (await readFile(addrFile, "utf8")).trim();
+    const addr = (await readFile(addrFile, "utf8")).trim();
+    if (this.front) this.front.lead(Number(addr.split(":").at(-1)));
+    else this.addr = addr;
     this.url = `http://${this.addr}`;
   }
 
@@ -63,14 +104,12 @@ export class Server {
   async kill() {
     this.process.kill("SIGKILL");
     await this.ended;
-  }
-
-  restart() {
-    return this.run(this.addr);
+    this.front?.lead(0);
   }
 
   async close() {
     await this.kill();
+    this.front?.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 
@@ -104,20 +143,34 @@ export async function until(what, condition, limit = patience) {
   }
 }
 
-/** Opens the page in a context of its own. What the browser complains about is kept. */
-export async function open(browser, server, { hash = "", width = 1280, height = 900, colorScheme = "light" } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
-  const page = await context.newPage();
+/** Keeps what the browser complains about, the Content-Security-Policy for instance, and requests to other hosts. */
+export function watch(page, server) {
   page.setDefaultTimeout(patience);
   page.complaints = [];
   page.on("pageerror", (e) => page.complaints.push(String(e)));
   page.on("console", (m) => {
-    if (m.type() === "error" || m.type() === "warning") page.complaints.push(m.text());
+    if (m.type() === "error" || m.type() === "warning") page.complaints.push(`${m.text()} (${m.location().url})`);
   });
   page.foreign = [];
   page.on("request", (r) => {
     if (new URL(r.url()).host !== server.addr && !r.url().startsWith("data:")) page.foreign.push(r.url());
   });
+}
+
+/**
+ * Asserts that the browser had nothing to complain about in a whole visit. It reports
+ * an answer that refuses something; what of it a test has asked for, it names.
+ */
+export function assertClean(page, asked = /^$/) {
+  assert.deepEqual(page.complaints.filter((c) => !asked.test(c)), [], "complaints of the browser");
+  assert.deepEqual(page.foreign, [], "requests to other hosts");
+}
+
+/** Opens the page in a context of its own. */
+export async function open(browser, server, { hash = "", width = 1280, height = 900, colorScheme = "light" } = {}) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme });
+  const page = await context.newPage();
+  watch(page, server);
   await page.goto(`${server.url}/${hash}`);
   await page.getByText("Live", { exact: true }).waitFor();
   return page;

@@ -1,27 +1,22 @@
 // A server that wants a token, seen by a person with a browser.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { browse, patience, Server, until } from "./kit.mjs";
+import { assertClean, browse, Server, until, watch } from "./kit.mjs";
 
 const token = "0123456789abcdef";
 
 describe("a server with a token", () => {
   let chrome, server, context, page;
-  const complaints = [];
   const logIn = async (text) => {
     await page.getByLabel("Token").fill(text);
     await page.getByRole("button", { name: "Log in" }).click();
   };
   before(async () => {
     chrome = await browse();
-    server = await Server.start({}, { token });
+    server = await Server.start({}, { token, restarts: true });
     context = await chrome.browser.newContext();
     page = await context.newPage();
-    page.setDefaultTimeout(patience);
-    page.on("console", (m) => {
-      if (m.type() === "error" || m.type() === "warning") complaints.push(m.text());
-    });
-    page.on("pageerror", (e) => complaints.push(String(e)));
+    watch(page, server);
   });
   after(async () => {
     await chrome?.close();
@@ -52,7 +47,7 @@ describe("a server with a token", () => {
     assert.equal(cookie.sameSite, "Strict");
     assert.ok(!cookie.value.includes(token));
     assert.equal(await page.evaluate(() => document.cookie), "", "no script can read it");
-    assert.deepEqual(complaints.filter((c) => !c.includes("status of 401")), [], "complaints of the browser, about the Content-Security-Policy for instance");
+    assertClean(page, /status of 401/);
   });
 
   test("lets the page change something", async () => {
@@ -74,5 +69,7 @@ describe("a server with a token", () => {
     await page.getByRole("alert").waitFor();
     await logIn(server.token);
     await page.getByText("Live", { exact: true }).waitFor();
+    assert.match(page.url(), /\/#\/jobs\/mine$/, "and leads to what was asked for");
+    await page.getByText("There is no job “mine”").waitFor();
   });
 });

@@ -58,6 +58,9 @@ export function percent(part: number | null | undefined, whole: number | null | 
 
 export const text = (q: Quantity) => (q.unit === "" || q.unit === "%" ? q.value + q.unit : q.value + "\u00a0" + q.unit);
 
+/** The label of a round number on an axis: 0.5 ms, not 0.50 ms. Only a fraction has one or two digits; after three it groups. */
+export const tick = ({ value, unit }: Quantity) => text({ value: value.replace(/[.,]\d{1,2}$/, (fraction) => fraction.replace(/[.,]?0+$/, "")), unit });
+
 /** Seconds as 1d 2h, 3m 20s or 12 s. */
 export function duration(seconds: number | null | undefined): string {
   if (!known(seconds)) return unknown;

@@ -244,6 +244,7 @@ export interface Limits {
   max_rate?: string;
   max_workers?: number;
   max_jobs?: number;
+  apm?: boolean; // whether the server hears what APM agents say
 }
 
 export interface ScenarioInfo {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bytes, change, count, duration, parseRate, percent, rate, text, time } from "../src/format";
+import { bytes, change, count, duration, parseRate, percent, rate, text, tick, time } from "../src/format";
 
 describe("numbers for people", () => {
   test.each([
@@ -16,6 +16,11 @@ describe("numbers for people", () => {
   test.each([
     [0, 0, "–"], [null, 5, "–"], [0, 10, "0%"], [10, 10, "100%"], [1, 3, "33.3%"], [1, 500, "0.20%"], [1, 1e6, "<0.01%"], [999_999, 1e6, ">99.99%"],
   ])("percent %s of %s", (part, whole, want) => expect(text(percent(part, whole))).toBe(want));
+
+  test.each([
+    [rate(0), "0 /s"], [rate(0.5), "0.5 /s"], [rate(0.05), "0.05 /s"], [rate(10), "10 /s"], [rate(500), "500 /s"], [rate(3000), "3,000 /s"], [rate(250_000), "250,000 /s"],
+    [time(0.5), "0.5 ms"], [time(20), "20 ms"], [time(1500), "1.5 s"], [time(90_000), "1m 30s"], [count(10), "10"], [count(2_500_000), "2.5 M"],
+  ])("label of an axis %o", (quantity, want) => expect(tick(quantity).replace("\u00a0", " ")).toBe(want));
 
   test.each([[0, "0 s"], [0.25, "250 ms"], [1.5, "1.5 s"], [60, "1m"], [200, "3m 20s"], [3600, "1h"], [90_000, "1d 1h"], [null, "–"]])("duration %s", (s, want) => expect(duration(s)).toBe(want));
 

@@ -3,8 +3,8 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import type { Mark } from "../diff";
-import { change, clock, text, unknown, type Quantity } from "../format";
-import type { Job } from "../store";
+import { change, clock, text, tick, unknown, type Quantity } from "../format";
+import { isActive, type Job } from "../store";
 import { colour, colours } from "../theme";
 
 export interface Line {
@@ -77,9 +77,20 @@ export function Chart(props: Props) {
         <div class="switches">{props.children}</div>
       </header>
       <Legend job={job} lines={lines} format={format} cursor={cursor} />
-      <div class="plot" ref={place} role="img" aria-label={`${props.title} of ${job.name}, the last ${Math.round(props.span / 60)} minutes`} />
+      <div class="plot">
+        <div class="drawing" ref={place} role="img" aria-label={`${props.title} of ${job.name}, the last ${Math.round(props.span / 60)} minutes`} />
+        <Nothing job={job} />
+      </div>
     </section>
   );
+}
+
+/** Says why a chart is empty. */
+function Nothing({ job }: { job: Job }) {
+  void job.drawn.value;
+  if (job.series.time.length > 0) return null;
+  const { state } = job.info.value;
+  return <p class="nothing">{state === "pending" ? "The job has not run yet." : isActive(state) ? "Nothing is known yet." : "The last minutes of this run are not known."}</p>;
 }
 
 function Legend({ job, lines, format, cursor }: { job: Job; lines: Line[]; format: (x: number) => Quantity; cursor: Signal<number | null> }) {
@@ -140,20 +151,20 @@ function options(live: { current: Props }, cursor: Signal<number | null>, place:
         : { range: (_, __, max) => [0, max === null || max <= 0 ? 1 : max * 1.12] },
     },
     axes: [
-      { ...axis, size: 1.9 * em, values: (_, splits) => splits.map((s) => clock(s * 1000)), space: 5 * em },
+      { ...axis, size: 1.9 * em, incrs: [1, 2, 5, 10, 15, 30, 60, 120, 180, 300, 600], values: (_, splits) => splits.map((s) => clock(s * 1000)), space: 5 * em },
       {
         ...axis,
         size: 4.3 * em,
         space: 2.4 * em,
         ...(whole ? { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000] } : {}),
-        values: (_, splits) => splits.map((s) => (s === null || (log && !/^10*$/.test(String(Math.round(s * 1e6)))) ? "" : text(format(s)).replace(/([.,]\d*?)0+(?=\D|$)/, "$1").replace(/[.,](?=\D|$)/, ""))),
+        values: (_, splits) => splits.map((s) => (s === null || (log && !/^10*$/.test(String(Math.round(s * 1e6)))) ? "" : tick(format(s)))),
       },
     ],
     series: [
       {},
       ...lines.map((l, i): uPlot.Series => {
         const stroke = colour(l.colour);
-        return { label: l.label, ...(l.area ? {} : { stroke }), width: l.area ? 0 : 1.5, points: { show: false }, ...(l.dash ? { dash: l.dash } : {}), ...(l.fill && !below(lines, i) ? { fill: colour(l.fill) } : {}) };
+        return { label: l.label, ...(l.area ? {} : { stroke }), width: l.area ? 0 : 1.5, points: { show: false, filter: lonely, size: 4, fill: stroke }, ...(l.dash ? { dash: l.dash } : {}), ...(l.fill && !below(lines, i) ? { fill: colour(l.fill) } : {}) };
       }),
     ],
     bands: lines.flatMap((l, i) => (l.fill && below(lines, i) ? [{ series: [i + 1, i] as [number, number], fill: colour(l.fill) }] : [])),
@@ -162,6 +173,13 @@ function options(live: { current: Props }, cursor: Signal<number | null>, place:
       setCursor: [(plot) => (cursor.value = plot.cursor.idx ?? null)],
     },
   };
+}
+
+/** Points that no line leads to: a job that is seldom at work has no others. */
+function lonely(plot: uPlot, i: number): number[] | null {
+  const values = plot.data[i]!;
+  const alone = Array.from(values.keys()).filter((at) => values[at] != null && values[at - 1] == null && values[at + 1] == null);
+  return alone.length > 0 ? alone : null;
 }
 
 /** Whether the line before is the lower end of this one's area. */

@@ -1,7 +1,6 @@
 import type { ComponentChildren } from "preact";
-import { text, unknown, type Quantity } from "../format";
+import { reasonOf, stateName, unknown, type Quantity } from "../format";
 import type { State } from "../types";
-import { stateName } from "../format";
 
 /** A number with its unit. */
 export function Value({ of, class: name = "" }: { of: Quantity; class?: string }) {
@@ -84,12 +83,56 @@ export function Card({ title, note, children }: { title: string; note?: string; 
   );
 }
 
-/** A table that is wider than the screen scrolls in its place, also by keyboard. */
-export function Scroll({ label, children }: { label: string; children: ComponentChildren }) {
+/** The head of a column: its name, or more; a hidden one is for screen readers alone. */
+export type Column = string | { name: string; num?: boolean; hidden?: boolean; title?: string; sort?: Sort };
+type Sort = { by: "ascending" | "descending" | "none"; toggle: () => void };
+
+/** The column of numbers of a name. */
+export const num = (name: string, title?: string): Column => ({ name, num: true, ...(title ? { title } : {}) });
+
+export function Table({ columns, class: name, children }: { columns: Column[]; class?: string; children: ComponentChildren }) {
+  return (
+    <table class={name}>
+      <thead>
+        <tr>
+          {columns.map((c) => {
+            const { name, num, hidden, title, sort } = typeof c === "string" ? { name: c } : c;
+            return (
+              <th key={name} scope="col" class={num ? "num" : ""} title={sort ? undefined : title} aria-sort={sort?.by}>
+                {sort ? (
+                  <button type="button" title={title} onClick={sort.toggle}>
+                    {name}
+                  </button>
+                ) : (
+                  <span class={hidden ? "hidden" : ""}>{name}</span>
+                )}
+              </th>
+            );
+          })}
+        </tr>
+      </thead>
+      <tbody>{children}</tbody>
+    </table>
+  );
+}
+
+/** A table that, if it is wider than the screen, scrolls in its place, also by keyboard. */
+export function ScrollTable({ label, ...table }: { label: string } & Parameters<typeof Table>[0]) {
   return (
     <div class="scroll" role="region" aria-label={`${label}, table`} tabIndex={0}>
-      {children}
+      <Table {...table} />
     </div>
+  );
+}
+
+/** A status code; an expected one is good even where it says of an error. */
+export function Code({ code, expected = false, children }: { code: string | number; expected?: boolean; children?: ComponentChildren }) {
+  const why = expected && Number(code) >= 400;
+  return (
+    <span class={`code c${String(code)[0]} ${why ? "expected" : ""}`} title={`${code} ${reasonOf(Number(code))}${why ? ", as the scenario expects" : ""}`}>
+      {code}
+      {children}
+    </span>
   );
 }
 
@@ -101,5 +144,3 @@ export function Share({ of }: { of: number }) {
     </span>
   );
 }
-
-export const label = (q: Quantity) => text(q);

@@ -16,7 +16,7 @@ export function TextControl({ steering, control, field, label, value, patch, mon
   const id = useId();
   const error = steering.errors.value[field];
   return (
-    <div class={`control text ${error ? "wrong" : ""}`}>
+    <div class={`control text ${mono ? "stacked" : ""} ${error ? "wrong" : ""}`}>
       <label for={id} class={mono ? "mono" : ""}>
         {label}
       </label>

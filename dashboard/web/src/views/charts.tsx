@@ -21,6 +21,9 @@ const sum = (job: Job, columns: Column[]) => {
   return rest.length === 0 ? first! : first!.map((x, i) => (x === null ? null : rest.reduce((all, more) => all + (more[i] ?? 0), x)));
 };
 
+/** Without zeros that have only zeros beside them: a red line is to be seen where something fails. */
+const worthALine = (values: (number | null)[]) => values.map((x, i) => (x || values[i - 1] || values[i + 1] ? x : null));
+
 /** The rate by class, each class upon those before it, and the failures. */
 const rateLines: Line[] = [
   ...classes.map(([label, columns, colour], i): Line => ({
@@ -31,7 +34,7 @@ const rateLines: Line[] = [
     values: (job) => sum(job, classes.slice(0, i + 1).flatMap(([, c]) => c)),
     shown: (job) => sum(job, columns),
   })),
-  { label: "failed", colour: "bad", dash: [5, 3], values: (job) => job.series.data.failed },
+  { label: "failed", colour: "bad", dash: [5, 3], values: (job) => worthALine(job.series.data.failed), shown: (job) => job.series.data.failed },
 ];
 
 const column = (label: string, c: Column, colour: string, dash?: number[]): Line => ({ label, colour, values: (job) => job.series.data[c], ...(dash ? { dash } : {}) });

@@ -1,7 +1,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useRef } from "preact/hooks";
 import * as api from "../api";
-import { count, percent, text, time } from "../format";
+import { count, percent, text, tick, time } from "../format";
 import { isActive, type Job } from "../store";
 import { colour, colours } from "../theme";
 import type { Bucket, Distribution, Times } from "../types";
@@ -75,19 +75,28 @@ export function DistributionChart({ job }: { job: Job }) {
           onPointerMove={hover}
           onPointerLeave={() => (over.value = null)}
         />
+        {total === 0 && <p class="nothing">{all.value ? "No iteration has ended yet." : "Loading…"}</p>}
       </div>
     </section>
   );
 }
 
-/** Where a time is on the logarithmic axis. */
-function axisOf(buckets: Bucket[], width: number): ((ms: number) => number) | null {
+/** What the logarithmic axis shows: all buckets, and a power of ten at least. */
+function rangeOf(buckets: Bucket[]): [from: number, to: number] | null {
   const first = buckets[0];
   const last = buckets.at(-1);
   if (!first || !last) return null;
-  const from = Math.log(Math.max(first.from_ms, 0.001));
-  const to = Math.max(Math.log(last.to_ms), from + Math.LN2);
-  return (ms) => left + ((Math.log(Math.max(ms, 0.001)) - from) / (to - from)) * (width - 2 * left);
+  const from = Math.max(first.from_ms, 0.001);
+  const beside = Math.max(1, Math.sqrt((10 * from) / last.to_ms));
+  return [from / beside, last.to_ms * beside];
+}
+
+/** Where a time is on that axis. */
+function axisOf(buckets: Bucket[], width: number): ((ms: number) => number) | null {
+  const range = rangeOf(buckets);
+  if (!range) return null;
+  const [from, to] = range;
+  return (ms) => left + (Math.log(Math.max(ms, 0.001) / from) / Math.log(to / from)) * (width - 2 * left);
 }
 
 function draw(canvas: HTMLCanvasElement, buckets: Bucket[], times: Times | undefined, over: Bucket | null) {
@@ -117,8 +126,8 @@ function draw(canvas: HTMLCanvasElement, buckets: Bucket[], times: Times | undef
   ctx.textAlign = "center";
   ctx.fillStyle = colour("muted");
   let free = 0;
-  for (const ms of ticks(buckets[0]!.from_ms, buckets.at(-1)!.to_ms)) {
-    const shown = text(time(ms)).replace(/[.,]0+(?=\D|$)/, "");
+  for (const ms of ticks(...rangeOf(buckets)!)) {
+    const shown = tick(time(ms));
     const half = ctx.measureText(shown).width / 2;
     const middle = x(ms);
     if (middle - half < free || middle + half > width) continue;

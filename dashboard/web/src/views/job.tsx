@@ -136,7 +136,8 @@ function Tiles({ job }: { job: Job }) {
   const { state, config } = job.info.value;
   const s = job.stats.value;
   const live = isActive(state);
-  const total = live ? s?.total : (job.snapshot.value ?? s?.total);
+  const never = state === "pending"; // run: nothing is known of it
+  const total = never ? undefined : live ? s?.total : (job.snapshot.value ?? s?.total);
   const seconds = live ? s?.total.seconds : (job.snapshot.value?.offered_s ?? s?.total.seconds);
   const now = live ? s?.interval : undefined;
   const times = live ? now?.response : total?.response;
@@ -154,7 +155,7 @@ function Tiles({ job }: { job: Job }) {
       <div class="tile">
         <dt>Validity</dt>
         <dd>
-          <Validity valid={state === "pending" ? undefined : (s?.valid ?? job.snapshot.value?.valid)} invalid={s?.invalid ?? job.snapshot.value?.invalid} />
+          <Validity valid={never ? undefined : (s?.valid ?? job.snapshot.value?.valid)} invalid={s?.invalid ?? job.snapshot.value?.invalid} />
         </dd>
       </div>
     </dl>

@@ -4,8 +4,13 @@ import { count, duration, percent, rate, time, type Quantity } from "../format";
 import { toJob } from "../router";
 import { isActive, jobs, limits, loaded, names, serverNow, settingsIn, type Job } from "../store";
 import type { Config } from "../types";
-import { Empty, StateBadge, Tile, Validity, Value } from "../ui/parts";
+import { Empty, num, StateBadge, Table, Tile, Validity, Value } from "../ui/parts";
 import { Sparkline } from "../ui/sparkline";
+
+const columns = [
+  "Job", "State", num("Workers"), num("Requests"), "Last minute", num("Failed"),
+  num("p50", "Response time, from an iteration due to that iteration done"), num("p95"), num("p99"), "Validity", { name: "Actions", hidden: true },
+];
 
 /** All jobs at a glance. */
 export function Jobs() {
@@ -44,30 +49,11 @@ export function Jobs() {
         </div>
       </div>
       <div class="card flush">
-        <table class="jobs">
-          <thead>
-            <tr>
-              <th scope="col">Job</th>
-              <th scope="col">State</th>
-              <th scope="col" class="num">Workers</th>
-              <th scope="col" class="num">Requests</th>
-              <th scope="col" class="spark">Last minute</th>
-              <th scope="col" class="num">Failed</th>
-              <th scope="col" class="num" title="Response time, from an iteration due to that iteration done">p50</th>
-              <th scope="col" class="num">p95</th>
-              <th scope="col" class="num">p99</th>
-              <th scope="col">Validity</th>
-              <th scope="col">
-                <span class="hidden">Actions</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {shown.value.map((name) => (
-              <Row key={name} job={jobs.value.get(name)!} />
-            ))}
-          </tbody>
-        </table>
+        <Table class="jobs" columns={columns}>
+          {shown.value.map((name) => (
+            <Row key={name} job={jobs.value.get(name)!} />
+          ))}
+        </Table>
         {shown.value.length === 0 && <Empty title="No job fits the filter" />}
       </div>
     </>
@@ -116,8 +102,10 @@ function Row({ job }: { job: Job }) {
   return (
     <tr class={live ? "" : "ended"}>
       <th scope="row" class="job">
-        <a href={toJob(job.name)}>{job.name}</a>
-        <span class="muted">
+        <a href={toJob(job.name)} title={job.name}>
+          {job.name}
+        </a>
+        <span class="muted" title={`${config.scenario} → ${config.url}`}>
           {config.scenario} <span aria-hidden="true">→</span> {target(config)}
         </span>
       </th>

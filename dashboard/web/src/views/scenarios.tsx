@@ -32,7 +32,7 @@ export function Scenarios({ name }: { name?: string | undefined }) {
             </a>
           ))}
         </nav>
-        <Details key={chosen} name={chosen} />
+        {all.value.some((s) => s.name === chosen) ? <Details key={chosen} name={chosen} /> : <Empty title={`There is no scenario “${chosen}”`} />}
       </div>
     </>
   );

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 import * as api from "../api";
 import { ApiError } from "../api";
 import { freeName, settingsOf } from "../actions";
-import { duration, parseRate, percent, plain, text } from "../format";
+import { parseRate, percent, plain, text } from "../format";
 import { go, toJob } from "../router";
 import { isActive, jobs } from "../store";
 import type { Config, ScenarioDetails, ScenarioInfo, Settings } from "../types";
@@ -43,8 +43,8 @@ function copyOf(config: Config): { form: Form; rest: Record<string, unknown> } {
     delay: plain(delay),
     rate: rate ?? "",
     max_workers: max_workers === undefined ? "" : plain(max_workers),
-    duration: seconds > 0 && seconds < 300 * 86_400 ? duration(seconds).replace(/ /g, "") : "",
-    ramp_up: ramp_up ? plain(ramp_up) + "s" : "",
+    duration: seconds > 0 && seconds < 300 * 86_400 ? plain(seconds) : "",
+    ramp_up: ramp_up ? plain(ramp_up) : "",
     trace: trace ? "true" : "",
   };
   const others = { ...vars };
@@ -154,14 +154,14 @@ export function StartDialog({ from, onClose }: { from?: Config | undefined; onCl
             <Segmented label="Load model" value={f.model} options={[["closed", "Workers + delay"], ["open", "Rate"]]} onChange={set("model")} />
             <p class="hint">{f.model === "open" ? "Iterations begin at this rate, however slow the target is." : "Each worker begins an iteration, and pauses before the next."}</p>
           </div>
-          {field("workers", f.model === "open" ? "Workers to begin with" : "Workers", { placeholder: "3", numeric: true })}
+          {field("workers", f.model === "open" ? "Workers to begin with" : "Workers", { placeholder: "3", numeric: true, hint: "virtual users" })}
           {f.model === "open" ? (
             <>
               {field("rate", "Rate", { placeholder: "100/s", hint: "iterations, for instance 100/s or 30/m" })}
-              {field("max_workers", "Workers at most", { placeholder: "1000", numeric: true })}
+              {field("max_workers", "Workers at most", { placeholder: "1000", numeric: true, hint: "as the rate needs them" })}
             </>
           ) : (
-            field("delay", "Delay", { placeholder: "0.6", unit: "s", numeric: true })
+            field("delay", "Delay", { placeholder: "0.6", unit: "s", numeric: true, hint: "of a worker between two iterations" })
           )}
           {field("duration", "Duration", { placeholder: "until it is stopped", hint: "seconds, or 1m30s" })}
           {field("ramp_up", "Ramp-up", { placeholder: "0", hint: "seconds, or 1m30s" })}
@@ -177,9 +177,9 @@ export function StartDialog({ from, onClose }: { from?: Config | undefined; onCl
           <div class="fields">
             {field("error_weight", "Error weight", { placeholder: "0", numeric: true, hint: "of each task that is meant to fail" })}
             {field("app_latency_weight", "App latency weight", { placeholder: "0", numeric: true, hint: "of the task that asks for a slow page" })}
-            {field("app_latency_label", "App latency label", { placeholder: "dyno_latency" })}
-            {field("app_latency_lower_bound", "App latency from", { placeholder: "1", unit: "ms", numeric: true })}
-            {field("app_latency_upper_bound", "App latency up to", { placeholder: "1000", unit: "ms", numeric: true })}
+            {field("app_latency_label", "App latency label", { placeholder: "dyno_latency", hint: "of the slow page" })}
+            {field("app_latency_lower_bound", "App latency from", { placeholder: "1", unit: "ms", numeric: true, hint: "the least delay that it asks for" })}
+            {field("app_latency_upper_bound", "App latency up to", { placeholder: "1000", unit: "ms", numeric: true, hint: "the most" })}
           </div>
         </details>
         {Object.keys(rest.value).length > 0 && (
@@ -284,7 +284,13 @@ function Weights({ form }: { form: Form }) {
 export function TaskWeights({ details, scrolls = false }: { details: ScenarioDetails; scrolls?: boolean }) {
   const top = Math.max(...(details.tasks ?? []).map((t) => t.share), 0.0001);
   return (
-    <ul class="mix" tabIndex={scrolls ? 0 : undefined} aria-label="Tasks and their weights">
+    <ul class="mix" tabIndex={scrolls ? 0 : undefined} aria-label="Tasks, their weights and their shares">
+      <li class="head" aria-hidden="true">
+        <span>Task</span>
+        <span />
+        <span class="num">Weight</span>
+        <span class="num">Share</span>
+      </li>
       {details.tasks?.map((t) => (
         <li key={t.task} class={t.weight > 0 ? "" : "idle"}>
           <span class="task">{t.task}</span>

@@ -4,7 +4,7 @@ import { linear } from "../scale";
 import type { Steering } from "../steer";
 import { settingsIn, type Job } from "../store";
 import type { JobView, Snapshot, Task, TaskTotals } from "../types";
-import { Card, Empty, Scroll, Share, Value } from "../ui/parts";
+import { Card, Code, Empty, num, ScrollTable, Share, Value, type Column } from "../ui/parts";
 import { SteerControl } from "../ui/steer-control";
 
 type Row = { name: string; task: Task | undefined; totals: TaskTotals | undefined };
@@ -35,91 +35,84 @@ export function Tasks({ job, view, steering }: { job: Job; view: JobView | null;
   const top = Math.max(...tasks.map((t) => t.share), 1e-9);
   const key = keys[by.value];
   if (by.value !== "order") rows.sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0));
-  const head = (k: Key, shown: string, hint?: string) => (
-    <th scope="col" class={k === "name" || k === "weight" ? "" : "num"} aria-sort={by.value === k ? (k === "name" ? "ascending" : "descending") : "none"}>
-      <button type="button" title={hint} onClick={() => (by.value = by.value === k ? "order" : k)}>
-        {shown}
-      </button>
-    </th>
-  );
+  const head = (k: Key, name: string, title?: string): Column => ({
+    name,
+    ...(title ? { title } : {}),
+    num: k !== "name" && k !== "weight",
+    sort: { by: by.value !== k ? "none" : k === "name" ? "ascending" : "descending", toggle: () => (by.value = by.value === k ? "order" : k) },
+  });
+  const columns = [
+    head("name", "Task"),
+    head("weight", "Weight"),
+    num("Share"),
+    head("iterations", "Iterations"),
+    head("failed", "Failed"),
+    head("p50", "p50", "Response time, from an iteration due to that iteration done"),
+    head("p95", "p95"),
+    head("p99", "p99"),
+    head("max", "Max"),
+    "Status",
+  ];
   const stopping = job.info.value.state === "stopping";
   return (
     <Card title="Tasks" note={tasks.length > 0 ? `${tasks.filter((t) => t.weight > 0).length} of ${tasks.length} are picked` : ""}>
       {rows.length === 0 ? (
         <Empty title={view ? "The scenario cannot be read, so its tasks are not known." : "Loading…"} />
       ) : (
-        <Scroll label="Tasks">
-          <table class="tasks">
-            <thead>
-              <tr>
-                {head("name", "Task")}
-                {head("weight", "Weight")}
-                <th scope="col" class="num">Share</th>
-                {head("iterations", "Iterations")}
-                {head("failed", "Failed")}
-                {head("p50", "p50", "Response time, from an iteration due to that iteration done")}
-                {head("p95", "p95")}
-                {head("p99", "p99")}
-                {head("max", "Max")}
-                <th scope="col">Status</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map(({ name, task, totals: t }) => (
-                <tr key={name} class={task && task.weight > 0 ? "" : "idle"}>
-                  <th scope="row">{name}</th>
-                  <td class="weight">
-                    {task ? (
-                      <div>
-                        <SteerControl
-                          compact
-                          steering={steering}
-                          control={`weights.${name}`}
-                          field={`weights.${name}`}
-                          label={`Weight of ${name}`}
-                          value={overrides[name] ?? task.weight}
-                          scale={(v) => linear(v, 0, 20, 0.5)}
-                          patch={(w) => ({ weights: { [name]: w } })}
-                          disabled={stopping}
-                        />
-                        <button
-                          type="button"
-                          class={`icon reset ${name in overrides ? "" : "gone"}`}
-                          disabled={!(name in overrides)}
-                          aria-label={`Reset the weight of ${name} to the scenario's`}
-                          title="Back to the scenario's weight"
-                          onClick={() => {
-                            steering.set(`reset.${name}`, "", { weights: { [name]: null } });
-                            steering.drop(`weights.${name}`);
-                          }}
-                        >
-                          ↺
-                        </button>
-                      </div>
-                    ) : (
-                      <span class="muted">not in the scenario</span>
-                    )}
-                  </td>
-                  <td class="num">
-                    <Share of={(task?.share ?? 0) / top} />
-                    <Value of={percent(task?.share, 1)} />
-                  </td>
-                  <td class="num">
-                    <Value of={count(t?.iterations)} />
-                  </td>
-                  <td class={`num ${t && t.failed_iterations > 0 ? "bad" : ""}`}>
-                    <Value of={count(t?.failed_iterations)} />
-                  </td>
-                  <td class="num"><Value of={time(t?.response.p50_ms)} /></td>
-                  <td class="num"><Value of={time(t?.response.p95_ms)} /></td>
-                  <td class="num"><Value of={time(t?.response.p99_ms)} /></td>
-                  <td class="num"><Value of={time(t?.response.max_ms)} /></td>
-                  <td class="codes">{t ? <Codes of={t} /> : unknown}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <ScrollTable label="Tasks" class="tasks" columns={columns}>
+          {rows.map(({ name, task, totals: t }) => (
+            <tr key={name} class={task && task.weight > 0 ? "" : "idle"}>
+              <th scope="row">{name}</th>
+              <td class="weight">
+                {task ? (
+                  <div>
+                    <SteerControl
+                      compact
+                      steering={steering}
+                      control={`weights.${name}`}
+                      field={`weights.${name}`}
+                      label={`Weight of ${name}`}
+                      value={overrides[name] ?? task.weight}
+                      scale={(v) => linear(v, 0, 20, 0.5)}
+                      patch={(w) => ({ weights: { [name]: w } })}
+                      disabled={stopping}
+                    />
+                    <button
+                      type="button"
+                      class={`icon reset ${name in overrides ? "" : "gone"}`}
+                      disabled={!(name in overrides)}
+                      aria-label={`Reset the weight of ${name} to the scenario's`}
+                      title="Back to the scenario's weight"
+                      onClick={() => {
+                        steering.set(`reset.${name}`, "", { weights: { [name]: null } });
+                        steering.drop(`weights.${name}`);
+                      }}
+                    >
+                      ↺
+                    </button>
+                  </div>
+                ) : (
+                  <span class="muted">not in the scenario</span>
+                )}
+              </td>
+              <td class="num">
+                <Share of={(task?.share ?? 0) / top} />
+                <Value of={percent(task?.share, 1)} />
+              </td>
+              <td class="num">
+                <Value of={count(t?.iterations)} />
+              </td>
+              <td class={`num ${t && t.failed_iterations > 0 ? "bad" : ""}`}>
+                <Value of={count(t?.failed_iterations)} />
+              </td>
+              <td class="num"><Value of={time(t?.response.p50_ms)} /></td>
+              <td class="num"><Value of={time(t?.response.p95_ms)} /></td>
+              <td class="num"><Value of={time(t?.response.p99_ms)} /></td>
+              <td class="num"><Value of={time(t?.response.max_ms)} /></td>
+              <td class="codes">{t ? <Codes of={t} /> : unknown}</td>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
     </Card>
   );
@@ -133,15 +126,11 @@ function Codes({ of }: { of: TaskTotals }) {
   if (codes.length === 0) return <>{unknown}</>;
   return (
     <>
-      {codes.map((code) => {
-        const expected = Number(code) >= 400 && asExpected(of);
-        return (
-          <span key={code} class={`code c${code[0]} ${expected ? "expected" : ""}`} title={`${code} ${reasonOf(Number(code))}${expected ? ", as the scenario expects" : ""}`}>
-            {code}
-            {codes.length > 1 && <i> {text(count(of.status[code]))}</i>}
-          </span>
-        );
-      })}
+      {codes.map((code) => (
+        <Code key={code} code={code} expected={asExpected(of)}>
+          {codes.length > 1 && <i> {text(count(of.status[code]))}</i>}
+        </Code>
+      ))}
     </>
   );
 }
@@ -162,35 +151,21 @@ export function StatusCodes({ snapshot }: { snapshot: Snapshot | undefined }) {
       {codes.length === 0 ? (
         <Empty title={snapshot ? "No responses yet." : "Loading…"} />
       ) : (
-        <Scroll label="Status codes">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Status</th>
-                <th scope="col" class="num">Requests</th>
-                <th scope="col" class="num">Share</th>
-                <th scope="col">
-                  <span class="hidden">Expected</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {codes.map(([code, n]) => (
-                <tr key={code}>
-                  <th scope="row">
-                    <span class={`code c${code[0]}`}>{code}</span> <span class="muted">{reasonOf(Number(code))}</span>
-                  </th>
-                  <td class="num"><Value of={count(n)} /></td>
-                  <td class="num">
-                    <Share of={n / snapshot!.requests} />
-                    <Value of={percent(n, snapshot!.requests)} />
-                  </td>
-                  <td class="muted">{expectation(code, snapshot!.tasks)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <ScrollTable label="Status codes" columns={["Status", num("Requests"), num("Share"), { name: "Expected", hidden: true }]}>
+          {codes.map(([code, n]) => (
+            <tr key={code}>
+              <th scope="row">
+                <Code code={code} expected={expectation(code, snapshot!.tasks) === "expected"} /> <span class="muted">{reasonOf(Number(code))}</span>
+              </th>
+              <td class="num"><Value of={count(n)} /></td>
+              <td class="num">
+                <Share of={n / snapshot!.requests} />
+                <Value of={percent(n, snapshot!.requests)} />
+              </td>
+              <td class="muted">{expectation(code, snapshot!.tasks)}</td>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
     </Card>
   );
@@ -203,26 +178,15 @@ export function ErrorClasses({ snapshot }: { snapshot: Snapshot | undefined }) {
       {errors.length === 0 ? (
         <Empty title={snapshot ? "No failures." : "Loading…"} />
       ) : (
-        <Scroll label="Failures">
-          <table class="errors">
-            <thead>
-              <tr>
-                <th scope="col">Class</th>
-                <th scope="col" class="num">Count</th>
-                <th scope="col">One of them</th>
-              </tr>
-            </thead>
-            <tbody>
-              {errors.map(([name, e]) => (
-                <tr key={name}>
-                  <th scope="row" title={classNames[name]}>{name}</th>
-                  <td class="num bad"><Value of={count(e.count)} /></td>
-                  <td class="mono">{e.sample || unknown}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <ScrollTable label="Failures" class="errors" columns={["Class", num("Count"), "One of them"]}>
+          {errors.map(([name, e]) => (
+            <tr key={name}>
+              <th scope="row" title={classNames[name]}>{name}</th>
+              <td class="num bad"><Value of={count(e.count)} /></td>
+              <td class="mono">{e.sample || unknown}</td>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
     </Card>
   );

@@ -1,33 +1,26 @@
 import { useSignal } from "@preact/signals";
-import { ApiError } from "../api";
 import * as api from "../api";
 import { copy } from "../actions";
-import { clock, count, faultNames, reasonOf, text, time } from "../format";
-import { isActive, type Job } from "../store";
+import { clock, count, faultNames, text, time } from "../format";
+import { isActive, limits, type Job } from "../store";
 import type { Documents, Trace, Verdict } from "../types";
-import { Card, Empty, Scroll, Tile, Value } from "../ui/parts";
+import { Card, Code, Empty, num, ScrollTable, Tile, Value } from "../ui/parts";
 import { usePoll } from "../ui/poll";
-
-let receives = true; // until the server says that no agent can tell it anything
 
 /** What agents say of a job's requests, and the traces behind its percentiles. */
 export function Tracing({ job }: { job: Job }) {
   const verdict = useSignal<Verdict | null>(null);
   const traces = useSignal<Trace[] | null>(null);
   const active = isActive(job.info.value.state);
-  const settled = verdict.value?.settled ?? !receives;
+  const told = limits.value.apm; // whether agents can tell the server anything
+  const settled = verdict.value?.settled ?? !told;
   usePoll(
     async () => {
       traces.value = (await api.traces(job.name)).traces;
-      if (!receives) return;
-      try {
-        verdict.value = await api.verdict(job.name);
-      } catch (e) {
-        if (e instanceof ApiError && e.code === "no_receiver") receives = false;
-      }
+      if (told) verdict.value = await api.verdict(job.name);
     },
     active || !settled ? 2000 : 15_000,
-    [job, active, settled],
+    [job, active, settled, told],
   );
   return (
     <div class="tracing">
@@ -67,66 +60,36 @@ function Agents({ of: v }: { of: Verdict }) {
         <Tile label="Told after" of={time(v.delay.p50_s * 1000)} note={`p99 ${text(time(v.delay.p99_s * 1000))}`} title="From the response to the document that tells of it" />
       </dl>
       {known.length > 0 && (
-        <Scroll label="Faults">
-          <table class="faults">
-            <thead>
-              <tr>
-                <th scope="col">Task</th>
-                {known.map((f) => (
-                  <th key={f} scope="col" class="num">
-                    {faultNames[f]}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {tasks.map((t) => (
-                <tr key={t.task}>
-                  <th scope="row" title={t.name && `Transactions are called ${t.name}`}>{t.task}</th>
-                  {known.map((f) => (
-                    <td key={f} class={`num ${t[f] > 0 ? "bad" : ""}`}>
-                      <Value of={count(t[f])} />
-                    </td>
-                  ))}
-                </tr>
+        <ScrollTable label="Faults" class="faults" columns={["Task", ...known.map((f) => num(faultNames[f]!))]}>
+          {tasks.map((t) => (
+            <tr key={t.task}>
+              <th scope="row" title={t.name && `Transactions are called ${t.name}`}>{t.task}</th>
+              {known.map((f) => (
+                <td key={f} class={`num ${t[f] > 0 ? "bad" : ""}`}>
+                  <Value of={count(t[f])} />
+                </td>
               ))}
-            </tbody>
-          </table>
-        </Scroll>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
       {v.examples && v.examples.length > 0 && (
-        <Scroll label="Examples">
-          <table class="examples">
-            <thead>
-              <tr>
-                <th scope="col">Fault</th>
-                <th scope="col">Task</th>
-                <th scope="col">Sent</th>
-                <th scope="col">Why</th>
-                <th scope="col">Trace</th>
-                <th scope="col">
-                  <span class="hidden">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {v.examples.map((e) => (
-                <tr key={e.fault + e.trace_id}>
-                  <th scope="row">{faultNames[e.fault] ?? e.fault.replace(/_/g, " ")}</th>
-                  <td>{e.task}</td>
-                  <td>{clock(Date.parse(e.start))}</td>
-                  <td>{e.why}</td>
-                  <td class="mono">{e.trace_id}</td>
-                  <td>
-                    <button type="button" class="small" aria-label={`Copy the request of trace ${e.trace_id} as curl`} onClick={() => void copy(e.curl)}>
-                      curl
-                    </button>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <ScrollTable label="Examples" class="examples" columns={["Fault", "Task", "Sent", "Why", "Trace", { name: "Actions", hidden: true }]}>
+          {v.examples.map((e) => (
+            <tr key={e.fault + e.trace_id}>
+              <th scope="row">{faultNames[e.fault] ?? e.fault.replace(/_/g, " ")}</th>
+              <td>{e.task}</td>
+              <td>{clock(Date.parse(e.start))}</td>
+              <td>{e.why}</td>
+              <td class="mono">{e.trace_id}</td>
+              <td>
+                <button type="button" class="small" aria-label={`Copy the request of trace ${e.trace_id} as curl`} onClick={() => void copy(e.curl)}>
+                  curl
+                </button>
+              </td>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
     </Card>
   );
@@ -145,43 +108,29 @@ function Slowest({ traces }: { traces: Trace[] | null }) {
       {traces === null || traces.length === 0 ? (
         <Empty title={traces ? "None yet." : "Loading…"} />
       ) : (
-        <Scroll label="Traces">
-          <table class="traces">
-            <thead>
-              <tr>
-                <th scope="col">Percentile</th>
-                <th scope="col" class="num">Service time</th>
-                <th scope="col">Task</th>
-                <th scope="col">Status</th>
-                <th scope="col">Sent</th>
-                <th scope="col">Trace</th>
-              </tr>
-            </thead>
-            <tbody>
-              {traces.map((t) => (
-                <tr key={t.percentile}>
-                  <th scope="row">{t.percentile}</th>
-                  <td class="num"><Value of={time(t.service_ms)} /></td>
-                  <td>{t.task}</td>
-                  <td>
-                    {t.status > 0 ? <span class={`code c${String(t.status)[0]}`} title={reasonOf(t.status)}>{t.status}</span> : null}
-                    {t.class && <span class="muted"> {t.class}</span>}
-                  </td>
-                  <td>{clock(Date.parse(t.time))}</td>
-                  <td class="mono">
-                    {t.url ? (
-                      <a href={t.url} target="_blank" rel="noreferrer noopener">
-                        {t.trace_id}
-                      </a>
-                    ) : (
-                      t.trace_id
-                    )}
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </Scroll>
+        <ScrollTable label="Traces" class="traces" columns={["Percentile", num("Service time"), "Task", "Status", "Sent", "Trace"]}>
+          {traces.map((t) => (
+            <tr key={t.percentile}>
+              <th scope="row">{t.percentile}</th>
+              <td class="num"><Value of={time(t.service_ms)} /></td>
+              <td>{t.task}</td>
+              <td>
+                {t.status > 0 && <Code code={t.status} />}
+                {t.class && <span class="muted"> {t.class}</span>}
+              </td>
+              <td>{clock(Date.parse(t.time))}</td>
+              <td class="mono">
+                {t.url ? (
+                  <a href={t.url} target="_blank" rel="noreferrer noopener">
+                    {t.trace_id}
+                  </a>
+                ) : (
+                  t.trace_id
+                )}
+              </td>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
     </Card>
   );
