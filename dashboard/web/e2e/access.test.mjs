@@ -56,20 +56,28 @@ describe("the page is for everybody", () => {
   });
 
   for (const [name, [hash, ready]] of Object.entries(views)) {
-    for (const [width, colorScheme] of [[1280, "light"], [1280, "dark"], [390, "light"], [390, "dark"], [2560, "light"]]) {
-      test(`${name}, ${width} px, ${colorScheme}`, async () => {
-        const page = await open(chrome.browser, server, { hash, width, colorScheme });
-        await ready(page);
-        await page.evaluate(() => new Promise(requestAnimationFrame)); // and is drawn
-        // Not by a script element, which the Content-Security-Policy forbids.
-        await page.evaluate(axe);
-        const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
-        const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
-        assert.deepEqual(serious.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).slice(0, 3).join(" ")}`), []);
-        const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
-        assert.ok(wide <= screen, `the page is ${wide} px wide on a screen of ${screen}`);
-        await page.context().close();
-      });
-    }
+    test(name, async (t) => {
+      const page = await open(chrome.browser, server, { hash });
+      await ready(page);
+      // Not by a script element, which the Content-Security-Policy forbids.
+      await page.evaluate(axe);
+      for (const width of [390, 1280, 2560]) {
+        for (const colorScheme of ["light", "dark"]) {
+          await t.test(`${width} px, ${colorScheme}`, async () => {
+            await page.setViewportSize({ width, height: 900 });
+            await page.emulateMedia({ colorScheme, reducedMotion: "reduce" }); // colours that change at once
+            const { violations } = await page.evaluate(async () => {
+              await new Promise(requestAnimationFrame); // it is drawn at that size
+              return globalThis.axe.run({ resultTypes: ["violations"] });
+            });
+            const serious = violations.filter((v) => v.impact === "serious" || v.impact === "critical");
+            assert.deepEqual(serious.map((v) => `${v.id}: ${v.help}: ${v.nodes.map((n) => n.html).slice(0, 3).join(" ")}`), []);
+            const { wide, screen } = await page.evaluate(() => ({ wide: document.documentElement.scrollWidth, screen: innerWidth }));
+            assert.ok(wide <= screen, `the page is ${wide} px wide on a screen of ${screen}`);
+          });
+        }
+      }
+      await page.context().close();
+    });
   }
 });

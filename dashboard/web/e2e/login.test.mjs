@@ -63,7 +63,7 @@ describe("a server with a token", () => {
   test("asks again once it has another token", async () => {
     await server.kill();
     server.token = token + "0";
-    await server.restart();
+    await server.run();
     await page.getByLabel("Token").waitFor();
     await logIn(token);
     await page.getByRole("alert").waitFor();

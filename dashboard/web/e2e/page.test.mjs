@@ -351,7 +351,7 @@ test("a server that is killed and restarted", async () => {
     await page.getByText("Reconnecting…").waitFor();
     await page.getByRole("alert").getByText("The connection to the server was lost").waitFor();
     await page.getByRole("link", { name: "lost", exact: true }).waitFor(); // what was known stays
-    await server.restart();
+    await server.run();
     await page.getByText("Connected again. The server was restarted.").waitFor();
     await page.getByText("Live", { exact: true }).waitFor();
     await page.getByRole("link", { name: "lost", exact: true }).waitFor({ state: "detached" });
@@ -385,7 +385,7 @@ test("what happens while the page connects again is not lost", async () => {
     await page.route("**/api/jobs", late);
     await server.kill();
     await page.getByText("Reconnecting…").waitFor();
-    await server.restart();
+    await server.run();
     await page.getByText("Connected again. The server was restarted.").waitFor();
     await page.getByRole("link", { name: "meanwhile", exact: true }).waitFor();
     await page.unrouteAll({ behavior: "wait" });
