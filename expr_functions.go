@@ -167,13 +167,13 @@ func plural(n int, noun string) string {
 }
 
 // drawInt draws evenly from both bounds and all between, whichever is the larger.
-func drawInt(r *rand.Rand, a, b int) int {
+func drawInt[N int | time.Duration](r *rand.Rand, a, b N) N {
 	lo, hi := min(a, b), max(a, b)
 	span := uint64(hi) - uint64(lo) + 1
 	if span == 0 { // every int there is
-		return int(r.Uint64())
+		return N(r.Uint64())
 	}
-	return int(uint64(lo) + r.Uint64N(span))
+	return N(uint64(lo) + r.Uint64N(span))
 }
 
 func exprRandint(st *evalState, args []any) (any, error) {

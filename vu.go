@@ -127,7 +127,7 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 
 // Think sleeps for a time drawn evenly from least to most: see [VU.Sleep].
 func (vu *VU) Think(ctx context.Context, least, most time.Duration) error {
-	return vu.Sleep(ctx, time.Duration(drawInt(vu.rand, int(least), int(most))))
+	return vu.Sleep(ctx, drawInt(vu.rand, least, most))
 }
 
 // NewSession makes the VU somebody else to the target: it forgets the cookies, and
