@@ -102,6 +102,8 @@ type Snapshot struct {
 	Verdicts []Verdict `json:"verdicts,omitempty"`
 	// Metrics are numbers of other packages: see [WithMetrics].
 	Metrics map[string]float64 `json:"metrics,omitempty"`
+	// MetricsOpen is true while these may still change: also when the job has ended.
+	MetricsOpen bool `json:"metrics_open,omitempty"`
 
 	Totals
 	Tasks []TaskSnapshot `json:"tasks"`

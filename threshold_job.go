@@ -13,14 +13,16 @@ import (
 // metricSource is what WithMetrics was given.
 type metricSource struct {
 	names []string
-	read  func(job string) map[string]float64
+	read  func(s *Snapshot) (metrics map[string]float64, final bool)
 }
 
 // WithMetrics lets thresholds be about numbers of another package. Their names have a
 // first part of their own and a dot, such as apm.missing. With each snapshot of a job,
-// read is asked for those that it has for the job, and they are in [Snapshot.Metrics].
-// It must be quick and safe for concurrent use, and must not call the job.
-func WithMetrics(names []string, read func(job string) map[string]float64) Option {
+// read is asked for those that it has for that run of the job, and they are in
+// [Snapshot.Metrics]; final says, of a job that has ended, that they will not change: until
+// then no verdict on them is final. It is given the rest of the snapshot, which it must not
+// change, must be quick and safe for concurrent use, and must not call the job.
+func WithMetrics(names []string, read func(s *Snapshot) (metrics map[string]float64, final bool)) Option {
 	return func(e *environment) {
 		e.metrics = append(e.metrics, metricSource{names: slices.Clone(names), read: read})
 	}
@@ -123,7 +125,9 @@ func (p *plan) mayAbort() bool {
 // judge adds the verdicts to a snapshot.
 func (j *Job) judge(s *Snapshot, tripped *Verdict) {
 	for _, source := range j.m.env.metrics {
-		for name, x := range source.read(j.name) {
+		metrics, final := source.read(s)
+		s.MetricsOpen = s.MetricsOpen || !final
+		for name, x := range metrics {
 			if s.Metrics == nil {
 				s.Metrics = map[string]float64{}
 			}
@@ -148,7 +152,7 @@ func (j *Job) judge(s *Snapshot, tripped *Verdict) {
 
 // mergeVerdicts judges the sum of two snapshots by the thresholds of both.
 func (s *Snapshot) mergeVerdicts(o *Snapshot) {
-	s.Metrics = maps.Clone(s.Metrics)
+	s.Metrics, s.MetricsOpen = maps.Clone(s.Metrics), s.MetricsOpen || o.MetricsOpen
 	for name, x := range o.Metrics {
 		if s.Metrics == nil {
 			s.Metrics = map[string]float64{}

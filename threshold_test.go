@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -340,21 +341,36 @@ func TestThresholdAgainstAnotherMetric(t *testing.T) {
 // What an APM agent tells need not be known before the end of the job.
 func TestThresholdAgainstAMetricThatIsToldLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		docs := 0.0
-		m := loadgen.New(loadgen.WithMetrics([]string{"apm.error_docs"}, func(string) map[string]float64 {
-			return map[string]float64{"apm.error_docs": docs}
+		docs, told := 0.0, false
+		m := loadgen.New(loadgen.WithMetrics([]string{"apm.error_docs"}, func(s *loadgen.Snapshot) (map[string]float64, bool) {
+			assert.Equal(t, "x", s.Job)
+			return map[string]float64{"apm.error_docs": docs}, told
 		}))
 		defer m.Close()
 		cfg := loadgen.JobConfig{
 			Name: "x", Scenario: script(func(int) (time.Duration, bool) { return 0, true }), BaseURL: "http://none.test", MaxIterations: 2,
-			Thresholds: loadgen.MustThresholds("iterations == apm.error_docs"),
+			Thresholds: loadgen.MustThresholds("iterations == apm.error_docs", "apm.error_docs >= 2", "iterations == 2"),
 		}
 		j, err := m.Start(t.Context(), cfg)
 		require.NoError(t, err)
 		require.NoError(t, j.Wait(t.Context()))
-		assert.Equal(t, loadgen.OutcomeFail, j.Snapshot().Verdicts[0].Outcome)
+		verdicts := func(outcome loadgen.Outcome, final bool) {
+			t.Helper()
+			for i, v := range j.Snapshot().Verdicts {
+				if i == 2 {
+					assert.True(t, v.Final, "nothing that others tell is in it")
+					continue
+				}
+				assert.Equal(t, outcome, v.Outcome)
+				assert.Equal(t, final, v.Final)
+				assert.Equal(t, final, !strings.HasSuffix(v.Message, "; not final yet"), v.Message)
+			}
+		}
+		verdicts(loadgen.OutcomeFail, false)
 		docs = 2
-		assert.Equal(t, loadgen.OutcomePass, j.Snapshot().Verdicts[0].Outcome)
+		verdicts(loadgen.OutcomePass, false)
+		told = true
+		verdicts(loadgen.OutcomePass, true)
 
 		cfg.Thresholds = loadgen.MustThresholds("iterations == apm.error_dogs")
 		_, err = m.Start(t.Context(), cfg)
@@ -445,8 +461,8 @@ func TestAbortIsCheapForADay(t *testing.T) {
 
 func TestThresholdsOfJobAndScenario(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := loadgen.New(loadgen.WithMetrics([]string{"apm.missing"}, func(job string) map[string]float64 {
-			return map[string]float64{"apm.missing": 3, "apm.bad": math.NaN()}
+		m := loadgen.New(loadgen.WithMetrics([]string{"apm.missing"}, func(*loadgen.Snapshot) (map[string]float64, bool) {
+			return map[string]float64{"apm.missing": 3, "apm.bad": math.NaN()}, true
 		}))
 		defer m.Close()
 		s := script(func(int) (time.Duration, bool) { return time.Millisecond, true }).

@@ -30,7 +30,8 @@ type Verdict struct {
 	// to 1/128, could be on the other side of the bound.
 	Certain bool `json:"certain"`
 	// Final is true when nothing that is still to come can change the outcome: see
-	// [Threshold]. It is always true once the job has ended.
+	// [Threshold]. It is true once the job has ended, and for a metric of another package
+	// when that has told all: see [WithMetrics].
 	Final bool `json:"final"`
 	// Aborted is true if the job was ended because of this verdict, which it then keeps.
 	Aborted bool `json:"aborted,omitempty"`
@@ -98,6 +99,14 @@ func (t Threshold) Evaluate(s *Snapshot) Verdict { return t.evaluate(s, 0) }
 // evaluate is Evaluate for a job that will have had at most so many iterations at its
 // end; 0 if nobody knows.
 func (t Threshold) evaluate(s *Snapshot, most uint64) Verdict {
+	v := t.compare(s, most)
+	if s.MetricsOpen && s.State.Ended() && !v.Final {
+		v.Message += "; not final yet"
+	}
+	return v
+}
+
+func (t Threshold) compare(s *Snapshot, most uint64) Verdict {
 	v := Verdict{Threshold: t, Outcome: OutcomeUnknown}
 	m, err := findMetric(t.Metric)
 	if err == nil {
@@ -110,7 +119,7 @@ func (t Threshold) evaluate(s *Snapshot, most uint64) Verdict {
 	scale, unit := m.scale()
 	o := m.observe(&t, s)
 	v.Unit, v.Bound, v.Samples = unit, t.Bound*scale, o.samples
-	v.Final = s.State.Ended()
+	v.Final = s.State.Ended() && (!s.MetricsOpen || m.kind != metricOther && !t.againstOther())
 	subject := t.subject()
 	if !o.known {
 		v.Message = fmt.Sprintf("%s is unknown: nothing was measured", subject)

@@ -28,7 +28,8 @@ func TestMissedSamples(t *testing.T) {
 	require.Len(t, v.Doubts, 1)
 	assert.Contains(t, v.Doubts[0].Why, "7 samples of requests were missed")
 	assert.Contains(t, v.Doubts[0].Fields, "missing")
-	assert.InDelta(t, 1, l.Metrics("shop")["apm.doubts"], 0)
+	metrics, _ := l.Metrics(&loadgen.Snapshot{Job: "shop"})
+	assert.InDelta(t, 1, metrics["apm.doubts"], 0)
 	assert.Contains(t, v.String(), "1 sent, 1 sampled, 1 found, 0 missing; inconclusive: 7 samples")
 }
 

@@ -94,6 +94,7 @@ func TestSettle(t *testing.T) {
 		v := l.Verdict("shop")
 		assert.False(t, v.Settled)
 		assert.Positive(t, v.Pending)
+		assert.False(t, j.Snapshot().Verdicts[0].Final)
 		ended := time.Now()
 		v = l.Settle(t.Context(), "shop")
 		assert.Less(t, time.Since(ended), 20*time.Second)
@@ -101,11 +102,13 @@ func TestSettle(t *testing.T) {
 		assert.True(t, v.OK, v)
 		assert.Equal(t, apm.Counts{Sent: 500, Sampled: 500, Found: 500}, v.Counts)
 		assert.Equal(t, loadgen.OutcomePass, j.Snapshot().Verdicts[0].Outcome)
+		assert.True(t, j.Snapshot().Verdicts[0].Final)
 		assert.EqualValues(t, 500, j.Snapshot().Metrics["apm.found"])
 	})
 	against(t, &service{lose: 100}, func(t *testing.T, l *apm.Ledger, start func() *loadgen.Job) {
 		j := start()
 		assert.Equal(t, loadgen.OutcomePass, j.Snapshot().Verdicts[0].Outcome, "nothing is missing yet")
+		assert.Contains(t, j.Snapshot().Verdicts[0].Message, "not final yet")
 		ended := time.Now()
 		cancelled, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
@@ -115,6 +118,7 @@ func TestSettle(t *testing.T) {
 		assert.True(t, v.Settled)
 		assert.Equal(t, apm.Counts{Sent: 500, Sampled: 500, Found: 495, Missing: 5}, v.Counts)
 		assert.Equal(t, loadgen.OutcomeFail, j.Snapshot().Verdicts[0].Outcome)
+		assert.True(t, j.Snapshot().Verdicts[0].Final)
 	})
 }
 
@@ -122,9 +126,12 @@ func TestSettle(t *testing.T) {
 // own.
 func TestRunsAreApart(t *testing.T) {
 	against(t, &service{lose: 100}, func(t *testing.T, l *apm.Ledger, start func() *loadgen.Job) {
-		start()
+		before := start()
 		first := l.Settle(t.Context(), "shop")
-		start()
+		after := start()
+		assert.Nil(t, before.Snapshot().Metrics, "they are of the run that is asked for")
+		assert.True(t, before.Snapshot().Verdicts[0].Final)
+		assert.NotNil(t, after.Snapshot().Metrics)
 		second := l.Settle(t.Context(), "shop")
 		assert.Equal(t, apm.Counts{Sent: 500, Sampled: 500, Found: 495, Missing: 5}, second.Counts)
 		assert.Equal(t, first.Counts, second.Counts)

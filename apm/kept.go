@@ -22,6 +22,7 @@ const other = "(other)"
 // run is a job from one start to the next.
 type run struct {
 	job       string
+	after     time.Time // the run before had ended then
 	ended     time.Time // zero while it may send
 	tasks     map[string]*task
 	order     []*task
@@ -154,6 +155,9 @@ func (l *Ledger) run(s *loadgen.Sample) *run {
 
 func (l *Ledger) begin(job string) *run {
 	u := &run{job: job, tasks: map[string]*task{}, missed: l.missedNow(), before: l.strange}
+	if old := l.runs[job]; old != nil {
+		u.after = old.ended
+	}
 	l.runs[job] = u
 	l.begun.push(u)
 	for len(l.runs) > maxRuns {

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/opbeans/loadgen"
 )
 
 // Verdict is what the documents of agents say of the requests of one run of a job.
@@ -126,25 +128,28 @@ func MetricNames() []string {
 	return append(names, "apm.doubts")
 }
 
-// Metrics are the counts of the current or last run of a job, for thresholds such as
-// apm.missing == 0. There are none of a job that has sent no traces.
-func (l *Ledger) Metrics(job string) map[string]float64 {
+// Metrics are the counts of the run that a snapshot is of, for thresholds such as
+// apm.missing == 0; final tells, of one that has ended, that its verdict is settled. There
+// are none of a run that has sent no traces, and none of any but a job's last run. It is
+// what [loadgen.WithMetrics] takes.
+func (l *Ledger) Metrics(s *loadgen.Snapshot) (counts map[string]float64, final bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.advance(time.Now())
-	u := l.runs[job]
-	if u == nil {
-		return nil
+	now := time.Now()
+	l.advance(now)
+	u := l.runs[s.Job]
+	if u == nil || s.Started.Before(u.after) || !u.ended.IsZero() && s.Started.After(u.ended) {
+		return nil, s.Requests == 0 || now.Sub(s.Started.Add(s.Elapsed)) > l.cfg.Grace
 	}
 	v := l.verdict(u)
 	if v.Sent == 0 && v.Untracked == 0 {
-		return nil
+		return nil, v.Settled
 	}
 	out := map[string]float64{"apm.doubts": float64(len(v.Doubts))}
 	for _, f := range v.fields() {
 		out["apm."+f.name] = float64(*f.n)
 	}
-	return out
+	return out, v.Settled
 }
 
 type countField struct {

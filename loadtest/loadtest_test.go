@@ -301,8 +301,8 @@ func TestSettleComesBeforeTheVerdict(t *testing.T) {
 		missing := 3.0
 		loadtest.Run(t, loadgen.JobConfig{Name: "shop", Scenario: counting(), MaxIterations: 3},
 			loadtest.Handler(http.HandlerFunc(shop)),
-			loadtest.With(loadgen.WithMetrics([]string{"apm.missing"}, func(string) map[string]float64 {
-				return map[string]float64{"apm.missing": missing}
+			loadtest.With(loadgen.WithMetrics([]string{"apm.missing"}, func(*loadgen.Snapshot) (map[string]float64, bool) {
+				return map[string]float64{"apm.missing": missing}, missing == 0
 			})),
 			loadtest.Threshold("apm.missing == 0"),
 			loadtest.Settle(func(ctx context.Context, job string) {

@@ -66,7 +66,7 @@ func (s *Store) writeRuns(tx *bbolt.Tx, ended []loadgen.RunRecord, drop []kept) 
 // statistics.
 func (s *Store) Runs() ([]loadgen.RunRecord, error) {
 	s.mu.Lock()
-	all := slices.Clone(s.ended) // that are about to be written
+	all := s.unwritten()
 	s.mu.Unlock()
 	there := map[string]bool{}
 	for i := range all {
@@ -92,16 +92,20 @@ func (s *Store) Runs() ([]loadgen.RunRecord, error) {
 	return all, err
 }
 
+// unwritten are runs that are about to be written, or just being; s is locked.
+func (s *Store) unwritten() []loadgen.RunRecord {
+	return append(without(s.writing, s.ended...), s.ended...)
+}
+
 // Run returns a run that has ended with its statistics. The error is fs.ErrNotExist if
 // none of that ID is kept.
 func (s *Store) Run(id string) (loadgen.RunRecord, error) {
 	s.mu.Lock()
-	i := slices.IndexFunc(s.ended, func(r loadgen.RunRecord) bool { return r.ID == id })
-	if i >= 0 {
-		defer s.mu.Unlock()
-		return s.ended[i], nil
-	}
+	ended := s.unwritten()
 	s.mu.Unlock()
+	if i := slices.IndexFunc(ended, func(r loadgen.RunRecord) bool { return r.ID == id }); i >= 0 {
+		return ended[i], nil
+	}
 	var run loadgen.RunRecord
 	err := s.guarded(func() error {
 		return s.db.View(func(tx *bbolt.Tx) error {
@@ -118,6 +122,13 @@ func (s *Store) Run(id string) (loadgen.RunRecord, error) {
 		})
 	})
 	return run, err
+}
+
+// without returns those of the runs that are not replaced by others.
+func without(runs []loadgen.RunRecord, others ...loadgen.RunRecord) []loadgen.RunRecord {
+	return slices.DeleteFunc(slices.Clone(runs), func(r loadgen.RunRecord) bool {
+		return slices.ContainsFunc(others, func(o loadgen.RunRecord) bool { return o.ID == r.ID })
+	})
 }
 
 func newestFirst(runs []loadgen.RunRecord) {
@@ -142,7 +153,7 @@ type packed struct {
 // NewMemory returns a Memory of this many runs.
 func NewMemory(runs int) *Memory { return &Memory{keep: runs} }
 
-// Ended keeps what the run of a job has come to: for [loadgen.WithOnEnd].
+// Ended is like [Store.Ended].
 func (m *Memory) Ended(j *loadgen.Job) {
 	run := loadgen.NewRunRecord(j.Record(), j.Snapshot())
 	stats, err := newPacker().pack(compact(run.Statistics))
@@ -152,6 +163,10 @@ func (m *Memory) Ended(j *loadgen.Job) {
 	run.Statistics = nil
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if i := slices.IndexFunc(m.runs, func(p packed) bool { return p.run.ID == run.ID }); i >= 0 {
+		m.runs[i] = packed{run, stats}
+		return
+	}
 	m.runs = append(m.runs, packed{run, stats})
 	m.runs = slices.Delete(m.runs, 0, max(0, len(m.runs)-m.keep))
 }

@@ -79,6 +79,7 @@ type Store struct {
 	dirty     map[string]bool            // jobs to be written soon
 	held      map[string]json.RawMessage // by job
 	ended     []loadgen.RunRecord        // to be written
+	writing   []loadgen.RunRecord        // that have been taken from ended and are not yet in the file
 	suspended map[*loadgen.Job]loadgen.JobRecord
 	next      *round // of what is dirty
 	failure   error  // of the last transaction
@@ -298,7 +299,8 @@ func (s *Store) poke() {
 	}
 }
 
-// Ended keeps what the run of a job has come to: for [loadgen.WithOnEnd].
+// Ended keeps what the run of a job has come to: for [loadgen.WithOnEnd], and once more
+// when verdicts on a job that has ended have become final.
 func (s *Store) Ended(j *loadgen.Job) {
 	stats := j.Snapshot()
 	r := loadgen.NewRunRecord(j.Record(), stats)
@@ -308,7 +310,7 @@ func (s *Store) Ended(j *loadgen.Job) {
 	if before, ok := s.suspended[j]; ok {
 		before.Elapsed, before.Position = r.Job.Elapsed, r.Job.Position
 		s.suspended[j] = before
-	} else if s.ended = append(s.ended, r); len(s.ended) > maxUnsaved {
+	} else if s.ended = append(without(s.ended, r), r); len(s.ended) > maxUnsaved {
 		s.ended = s.ended[1:]
 	}
 	s.poke()

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -33,6 +34,7 @@ type rig struct {
 	target *httptest.Server
 	store  *state.Store
 	m      *loadgen.Manager
+	more   []loadgen.Option // of the Manager
 }
 
 func newRig(t *testing.T, opts ...state.Option) *rig {
@@ -64,7 +66,7 @@ func (r *rig) open(resume bool, opts ...state.Option) {
 	var err error
 	r.store, err = state.Open(r.dir, opts...)
 	require.NoError(r.t, err)
-	r.m = loadgen.New(loadgen.WithScenarios(scenarios()), loadgen.WithOnEnd(r.store.Ended))
+	r.m = loadgen.New(append(r.more, loadgen.WithScenarios(scenarios()), loadgen.WithOnEnd(r.store.Ended))...)
 	require.NoError(r.t, r.store.Attach(r.m, resume))
 }
 
@@ -259,6 +261,75 @@ func TestRetention(t *testing.T) {
 	require.Eventually(t, func() bool { return len(ids()) == 0 }, 10*time.Second, time.Millisecond)
 	_, err := r.store.Run("20261125-205142-8f3a01c7")
 	require.ErrorIs(t, err, fs.ErrNotExist)
+}
+
+// told are metrics that are not final before somebody says so.
+func told(final *atomic.Bool) loadgen.Option {
+	return loadgen.WithMetrics([]string{"apm.missing"}, func(*loadgen.Snapshot) (map[string]float64, bool) {
+		if final.Load() {
+			return map[string]float64{"apm.missing": 1}, true
+		}
+		return map[string]float64{"apm.missing": 0}, false
+	})
+}
+
+// TestFinalVerdict: what is known only after the end of a job is in its run, and in the job
+// after a restart.
+func TestFinalVerdict(t *testing.T) {
+	r := newRig(t)
+	var final atomic.Bool
+	r.more = []loadgen.Option{told(&final)}
+	r.restart(true)
+	j := r.start("a", func(c *loadgen.JobConfig) {
+		c.MaxIterations, c.Delay, c.Thresholds = 1, 0, loadgen.MustThresholds("apm.missing == 0")
+	})
+	require.NoError(t, j.Wait(t.Context()))
+	id := loadgen.NewRunRecord(j.Record(), j.Snapshot()).ID
+	verdict := func() loadgen.Verdict {
+		t.Helper()
+		runs, err := r.store.Runs()
+		require.NoError(t, err)
+		require.Len(t, runs, 1)
+		run, err := r.store.Run(id)
+		require.NoError(t, err)
+		require.Len(t, run.Statistics.Verdicts, 1)
+		return run.Statistics.Verdicts[0]
+	}
+	assert.Equal(t, loadgen.OutcomePass, verdict().Outcome)
+	assert.False(t, verdict().Final)
+	require.NoError(t, r.store.Save("a", nil)())
+	final.Store(true)
+	r.store.Ended(j)
+	assert.Equal(t, loadgen.OutcomeFail, verdict().Outcome, "at once")
+	r.more = nil
+	r.restart(true)
+	assert.Equal(t, loadgen.OutcomeFail, verdict().Outcome)
+	assert.True(t, verdict().Final)
+	require.Len(t, r.job("a").Snapshot().Verdicts, 1)
+	assert.Equal(t, verdict(), r.job("a").Snapshot().Verdicts[0])
+}
+
+func TestFinalVerdictInMemory(t *testing.T) {
+	memory := state.NewMemory(2)
+	var final atomic.Bool
+	m := loadgen.New(loadgen.WithScenarios(scenarios()), loadgen.WithOnEnd(memory.Ended), told(&final))
+	defer m.Close()
+	j, err := m.Start(t.Context(), loadgen.JobConfig{
+		Name: "a", ScenarioName: "root", BaseURL: "http://127.0.0.1:1", MaxIterations: 1, Thresholds: loadgen.MustThresholds("apm.missing == 0"),
+	})
+	require.NoError(t, err)
+	require.NoError(t, j.Wait(t.Context()))
+	for _, want := range []loadgen.Outcome{loadgen.OutcomePass, loadgen.OutcomeFail} {
+		runs, err := memory.Runs()
+		require.NoError(t, err)
+		require.Len(t, runs, 1)
+		run, err := memory.Run(runs[0].ID)
+		require.NoError(t, err)
+		assert.Equal(t, want, run.Statistics.Verdicts[0].Outcome)
+		assert.Equal(t, final.Load(), run.Statistics.Verdicts[0].Final)
+		final.Store(true)
+		memory.Ended(j)
+	}
 }
 
 func TestMemory(t *testing.T) {

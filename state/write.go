@@ -44,16 +44,18 @@ type batch struct {
 func (s *Store) write(checkpoint bool) {
 	s.mu.Lock()
 	dirty, ended, r := s.dirty, s.ended, s.next
+	s.writing = ended
 	s.dirty, s.ended, s.next = map[string]bool{}, nil, &round{done: make(chan struct{})}
 	s.mu.Unlock()
 	b := s.gather(dirty, ended, checkpoint)
 	err := s.commit(b)
 	s.mu.Lock()
+	s.writing = nil
 	if r.err = err; err != nil {
 		for name := range dirty {
 			s.dirty[name] = true
 		}
-		s.ended = append(ended, s.ended...)
+		s.ended = append(without(ended, s.ended...), s.ended...)
 		s.ended = s.ended[max(0, len(s.ended)-maxUnsaved):]
 	}
 	before := s.failure
@@ -127,7 +129,8 @@ func (s *Store) gatherJob(b *batch, j *loadgen.Job, dirty, checkpoint bool) {
 	switch active := r.Status.State.Active(); {
 	case r.Status.State == loadgen.StatePending:
 		now.stats = nil
-	case was.job != j || was.stats == nil || was.run != run || whole || was.state != now.state && !active:
+	case was.job != j || was.stats == nil || was.run != run || whole || was.state != now.state && !active ||
+		was.stats.MetricsOpen && !stats.MetricsOpen && !active:
 		b.wholes[name] = &wholeValue{Run: run, Seq: s.seq, Stats: compact(stats)}
 		now.stats = stats
 	case checkpoint && active:
