@@ -30,6 +30,15 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
+// WriteSummary is WriteText without the tasks.
+func (r *Report) WriteSummary(w io.Writer) error {
+	var b strings.Builder
+	writeSummary(&b, r.Snapshot)
+	r.writeTraces(&b)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
 // WriteSummary writes what became of a job in a few lines.
 func WriteSummary(w io.Writer, s *loadgen.Snapshot) error {
 	var b strings.Builder

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/opbeans/loadgen"
@@ -59,6 +61,7 @@ type tracing struct {
 	exemplars *loadgen.TraceExemplars
 	ledger    *apm.Ledger   // nil without -apm
 	receiver  *apm.Receiver // likewise
+	manager   *loadgen.Manager
 }
 
 func newTracing(f *apmFlags, log *slog.Logger) (*tracing, error) {
@@ -89,10 +92,39 @@ func (t *tracing) options() []loadgen.Option {
 	return opts
 }
 
+// bind lets the ledger know the Manager whose jobs are traced.
+func (t *tracing) bind(m *loadgen.Manager) {
+	t.manager = m
+	if t.ledger != nil {
+		t.ledger.Bind(m)
+	}
+}
+
+// verdict is that on a job, with what its thresholds say of it.
+type verdict struct {
+	*apm.Verdict
+	Thresholds []loadgen.Verdict `json:"thresholds,omitempty"`
+}
+
+func (t *tracing) verdict(job string) verdict {
+	v := verdict{Verdict: t.ledger.Verdict(job)}
+	if j, err := t.manager.Get(job); err == nil {
+		v.Thresholds = aboutAgents(j.Snapshot())
+	}
+	return v
+}
+
+// aboutAgents are the verdicts of a job's thresholds that are on what agents tell.
+func aboutAgents(s *loadgen.Snapshot) []loadgen.Verdict {
+	return slices.DeleteFunc(slices.Clone(s.Verdicts), func(v loadgen.Verdict) bool {
+		return !strings.HasPrefix(v.Threshold.Metric, "apm.") && !strings.HasPrefix(v.Threshold.Against, "apm.")
+	})
+}
+
 // JobVerdict implements httpapi.Documents.
 func (t *tracing) JobVerdict(job string, from, to time.Time) any {
 	if from.IsZero() && to.IsZero() {
-		return t.ledger.Verdict(job)
+		return t.verdict(job)
 	}
 	return t.ledger.Between(job, from, to)
 }
@@ -105,20 +137,80 @@ func (t *tracing) report(job string) (json.RawMessage, error) {
 	return json.Marshal(t.ledger.Verdict(job))
 }
 
+// said is report, and nothing of a job that has sent no trace.
+func (t *tracing) said(job string) json.RawMessage {
+	if t.ledger == nil {
+		return nil
+	}
+	if v := t.ledger.Verdict(job); v.Sent == 0 && v.Untracked == 0 {
+		return nil
+	}
+	text, err := t.report(job)
+	if err != nil {
+		return nil
+	}
+	return text
+}
+
 // live is the verdict on a job for Socket.IO, and a mark that changes with it: nothing, as
 // long as the job has sent no trace.
-func (t *tracing) live(job string) (verdict any, mark string, final bool) {
-	v := t.ledger.Verdict(job)
+func (t *tracing) live(job string) (said any, mark string, final bool) {
+	v := t.verdict(job)
 	if v.Sent == 0 && v.Untracked == 0 {
 		return nil, "", false
 	}
-	still := *v
+	still := *v.Verdict
 	still.Time = time.Time{}
-	text, err := json.Marshal(&still)
+	text, err := json.Marshal(verdict{&still, v.Thresholds})
 	if err != nil {
 		return nil, "", false
 	}
 	return v, string(text), v.Settled
+}
+
+// hear waits until agents have told all of a job that has just ended, or ctx is done, or
+// the job starts again, and has the verdict kept in its run.
+func (a *app) hear(ctx context.Context, j *loadgen.Job) {
+	if !j.Snapshot().MetricsOpen {
+		return
+	}
+	a.wg.Go(func() {
+		tick := time.NewTicker(hearEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			s := j.Snapshot()
+			v := a.tracing.ledger.Verdict(j.Name())
+			if now, err := a.manager.Get(j.Name()); err != nil || now != j {
+				return
+			}
+			if s.MetricsOpen {
+				continue
+			}
+			a.runs.Ended(j)
+			if v.Sent > 0 || v.Untracked > 0 {
+				a.sayHeard(j, s, v)
+			}
+			return
+		}
+	})
+}
+
+// hearEvery is how often it is looked whether agents have told all of a job.
+const hearEvery = time.Second
+
+func (a *app) sayHeard(j *loadgen.Job, s *loadgen.Snapshot, v *apm.Verdict) {
+	r := j.Record()
+	a.log.Info("agents have told all", "job", j.Name(), "run", r.RunID(), "ok", v.OK, "verdict", v.String())
+	for _, t := range aboutAgents(s) {
+		if t.Outcome != loadgen.OutcomePass {
+			a.log.Warn("threshold not held", "job", j.Name(), "threshold", t.Threshold.String(), "message", t.Message)
+		}
+	}
 }
 
 // startAPM receives what agents send until the returned function is called. What it does

@@ -90,29 +90,34 @@ func valid(s *loadgen.Snapshot) string {
 // summarize says what became of every job that ran: as text for people, or as a
 // record each in a log of JSON.
 func (a *app) summarize() {
-	var ran []*loadgen.Snapshot
+	var ran []*report.Report
 	for _, j := range a.manager.List() {
 		if j.State() != loadgen.StatePending {
-			ran = append(ran, j.Snapshot())
+			s := j.Snapshot()
+			ran = append(ran, &report.Report{Snapshot: s, Agents: a.tracing.said(j.Name()), Traces: a.tracing.exemplars.Of(s)})
 		}
 	}
 	if a.logFormat.value == "json" {
-		for _, s := range ran {
-			a.log.Info("summary", "job", s.Job, "elapsed_s", s.Elapsed.Seconds(), "snapshot", s)
+		for _, r := range ran {
+			attrs := []any{"job", r.Snapshot.Job, "elapsed_s", r.Snapshot.Elapsed.Seconds(), "snapshot", r.Snapshot}
+			if r.Agents != nil {
+				attrs = append(attrs, "apm", r.Agents)
+			}
+			a.log.Info("summary", attrs...)
 		}
 		return
 	}
 	writeSummary(a.stdout, ran)
 }
 
-func writeSummary(w io.Writer, jobs []*loadgen.Snapshot) {
+func writeSummary(w io.Writer, jobs []*report.Report) {
 	var b strings.Builder
 	b.WriteString("\nSummary\n")
 	if len(jobs) == 0 {
 		b.WriteString("  no job ran\n")
 	}
-	for _, s := range jobs {
-		_ = report.WriteSummary(&b, s)
+	for _, r := range jobs {
+		_ = r.WriteSummary(&b)
 	}
 	_, _ = io.WriteString(w, b.String())
 }

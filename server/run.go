@@ -94,7 +94,7 @@ func (r *runner) run(ctx context.Context, args []string) error {
 		}
 	}
 	if traces.ledger != nil {
-		traces.ledger.Bind(m)
+		traces.bind(m)
 		where, stop, err := traces.serveAPM(ctx, r.apm.addr)
 		if err != nil {
 			return err

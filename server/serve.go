@@ -89,15 +89,18 @@ func (a *app) serve(ctx context.Context) error {
 	}
 	defer closeState() // after the Manager, whose jobs it keeps
 	opts = append(opts, loadgen.WithOnEnd(a.runs.Ended))
+	running, cancel := context.WithCancel(ctx)
+	if a.tracing.ledger != nil {
+		opts = append(opts, loadgen.WithOnEnd(func(j *loadgen.Job) { a.hear(running, j) }))
+	}
 	a.manager = loadgen.New(opts...)
 	defer a.wg.Wait()
+	defer cancel()
 	defer a.manager.Close()
 	if a.datagrams != nil {
 		a.datagrams.Watch(ctx, a.manager)
 	}
-	if a.tracing.ledger != nil {
-		a.tracing.ledger.Bind(a.manager)
-	}
+	a.tracing.bind(a.manager)
 	stopProfiles, err := a.startProfiles(ctx)
 	if err != nil {
 		return err

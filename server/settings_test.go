@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/report"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files, and what is generated of the README")
@@ -138,7 +139,7 @@ func TestSummary(t *testing.T) {
 	idle := &loadgen.Snapshot{Job: "idle", State: loadgen.StateFinished}
 
 	var b bytes.Buffer
-	writeSummary(&b, []*loadgen.Snapshot{busy, idle})
+	writeSummary(&b, []*report.Report{{Snapshot: busy}, {Snapshot: idle}})
 	writeSummary(&b, nil)
 	golden(t, "testdata/summary.golden", b.Bytes())
 }

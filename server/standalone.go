@@ -34,6 +34,7 @@ func (a *app) standalone(ctx context.Context) error {
 		a.log.Warn("a setting names a service that is not in OPBEANS_URLS", "service", name)
 	}
 	for _, cfg := range configs {
+		cfg.Trace = a.apm.addr != ""
 		if _, err := a.manager.Start(ctx, cfg); err != nil {
 			return fmt.Errorf("OPBEANS_URLS: job %s: %w", cfg.Name, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/socketio"
 )
@@ -37,5 +38,16 @@ func TestVerdictsOfAgentsWhileTheyChange(t *testing.T) {
 		assert.NoError(t, k.m.Stop("shop"))
 		found.Store(3)
 		assert.Equal(t, []string{`2["apm",{"found":3,`}, apm(), "after the end of the job, too")
+
+		late := k.client()
+		told := only(k.messages(late, time.Millisecond), "apm")
+		require.Len(t, told, 1, "whoever comes late hears it at once")
+		assert.Contains(t, told[0], `"found":3`)
+		assert.Empty(t, only(k.messages(late, 5*time.Second), "apm"), "and once")
+		assert.Empty(t, apm())
+
+		assert.NoError(t, k.m.Remove("shop"))
+		k.messages(late, 5*time.Second)
+		assert.Empty(t, only(k.messages(k.client(), 5*time.Second), "apm"), "nobody hears of a job that is gone")
 	})
 }

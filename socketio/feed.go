@@ -29,12 +29,19 @@ type feed struct {
 	full   bool            // there may have been no room for some events
 	runs   map[string]*run // jobs that have started and not ended
 
-	verdicts Verdicts          // nil: none
-	marks    map[string]string // of the last verdict that was told of each job
+	verdicts Verdicts // nil: none
 
-	// known is what clients have been told of each job. It is read and written
-	// together with rooms, so that whoever connects hears it, and then each change.
-	known map[string]known
+	// known is what clients have been told of each job, agents what agents say of it. They
+	// are read and written together with rooms, so that whoever connects hears it, and
+	// then each change.
+	known  map[string]known
+	agents map[string]told
+}
+
+// told is the last verdict that was told of a job.
+type told struct {
+	mark    string
+	message socket.Message
 }
 
 // known is the last that was said of a job.
@@ -54,7 +61,7 @@ type run struct {
 }
 
 func newFeed(m *loadgen.Manager, server *socket.Server, log *slog.Logger) *feed {
-	f := &feed{m: m, socket: server, log: log, runs: map[string]*run{}, known: map[string]known{}, marks: map[string]string{}}
+	f := &feed{m: m, socket: server, log: log, runs: map[string]*run{}, known: map[string]known{}, agents: map[string]told{}}
 	f.resync()
 	return f
 }
@@ -77,7 +84,7 @@ func (f *feed) run(events <-chan loadgen.Event) {
 			}
 		case <-ticker.C:
 			f.stats()
-			f.agents()
+			f.tellAgents()
 		}
 	}
 }
@@ -96,6 +103,9 @@ func (f *feed) tell(c *socket.Socket, jobs []string) {
 	for _, name := range jobs {
 		if k, ok := f.known[name]; ok {
 			_ = c.Send(k.message) // or it has gone
+		}
+		if a, ok := f.agents[name]; ok {
+			_ = c.Send(a.message)
 		}
 	}
 }
@@ -147,6 +157,7 @@ func (f *feed) job(j JobMessage, service string) {
 	f.socket.Together(func(rooms *socket.Rooms) {
 		if j.Removed {
 			delete(f.known, j.Job)
+			delete(f.agents, j.Job)
 		} else {
 			f.known[j.Job] = known{state: j.State, revision: j.Revision, since: j.Since, message: message}
 		}

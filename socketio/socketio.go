@@ -20,7 +20,7 @@
 //     has ended. A client that does not keep up misses some of these, and nothing
 //     else; the totals in the next make up for it.
 //   - apm: what APM agents say of a job's traced requests, with [WithVerdicts]; each
-//     second while it changes, also after the end of the job.
+//     second while it changes, also after the end of the job, and on connect.
 //   - job_error [JobErrorMessage]: what went wrong in a job after its start was
 //     answered.
 //

@@ -91,28 +91,35 @@ func (f *feed) toListeners(job string, m socket.Message, droppable bool) {
 	f.socket.Together(func(rooms *socket.Rooms) { rooms.Broadcast(m, droppable, roomAllJobs, roomJob+job) })
 }
 
-// agents tells of each job what agents say of it, if that has changed. Without listeners it
-// costs nothing; whoever comes first hears of all.
-func (f *feed) agents() {
+// tellAgents tells of each job what agents say of it, if that has changed. Without listeners
+// it costs nothing; whoever comes first hears of all within a second.
+func (f *feed) tellAgents() {
 	if f.verdicts == nil {
 		return
 	}
 	var names []string
-	nobody := false
-	f.socket.Together(func(rooms *socket.Rooms) { names, nobody = f.names(), rooms.Empty(roomEveryone) })
-	if nobody {
-		clear(f.marks)
-		return
-	}
-	maps.DeleteFunc(f.marks, func(name, _ string) bool { return !slices.Contains(names, name) })
+	f.socket.Together(func(rooms *socket.Rooms) {
+		if rooms.Empty(roomEveryone) {
+			clear(f.agents) // which grow old
+			return
+		}
+		names = f.names()
+	})
 	for _, name := range names {
 		verdict, mark, final := f.verdicts(name)
-		if verdict == nil || mark == f.marks[name] {
+		if verdict == nil {
 			continue
 		}
-		f.marks[name] = mark
-		if m, ok := f.message(eventAPM, verdict); ok {
-			f.toListeners(name, m, !final)
-		}
+		f.socket.Together(func(rooms *socket.Rooms) {
+			if _, there := f.known[name]; !there || f.agents[name].mark == mark {
+				return
+			}
+			m, ok := f.message(eventAPM, verdict)
+			if !ok {
+				return
+			}
+			f.agents[name] = told{mark, m}
+			rooms.Broadcast(m, !final, roomAllJobs, roomJob+name)
+		})
 	}
 }
