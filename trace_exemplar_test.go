@@ -1,7 +1,10 @@
 package loadgen
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -47,6 +50,36 @@ func TestTraceExemplarsStandBehindPercentiles(t *testing.T) {
 	assert.Empty(t, traces.Of(&Snapshot{Job: "other"}))
 }
 
+// TestTraceExemplarsAreNear holds what the documentation says of how near they are.
+func TestTraceExemplarsAreNear(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		traces, err := NewTraceExemplars("")
+		require.NoError(t, err)
+		s := &Snapshot{Job: "shop", Started: time.Unix(1000, 0)}
+		center, spread := 5+15*rng.Float64(), 3*rng.Float64() // of the logarithm: 150 ns to 0.5 s
+		for n := range uint64(1000) {
+			service := time.Duration(math.Exp(center + spread*rng.NormFloat64()))
+			s.Service.Record(service)
+			id := TraceContext{Sampled: true}
+			binary.BigEndian.PutUint64(id.SpanID[:], n)
+			traces.Observe(Sample{Job: "shop", Start: s.Started, Service: service, Status: 200, Trace: id})
+		}
+		list := traces.Of(s)
+		require.NotEmpty(t, list)
+		for _, e := range list {
+			at := s.Service.Max()
+			if e.Percentile != "max" {
+				percent, err := percentile(e.Percentile)
+				require.NoError(t, err)
+				at = s.Service.Quantile(percent / 100)
+			}
+			off := (e.Service - at).Abs()
+			assert.LessOrEqual(t, off, max(at*8/100, 2*time.Microsecond), "%s is %s", e.Percentile, at)
+		}
+	}
+}
+
 func TestTraceExemplarsAreBounded(t *testing.T) {
 	traces, err := NewTraceExemplars("")
 	require.NoError(t, err)
@@ -57,7 +90,7 @@ func TestTraceExemplarsAreBounded(t *testing.T) {
 	}
 	assert.Len(t, traces.jobs, maxTracedJobs)
 	for _, of := range traces.jobs {
-		assert.Less(t, len(*of), 64*4)
+		assert.Less(t, len(*of), 64*16)
 	}
 }
 

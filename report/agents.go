@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/opbeans/loadgen"
@@ -39,6 +40,22 @@ func (r *Report) agents() *agents {
 		}
 	}
 	return &a
+}
+
+// wrong tells whether a count is not 0 that says that agents are wrong.
+func (a *agents) wrong() bool {
+	return slices.ContainsFunc(a.Counts, func(c [2]string) bool {
+		switch c[0] {
+		case "sent", "found", "unanswered", "no error", "unsampled found", "untracked", "error docs", "expected errors":
+			return false
+		}
+		return c[1] != "0"
+	})
+}
+
+// aboutAgents tells whether a verdict is on what agents say.
+func aboutAgents(v loadgen.Verdict) bool {
+	return strings.HasPrefix(v.Threshold.Metric, "apm.") || strings.HasPrefix(v.Threshold.Against, "apm.")
 }
 
 // Line is the verdict in words.

@@ -44,7 +44,39 @@ func TestTracesAndAgentsInReports(t *testing.T) {
 	assert.JSONEq(t, string(r.Agents), string(again.Agents))
 
 	r.Agents = json.RawMessage(`[]`) // of whoever
+	assert.NotContains(t, junit(t, r), "agents")
 	text.Reset()
 	require.NoError(t, r.WriteText(&text))
 	assert.NotContains(t, text.String(), "agents")
+}
+
+func junit(t *testing.T, r *report.Report) string {
+	t.Helper()
+	var b bytes.Buffer
+	require.NoError(t, r.WriteJUnit(&b))
+	return b.String()
+}
+
+// TestAgentsInJUnit: what agents say fails a build, unless a threshold says what is too much.
+func TestAgentsInJUnit(t *testing.T) {
+	snap := &loadgen.Snapshot{Job: "shop", State: loadgen.StateFinished, Valid: true}
+	r := report.New(loadgen.JobConfig{Name: "shop"}, snap)
+	for verdict, want := range map[string]string{
+		`{"ok":true,"settled":true,"sent":10,"found":10,"missing":0}`:                                   `<system-out>10 sent, 10 found, 0 missing</system-out>`,
+		`{"ok":false,"settled":true,"sent":10,"found":7,"missing":3}`:                                   `<failure message="10 sent, 7 found, 3 missing" type="agents"></failure>`,
+		`{"ok":false,"settled":true,"sent":10,"found":10,"missing":0,"wrong_name":1}`:                   `<failure message="10 sent, 10 found, 0 missing, 1 wrong name" type="agents"></failure>`,
+		`{"ok":false,"settled":true,"sent":10,"found":10,"missing":0,"doubts":[{"why":"it was late"}]}`: `<skipped message="10 sent, 10 found, 0 missing; inconclusive: it was late"></skipped>`,
+	} {
+		r.Agents = json.RawMessage(verdict)
+		assert.Contains(t, junit(t, r), want)
+		assert.Contains(t, junit(t, r), `<testsuite name="shop.agents" tests="1"`)
+	}
+	r.Agents = json.RawMessage(`{"ok":false,"settled":true,"sent":10,"found":7,"missing":3}`)
+	snap.Metrics = map[string]float64{"apm.missing": 3}
+	for _, threshold := range loadgen.MustThresholds("apm.missing <= 3", "iterations == apm.found") {
+		snap.Verdicts = []loadgen.Verdict{threshold.Evaluate(snap)}
+		assert.Contains(t, junit(t, r), `<system-out>10 sent, 7 found, 3 missing</system-out>`)
+	}
+	snap.Verdicts = []loadgen.Verdict{loadgen.MustThresholds("failures == 0")[0].Evaluate(snap)}
+	assert.Contains(t, junit(t, r), `type="agents"`)
 }

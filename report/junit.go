@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -56,8 +57,9 @@ type (
 
 // WriteJUnit writes JUnit XML for CI systems. A test case stands for each threshold,
 // which fails where that does; for each task, which fails where an iteration of it did,
-// and is skipped where it never ran; and for whether the measurement is valid, which is
-// an error where it is not. Failures of tasks count only if the run has no threshold,
+// and is skipped where it never ran; for what APM agents say, if they were asked, which
+// fails where they are wrong and no threshold is about that, and is skipped where nobody can
+// tell; and for whether the measurement is valid, which is an error where it is not. Failures of tasks count only if the run has no threshold,
 // which says what is too much, or if every iteration failed and none is about that.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	s := r.Snapshot
@@ -65,7 +67,11 @@ func (r *Report) WriteJUnit(w io.Writer) error {
 	if len(s.Verdicts) > 0 {
 		suites = append(suites, r.suite("thresholds", r.thresholdCases()))
 	}
-	suites = append(suites, r.suite("tasks", r.taskCases()), r.suite("measurement", []junitCase{r.validCase()}))
+	suites = append(suites, r.suite("tasks", r.taskCases()))
+	if a := r.agents(); a != nil {
+		suites = append(suites, r.suite("agents", []junitCase{r.agentsCase(a)}))
+	}
+	suites = append(suites, r.suite("measurement", []junitCase{r.validCase()}))
 	all := junitSuites{Name: junitText(r.title()), Time: seconds(s.Elapsed), Suites: suites}
 	for _, suite := range suites {
 		all.Tests += suite.Tests
@@ -156,6 +162,22 @@ func (r *Report) taskCases() []junitCase {
 		cases = append(cases, c)
 	}
 	return cases
+}
+
+func (r *Report) agentsCase(a *agents) junitCase {
+	c := junitCase{Name: "agents told of every request", Time: seconds(r.Snapshot.Elapsed)}
+	line := junitText(a.Line())
+	switch {
+	case slices.ContainsFunc(r.Snapshot.Verdicts, aboutAgents):
+		c.SystemOut = line
+	case a.wrong():
+		c.Failure = &junitProblem{Message: line, Type: "agents"}
+	case !a.OK:
+		c.Skipped = &junitProblem{Message: line}
+	default:
+		c.SystemOut = line
+	}
+	return c
 }
 
 func (r *Report) validCase() junitCase {
