@@ -159,7 +159,7 @@ func TestRestoreKeepsEveryCounter(t *testing.T) {
 	for _, s := range []*Snapshot{before, after} {
 		s.Job, s.State, s.Reason, s.Revision, s.Seed, s.Time, s.Elapsed, s.Offered = "", "", "", 0, 0, time.Time{}, 0, 0
 		s.Workers, s.VUs, s.Active, s.Recent = 0, 0, 0, Recent{}
-		s.Valid, s.Invalid, s.Verdicts, s.Metrics = false, nil, nil, nil
+		s.Valid, s.Invalid, s.Verdicts, s.Metrics, s.MetricsOpen = false, nil, nil, nil, false
 	}
 	assert.Equal(t, before, after)
 }
