@@ -92,7 +92,8 @@ func TestARestoredJobGoesOnInItsFeeders(t *testing.T) {
 				defer func() { m.Close() }()
 				j := start(t, m, cfg)
 				for range 3 {
-					time.Sleep(1500 * time.Millisecond)
+					time.Sleep(1400 * time.Millisecond) // no iteration begins at this moment
+					synctest.Wait()
 					record, snap := again(t, j, s), j.Snapshot()
 					m.Close()
 					m = loadgen.New()
