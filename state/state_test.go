@@ -379,18 +379,22 @@ func TestForeignFiles(t *testing.T) {
 	require.NoError(t, db.Close())
 	foreign, err := os.ReadFile(other)
 	require.NoError(t, err)
-	newer := t.TempDir()
-	s, err := state.Open(newer)
-	require.NoError(t, err)
-	require.NoError(t, s.Close())
-	db, err = bbolt.Open(filepath.Join(newer, file), 0o600, nil)
-	require.NoError(t, err)
-	require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("meta")).Put([]byte("format"), []byte("loadgen state 2"))
-	}))
-	require.NoError(t, db.Close())
-	future, err := os.ReadFile(filepath.Join(newer, file))
-	require.NoError(t, err)
+	with := func(bucket, key, value string) []byte {
+		dir := t.TempDir()
+		s, err := state.Open(dir)
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		db, err := bbolt.Open(filepath.Join(dir, file), 0o600, nil)
+		require.NoError(t, err)
+		require.NoError(t, db.Update(func(tx *bbolt.Tx) error {
+			return tx.Bucket([]byte(bucket)).Put([]byte(key), []byte(value))
+		}))
+		require.NoError(t, db.Close())
+		content, err := os.ReadFile(filepath.Join(dir, file))
+		require.NoError(t, err)
+		return content
+	}
+	future := with("meta", "format", "loadgen state 2")
 	for name, c := range map[string]struct {
 		content []byte
 		says    string
@@ -399,6 +403,7 @@ func TestForeignFiles(t *testing.T) {
 		"text":                  {[]byte("my novel\n"), "damaged"},
 		"another program's":     {foreign, "of another program"},
 		"of a later version":    {future, `its format is "loadgen state 2"`},
+		"a result in tatters":   {with("results", "some run", "tatters"), "damaged"},
 		"zeros":                 {make([]byte, 1<<16), "damaged"},
 		"cut off in the middle": {future[:len(future)/2], "damaged"},
 	} {
