@@ -171,6 +171,9 @@ func (m *Manager) register(j *Job, admit func() error, begin func()) error {
 // Prepare registers a job without starting it: its state is pending, and what it
 // lacks (a base URL, for instance) may still be missing. Start replaces it. An
 // ended job of the same name is replaced, a running one is left alone.
+//
+// The error is a *[ValidationError] for what is wrong rather than missing, or wraps
+// [ErrJobRunning] or [ErrClosed].
 func (m *Manager) Prepare(cfg JobConfig) (*Job, error) {
 	if err := present(cfg.check()).err(); err != nil {
 		return nil, err

@@ -94,7 +94,8 @@ var errRate = errors.New(`must be a number of iterations per second, minute, hou
 
 // ParseRate reads a rate: a decimal number with up to nine decimals, then
 // optionally a slash and a time, which is s, m, h, d or a Go duration such as
-// 10s. Without a time it is per second. "0" is the zero Rate.
+// 10s. Without a time it is per second. "0" is the zero Rate. The error says what can
+// be read.
 func ParseRate(s string) (Rate, error) {
 	number, unit, slashed := strings.Cut(strings.TrimSpace(s), "/")
 	per := time.Second

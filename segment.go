@@ -29,7 +29,7 @@ type Segment struct {
 
 var errSegment = fmt.Errorf(`must be the number of the segment and how many there are, from 1/1 to %[1]d/%[1]d, for instance "3/10"`, MaxSegments)
 
-// ParseSegment reads the text form; "" is the whole.
+// ParseSegment reads the text form; "" is the whole. The error says what the form is.
 func ParseSegment(s string) (Segment, error) {
 	if s == "" {
 		return Segment{}, nil

@@ -46,6 +46,8 @@ const maxTracedJobs = 1000
 // wanted, {span_id} in the place of the ids:
 //
 //	http://kibana:5601/app/apm/link-to/trace/{trace_id}
+//
+// The error says what is wrong with the template.
 func NewTraceExemplars(template string) (*TraceExemplars, error) {
 	if template != "" {
 		u, err := url.Parse(strings.NewReplacer("{trace_id}", "0", "{span_id}", "0").Replace(template))

@@ -125,7 +125,8 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 	return err
 }
 
-// Think sleeps for a time drawn evenly from least to most: see [VU.Sleep].
+// Think sleeps for a time drawn evenly from least to most, with [VU.Rand]. The error is
+// that of [VU.Sleep].
 func (vu *VU) Think(ctx context.Context, least, most time.Duration) error {
 	return vu.Sleep(ctx, drawInt(vu.rand, least, most))
 }

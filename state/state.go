@@ -332,6 +332,7 @@ func (s *Store) Suspend() {
 }
 
 // Close writes what is left and closes the file. It is for after the end of the Manager.
+// The error says that something could not be written, which is then lost.
 func (s *Store) Close() error {
 	var err error
 	if s.stop != nil {

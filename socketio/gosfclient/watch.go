@@ -31,6 +31,8 @@ type Watcher struct {
 // close together; [Client.List] tells what holds in the end.
 //
 // The connection is not made anew when it is lost; [Watcher.Lost] tells of that.
+//
+// The error is that of the connection; a Watcher must be closed.
 func Watch(host string, port int, secure bool, changed func(job, change string)) (*Watcher, error) {
 	w := &Watcher{lost: make(chan struct{})}
 	lose := sync.OnceFunc(func() { close(w.lost) }) // gosf-socketio may tell of it twice
