@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/apm"
+	"github.com/opbeans/loadgen/internal/suggest"
 )
 
 // apmFlags say whether, and how, the program receives what the agents of a target send.
@@ -22,6 +24,9 @@ type apmFlags struct {
 	forward     string
 	grace       time.Duration
 	secretToken string
+	names       taskFlag
+	services    taskFlag
+	errors      choice
 	traceURL    traceURL
 }
 
@@ -30,6 +35,10 @@ func (f *apmFlags) register(fs *flag.FlagSet) {
 	fs.StringVar(&f.forward, "apm-forward", "", "with -apm: `URL` of the APM server that gets everything unchanged, and whose answers agents get")
 	timeVar(fs, &f.grace, "apm-grace", apm.DefaultGrace, "with -apm: how long after its response a request may wait for what agents say of it, `TIME`")
 	fs.StringVar(&f.secretToken, "apm-secret-token", "", "with -apm: `TOKEN` that agents must send, unless -apm-forward leaves that to the other server; better set by the environment")
+	fs.Var(&f.names, "apm-name", "with -apm: `TASK=NAME` that the transactions of a task must have; repeatable; of other tasks it is the name that most have")
+	fs.Var(&f.services, "apm-services", "with -apm: `TASK=A,B`, the services that each trace of a task must pass; repeatable; of other tasks it is those that most pass")
+	f.errors = choice{string(apm.ErrorsLearned), []string{string(apm.ErrorsLearned), string(apm.ErrorsAlways), string(apm.ErrorsNever)}}
+	fs.Var(&f.errors, "apm-errors", "with -apm: `WHEN` an answer of 500 and above must have an error in its trace: always, never, or learned: as most of its task have")
 	fs.Var(&f.traceURL, "trace-url", "`URL` of a trace in a user interface, with {trace_id} in it, that reports and the API link to")
 }
 
@@ -39,10 +48,45 @@ func (f *apmFlags) check() error {
 		return usageErrorf("-apm-forward needs -apm, the address that agents send to")
 	case f.addr == "" && f.secretToken != "":
 		return usageErrorf("-apm-secret-token needs -apm, the address that agents send to")
+	case f.addr == "" && (len(f.names) > 0 || len(f.services) > 0 || f.errors.value != f.errors.of[0]):
+		return usageErrorf("-apm-name, -apm-services and -apm-errors need -apm, the address that agents send to")
 	case f.grace <= 0:
 		return usageErrorf("-apm-grace must be above 0, not %s", f.grace)
 	}
 	return nil
+}
+
+// checkTasks finds the tasks that are named, but that the scenario does not have.
+func (f *apmFlags) checkTasks(m *loadgen.Manager, cfg loadgen.JobConfig) error {
+	if len(f.names) == 0 && len(f.services) == 0 {
+		return nil
+	}
+	p, err := m.Preview(cfg)
+	if err != nil {
+		return usageErrorf("%w", flagFaults(err))
+	}
+	known := p.Scenario.TaskNames()
+	for flag, tasks := range map[string]taskFlag{"-apm-name": f.names, "-apm-services": f.services} {
+		for _, task := range slices.Sorted(maps.Keys(tasks)) {
+			if !slices.Contains(known, task) {
+				return usageErrorf("%s: the scenario has no task %q%s", flag, task, suggest.DidYouMean(task, known))
+			}
+		}
+	}
+	return nil
+}
+
+// ledgerConfig is how the verdict is to be made.
+func (f *apmFlags) ledgerConfig() apm.LedgerConfig {
+	services := map[string][]string{}
+	for task, list := range f.services {
+		for service := range strings.SplitSeq(list, ",") {
+			if service = strings.TrimSpace(service); service != "" {
+				services[task] = append(services[task], service)
+			}
+		}
+	}
+	return apm.LedgerConfig{Grace: f.grace, Names: f.names, Services: services, Errors: apm.ErrorPolicy(f.errors.value)}
 }
 
 // traceURL is a template that loadgen.NewTraceExemplars takes.
@@ -73,7 +117,7 @@ func newTracing(f *apmFlags, log *slog.Logger) (*tracing, error) {
 	if f.addr == "" {
 		return t, nil
 	}
-	if t.ledger, err = apm.NewLedger(apm.LedgerConfig{Grace: f.grace}); err != nil {
+	if t.ledger, err = apm.NewLedger(f.ledgerConfig()); err != nil {
 		return nil, usageErrorf("-apm: %w", err)
 	}
 	t.receiver, err = apm.NewReceiver(t.ledger, apm.ReceiverConfig{Forward: f.forward, SecretToken: f.secretToken, Logger: log})

@@ -85,6 +85,9 @@ func (r *runner) run(ctx context.Context, args []string) error {
 	opts = append(opts, traces.options()...)
 	m := loadgen.New(opts...)
 	defer m.Close()
+	if err := r.apm.checkTasks(m, cfg); err != nil {
+		return err
+	}
 	if r.dryRun {
 		return r.show(m, cfg)
 	}

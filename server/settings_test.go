@@ -47,6 +47,16 @@ func TestSettings(t *testing.T) {
 			},
 		},
 		{
+			name: "what is expected of tasks, by lines",
+			args: []string{"-apm", ":8200", "-apm-services", "order=shop, stock", "-apm-services", "home=shop"},
+			env:  map[string]string{"LOADGEN_APM_NAME": "home=GET /\n order = a=b,c\n\n", "LOADGEN_APM_ERRORS": "always"},
+			want: func(s *settings) {
+				s.apm.addr, s.apm.errors.value = ":8200", "always"
+				s.apm.names = taskFlag{"home": "GET /", "order": "a=b,c"}
+				s.apm.services = taskFlag{"order": "shop, stock", "home": "shop"}
+			},
+		},
+		{
 			name: "a flag wins, even by its default",
 			args: []string{"-addr", "127.0.0.1:8999", "-demo=false"},
 			env:  map[string]string{"LOADGEN_ADDR": ":2", "LOADGEN_DEMO": "true"},

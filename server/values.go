@@ -3,7 +3,11 @@ package main
 import (
 	"errors"
 	"flag"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -70,4 +74,36 @@ func (b *boolFlag) IsBoolFlag() bool { return true }
 func boolVar(fs *flag.FlagSet, at *bool, name string, def bool, usage string) {
 	*at = def
 	fs.Var((*boolFlag)(at), name, usage)
+}
+
+// taskFlag is a repeatable flag that says something of a task; a variable of the
+// environment has a line for each.
+type taskFlag map[string]string
+
+func (f *taskFlag) String() string {
+	var lines []string
+	for _, task := range slices.Sorted(maps.Keys(*f)) {
+		lines = append(lines, task+"="+(*f)[task])
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (f *taskFlag) Set(text string) error {
+	for line := range strings.Lines(text) {
+		task, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		task, value = strings.TrimSpace(task), strings.TrimSpace(value)
+		_, twice := (*f)[task]
+		switch {
+		case task == "" && value == "":
+			continue
+		case task == "" || strings.Trim(value, ", ") == "":
+			return errors.New("must be the name of a task, =, and what is expected of it")
+		case twice:
+			return fmt.Errorf("the task %q was named before", task)
+		case *f == nil:
+			*f = taskFlag{}
+		}
+		(*f)[task] = value
+	}
+	return nil
 }
