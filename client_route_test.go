@@ -126,16 +126,18 @@ func TestLocalAddress(t *testing.T) {
 }
 
 func TestReuse(t *testing.T) {
+	// net/http has a new connection of HTTP/2 in its pool only after the request that
+	// asked for it has got it: the next request, if it comes in between, opens a second.
 	for _, c := range []struct {
 		reuse, http string
 		least, most int64 // connections
 	}{
 		{"", "1.1", 10, 10},
 		{"vu", "1.1", 10, 10},
-		{"", "2", 10, 10},
+		{"", "2", 10, 20},
 		{"shared", "1.1", 1, 1},
-		{"shared", "2", 1, 1},
-		{"shared", "", 1, 1},
+		{"shared", "2", 1, 2},
+		{"shared", "", 1, 2},
 		{"none", "1.1", 100, 100},
 		{"none", "2", 100, 100},
 	} {
