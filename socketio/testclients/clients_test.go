@@ -47,25 +47,56 @@ type program struct {
 }
 
 // port is a listener that its server cannot close: nobody else gets the port before the
-// next server has it.
-type port struct{ *net.TCPListener }
+// next server has it. Until then connections to it break.
+type port struct {
+	*net.TCPListener
+	breaking chan struct{} // closed when they break no more
+}
 
-func newPort(t *testing.T) port {
+func newPort(t *testing.T) *port {
 	t.Helper()
 	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = ln.Close() })
-	return port{ln.(*net.TCPListener)}
+	return &port{TCPListener: ln.(*net.TCPListener)}
 }
 
 // Close ends Accept, for now.
-func (p port) Close() error { return p.SetDeadline(time.Unix(1, 0)) }
+func (p *port) Close() error { return p.SetDeadline(time.Unix(1, 0)) }
+
+// broken breaks connections from now on: left to wait for the next server, they would
+// be taken for those of a server that hangs.
+func (p *port) broken(t *testing.T) {
+	t.Helper()
+	require.NoError(t, p.SetDeadline(time.Time{}))
+	p.breaking = make(chan struct{})
+	go func() {
+		defer close(p.breaking)
+		for {
+			conn, err := p.Accept()
+			if err != nil {
+				return
+			}
+			_ = conn.Close()
+		}
+	}()
+}
+
+// mended ends that.
+func (p *port) mended(t *testing.T) {
+	t.Helper()
+	if p.breaking != nil {
+		require.NoError(t, p.Close())
+		<-p.breaking
+	}
+	require.NoError(t, p.SetDeadline(time.Time{}))
+}
 
 // run starts a load generator with one job. On the port of one that has ended, it is a
 // restart. With a token, clients need it.
-func run(t *testing.T, ln port, token string) *program {
+func run(t *testing.T, ln *port, token string) *program {
 	t.Helper()
-	require.NoError(t, ln.SetDeadline(time.Time{}))
+	ln.mended(t)
 	p := &program{m: loadgen.New(loadgen.WithScenarios(scenarios.FS)), done: make(chan error, 1)}
 	api := httpapi.New(p.m, httpapi.WithTarget("http://127.0.0.1:{port}"))
 	p.live = socketio.New(p.m, socketio.WithCalls(api.Call))
@@ -159,6 +190,7 @@ func visit(t *testing.T, command []string, transport, token string) {
 	assert.Equal(t, want, ordered.Transport)
 
 	p.stop(t)
+	ln.broken(t)
 	await("disconnect")
 	p = run(t, ln, token)
 	again := await("connect")
