@@ -238,6 +238,18 @@ func TestAllFailed(t *testing.T) {
 	assert.False(t, (&loadgen.Snapshot{}).AllFailed(), "nothing has run")
 }
 
+func TestThresholdAbout(t *testing.T) {
+	for text, want := range map[string]bool{
+		"apm.missing == 0":                  true,
+		"failed_requests == apm.error_docs": true,
+		"apm.error_docs == expected_errors": true,
+		"p99 < 1s":                          false,
+		"failures == expected_errors":       false,
+	} {
+		assert.Equal(t, want, loadgen.MustThresholds(text)[0].About("apm."), text)
+	}
+}
+
 // A percentile is known to 1/128 above its exact value, and a verdict says when
 // that matters.
 func TestVerdictKnowsTheErrorBound(t *testing.T) {

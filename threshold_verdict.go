@@ -93,6 +93,12 @@ func (t Threshold) AboutFailures() bool {
 	return about(t.Metric) || about(t.Against) || t.Status != ""
 }
 
+// About tells whether a metric of t, on either side, has a name that begins with prefix:
+// such as apm., of what agents tell.
+func (t Threshold) About(prefix string) bool {
+	return strings.HasPrefix(t.Metric, prefix) || strings.HasPrefix(t.Against, prefix)
+}
+
 // Evaluate says whether t holds for s.
 func (t Threshold) Evaluate(s *Snapshot) Verdict { return t.evaluate(s, 0) }
 

@@ -53,11 +53,6 @@ func (a *agents) wrong() bool {
 	})
 }
 
-// aboutAgents tells whether a verdict is on what agents say.
-func aboutAgents(v loadgen.Verdict) bool {
-	return strings.HasPrefix(v.Threshold.Metric, "apm.") || strings.HasPrefix(v.Threshold.Against, "apm.")
-}
-
 // Line is the verdict in words.
 func (a *agents) Line() string {
 	var parts []string

@@ -59,8 +59,9 @@ type (
 // which fails where that does; for each task, which fails where an iteration of it did,
 // and is skipped where it never ran; for what APM agents say, if they were asked, which
 // fails where they are wrong and no threshold is about that, and is skipped where nobody can
-// tell; and for whether the measurement is valid, which is an error where it is not. Failures of tasks count only if the run has no threshold,
-// which says what is too much, or if every iteration failed and none is about that.
+// tell; and for whether the measurement is valid, which is an error where it is not.
+// Failures of tasks count only if the run has no threshold, which says what is too much, or
+// if every iteration failed and none is about that.
 func (r *Report) WriteJUnit(w io.Writer) error {
 	s := r.Snapshot
 	var suites []junitSuite
@@ -168,7 +169,7 @@ func (r *Report) agentsCase(a *agents) junitCase {
 	c := junitCase{Name: "agents told of every request", Time: seconds(r.Snapshot.Elapsed)}
 	line := junitText(a.Line())
 	switch {
-	case slices.ContainsFunc(r.Snapshot.Verdicts, aboutAgents):
+	case slices.ContainsFunc(r.Snapshot.Verdicts, func(v loadgen.Verdict) bool { return v.Threshold.About("apm.") }):
 		c.SystemOut = line
 	case a.wrong():
 		c.Failure = &junitProblem{Message: line, Type: "agents"}

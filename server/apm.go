@@ -66,11 +66,9 @@ func (f *apmFlags) checkTasks(m *loadgen.Manager, cfg loadgen.JobConfig) error {
 		return usageErrorf("%w", flagFaults(err))
 	}
 	known := p.Scenario.TaskNames()
-	for flag, tasks := range map[string]taskFlag{"-apm-name": f.names, "-apm-services": f.services} {
-		for _, task := range slices.Sorted(maps.Keys(tasks)) {
-			if !slices.Contains(known, task) {
-				return usageErrorf("%s: the scenario has no task %q%s", flag, task, suggest.DidYouMean(task, known))
-			}
+	for _, task := range append(slices.Sorted(maps.Keys(f.names)), slices.Sorted(maps.Keys(f.services))...) {
+		if !slices.Contains(known, task) {
+			return usageErrorf("-apm-name, -apm-services: the scenario has no task %q%s", task, suggest.DidYouMean(task, known))
 		}
 	}
 	return nil
@@ -161,7 +159,7 @@ func (t *tracing) verdict(job string) verdict {
 // aboutAgents are the verdicts of a job's thresholds that are on what agents tell.
 func aboutAgents(s *loadgen.Snapshot) []loadgen.Verdict {
 	return slices.DeleteFunc(slices.Clone(s.Verdicts), func(v loadgen.Verdict) bool {
-		return !strings.HasPrefix(v.Threshold.Metric, "apm.") && !strings.HasPrefix(v.Threshold.Against, "apm.")
+		return !v.Threshold.About("apm.")
 	})
 }
 
