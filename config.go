@@ -28,7 +28,7 @@ const (
 	MaxWorkers  = 1_000_000
 	MaxDuration = 100 * 365 * 24 * time.Hour
 	MaxWeight   = 1e9
-	MaxNameLen  = 200
+	MaxNameLen  = maxNameLen // of names, in bytes
 
 	StartTolerance = time.Second          // that a job may begin after its StartAt
 	maxStartIn     = 365 * 24 * time.Hour // until StartAt
@@ -382,6 +382,3 @@ func parseBaseURL(s string) (*url.URL, error) {
 }
 
 var errBaseURL = errors.New("must be an http or https URL without query or fragment, for instance http://localhost:8000")
-
-// sortedKeys makes the order of faults in a map the same each time.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

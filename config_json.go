@@ -12,9 +12,6 @@ import (
 	"time"
 )
 
-// maxNumberLen bounds the text of a number, which keeps the arithmetic on it cheap.
-const maxNumberLen = 64
-
 // configField is one key of the JSON form of a JobConfig.
 type configField struct {
 	name  string
@@ -125,16 +122,6 @@ func (c *JobConfig) UnmarshalJSON(data []byte) error {
 	}
 	*c = next
 	return nil
-}
-
-// marshalPlain leaves < and > as they are, which thresholds have. An encoder further out
-// escapes them if it is to.
-func marshalPlain(v any) ([]byte, error) {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
 func textField(name string, always bool, at func(*JobConfig) *string) configField {
@@ -356,8 +343,6 @@ func leaveOut[T comparable](v T, always bool) any {
 	return v
 }
 
-func isNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
-
 // scalar is the text of a JSON value: what a string holds, or a number, true or
 // false as it is spelled. It is "" for an object, an array or null.
 func scalar(raw json.RawMessage) string {
@@ -370,12 +355,6 @@ func scalar(raw json.RawMessage) string {
 		return s
 	}
 	return string(raw)
-}
-
-// isDecimal tells numbers as people and JSON write them from what else Go takes for
-// one: NaN, infinities, hexadecimals, underscores.
-func isDecimal(s string) bool {
-	return s != "" && len(s) <= maxNumberLen && strings.Trim(s, "0123456789+-.eE") == ""
 }
 
 // parseWhole reads a whole number, also in a spelling like 4.0 or 4e2, which

@@ -9,21 +9,6 @@ import (
 // maxExactValues is how many values an exact histogram tells apart.
 const maxExactValues = 10_000
 
-// WithExactTimes makes percentiles exact, with an [Histogram.ErrorBound] of 0, for as long
-// as a histogram counts at most 10,000 distinct durations. Beyond that it is an ordinary
-// one. This is for virtual time, where a day of load may have a handful of durations; by a
-// real clock hardly two are alike. It costs some 40 bytes for each duration of a task.
-func WithExactTimes() Option { return func(e *environment) { e.exactTimes = true } }
-
-// newRecorder is what a run of the job measures with.
-func (j *Job) newRecorder() *recorder {
-	r := newRecorder(time.Now(), j.m.watch.sink())
-	if r.exact = j.m.env.exactTimes; r.exact {
-		r.lag.exactly()
-	}
-	return r
-}
-
 // exactly makes a histogram that is empty an exact one.
 func (h *Histogram) exactly() { h.values = map[int64]uint64{} }
 

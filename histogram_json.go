@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/big"
 	"math/bits"
+	"strings"
 	"time"
 )
 
@@ -250,23 +251,11 @@ func (a uint128) big() *big.Int {
 
 // parseUint128 reads a whole number in decimal digits.
 func parseUint128(s string) (uint128, bool) {
-	if s == "" || len(s) > 39 { // digits of 2^128
+	n, ok := new(big.Int).SetString(s, 10)
+	if !ok || len(s) > 39 || n.Sign() < 0 || n.BitLen() > 128 || strings.Trim(s, "0123456789") != "" {
 		return uint128{}, false
 	}
-	var v uint128
-	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
-			return uint128{}, false
-		}
-		over, lo := bits.Mul64(v.lo, 10)
-		high, hi := bits.Mul64(v.hi, 10)
-		hi, carry := bits.Add64(hi, over, 0)
-		lo, carryLo := bits.Add64(lo, uint64(c-'0'), 0)
-		hi, carryHi := bits.Add64(hi, carryLo, 0)
-		if high+carry+carryHi > 0 {
-			return uint128{}, false
-		}
-		v = uint128{hi: hi, lo: lo}
-	}
-	return v, true
+	var words [16]byte
+	n.FillBytes(words[:])
+	return uint128{hi: binary.BigEndian.Uint64(words[:8]), lo: binary.BigEndian.Uint64(words[8:])}, true
 }

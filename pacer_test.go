@@ -140,38 +140,3 @@ func FuzzParseRate(f *testing.F) {
 		}
 	})
 }
-
-// Whatever the rates and the moments of change, claims come in order, none is lost
-// and none is doubled: their number is the sum over the rates.
-func FuzzScheduleReplace(f *testing.F) {
-	f.Add(uint8(10), uint8(40), uint16(1500), uint8(3), uint16(777))
-	f.Add(uint8(1), uint8(255), uint16(1), uint8(255), uint16(1))
-	f.Fuzz(func(t *testing.T, r1, r2 uint8, at uint16, claimed uint8, more uint16) {
-		first, second := PerSecond(uint64(r1)+1), PerSecond(uint64(r2)+1)
-		s := newSchedule(first.Pacer(0), 0)
-		t1 := time.Duration(at) * time.Millisecond
-		var last time.Duration
-		var done uint64
-		take := func(s *schedule, until time.Duration, atMost uint64) {
-			for range atMost {
-				c, ok := s.claim()
-				require.True(t, ok)
-				if c.due > until {
-					s.giveBack(c)
-					return
-				}
-				require.GreaterOrEqual(t, c.due, last)
-				last = c.due
-				done++
-			}
-		}
-		take(s, t1, uint64(claimed))
-		next := s.replace(second.Pacer(0), t1, true)
-		_, ok := s.claim()
-		require.False(t, ok, "a replaced schedule gives nothing")
-		t2 := t1 + time.Duration(more)*time.Millisecond
-		take(next, t2, math.MaxInt32)
-		want := 1 + first.Hz()*t1.Seconds() + second.Hz()*(t2-t1).Seconds()
-		assert.InDelta(t, want, done, 1.001)
-	})
-}

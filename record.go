@@ -182,13 +182,6 @@ func (s *Snapshot) Merge(o *Snapshot) {
 	s.mergeVerdicts(o)
 }
 
-// gravity orders states by how much they say when several become one.
-func (s State) gravity() int {
-	return slices.Index([]State{
-		"", StateFinished, StateStopped, StateFailed, StatePending, StateStopping, StateRunning,
-	}, s)
-}
-
 // Merge adds what o counts to t, exactly. The sample of an error stays where there is
 // one. It is not safe for concurrent use; o is left as it is.
 func (t *Totals) Merge(o *Totals) {

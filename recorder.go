@@ -1,22 +1,16 @@
 package loadgen
 
 import (
-	"fmt"
 	"maps"
 	"math/bits"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 const (
-	stripeLen    = 128  // records that a stripe holds before it is drained
-	maxStripes   = 64   // stripes of a recorder
-	maxTaskNames = 1000 // distinct tasks of a job; further ones share one entry
-	maxSample    = 200  // bytes of an error's sample message
-	otherTasks   = "(other)"
+	stripeLen  = 128 // records that a stripe holds before it is drained
+	maxStripes = 64  // stripes of a recorder
 )
 
 // recorder collects the measurements of a job.
@@ -322,33 +316,6 @@ func (r *recorder) note(task int32, class ErrorClass, err error, now time.Time) 
 		e.Sample = errorText(err)
 		t.Errors[class] = e
 	}
-}
-
-// errorText is the message of an error, fit for display. It survives an Error
-// method that panics.
-func errorText(err error) string { return cutMessage(fmt.Sprint(err)) }
-
-// cutMessage makes a message fit for display: one line of valid UTF-8, at most
-// maxSample bytes.
-func cutMessage(s string) string {
-	long := len(s) > maxSample
-	if long {
-		s = s[:maxSample] // spares what follows a message of megabytes
-	}
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD")) // which may make it longer, too
-	if !long && len(s) <= maxSample {
-		return s
-	}
-	end := min(len(s), maxSample-len("…"))
-	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
 }
 
 // fill completes a snapshot with what was measured up to its Elapsed, all of one

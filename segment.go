@@ -1,8 +1,6 @@
 package loadgen
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -117,87 +115,6 @@ func (p segmentPacer) Due(n uint64) (time.Duration, bool) {
 	}
 	return p.whole.Due(n*p.parts + p.place)
 }
-
-// checkSegment looks whether there is something for each segment to do.
-func (c *JobConfig) checkSegment(f *faults) {
-	if err := c.Segment.check(); err != nil {
-		f.add("segment", "%v, not %d/%d", err, c.Segment.Index, c.Segment.Count)
-		return
-	}
-	n := c.Segment.parts()
-	atLeast := func(field string, have uint64) {
-		if have < uint64(n) {
-			f.add(field, "must be at least %d, one for each segment, not %d: it is that of all segments together", n, have)
-		}
-	}
-	switch {
-	case n == 1:
-		return
-	case c.open():
-		if c.MaxWorkers > 0 {
-			atLeast("max_workers", uint64(c.MaxWorkers))
-		}
-	case len(c.Stages) == 0:
-		atLeast("workers", uint64(max(c.Workers, DefaultWorkers)))
-	}
-	if c.MaxIterations > 0 {
-		atLeast("max_iterations", c.MaxIterations)
-	}
-}
-
-// begin is how many VUs the segment begins with, without stages of workers. One for
-// each segment is the least in the open model, where more are made as needed.
-func (c *JobConfig) begin() int {
-	n := c.Segment.share(c.Workers)
-	if c.open() {
-		n = max(n, 1)
-	}
-	return n
-}
-
-func segmentField() configField {
-	return configField{
-		name: "segment",
-		write: func(c *JobConfig) any {
-			return leaveOut(c.Segment.String(), false)
-		},
-		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
-			var text string
-			err := json.Unmarshal(raw, &text)
-			if err == nil {
-				c.Segment, err = ParseSegment(text)
-			}
-			if err != nil {
-				f.add("segment", "%v, not %s", errSegment, abbreviate(string(raw)))
-			}
-		},
-	}
-}
-
-func startAtField() configField {
-	return configField{
-		name: "start_at",
-		write: func(c *JobConfig) any {
-			if c.StartAt.IsZero() {
-				return nil
-			}
-			return c.StartAt.Format(time.RFC3339Nano)
-		},
-		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
-			text := scalar(raw)
-			if text == "" {
-				c.StartAt = time.Time{}
-				return
-			}
-			at, err := time.Parse(time.RFC3339, text)
-			if c.StartAt = at; err != nil {
-				f.add("start_at", "%v, not %s", errStartAt, abbreviate(string(raw)))
-			}
-		},
-	}
-}
-
-var errStartAt = errors.New(`must be a time with its zone, in the form of RFC 3339, for instance "2026-11-26T12:00:00Z"`)
 
 // ofIt completes a sentence on what there is none left of.
 func (s Segment) ofIt() string {

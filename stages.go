@@ -23,74 +23,11 @@ type Stage struct {
 // maxStages bounds the list; a finer course than that is beyond what can be seen.
 const maxStages = 1000
 
-// open tells whether the config is one of the open model.
-func (c *JobConfig) open() bool {
-	return !c.Rate.IsZero() || slices.ContainsFunc(c.Stages, func(s Stage) bool { return !s.Rate.IsZero() })
-}
-
-// Pacer returns the schedule of a valid config of the open model, from its stages or
-// from its rate with its ramp; of a segment, its part. It is nil for the closed model,
-// which has none.
-func (c *JobConfig) Pacer() Pacer { return c.pacer(c.RampUp, c.Duration > 0) }
-
-// pacer is the schedule with another ramp; endless, the rate of the last stage goes
-// on for ever.
-func (c *JobConfig) pacer(ramp time.Duration, endless bool) Pacer {
-	switch {
-	case !c.open():
-		return nil
-	case len(c.Stages) > 0:
-		return c.Segment.pacer(newLegs(c.Rate, c.Stages, endless))
-	}
-	return c.Segment.pacer(c.Rate.Pacer(ramp))
-}
-
-// stagesLength is how long the stages take together.
-func (c *JobConfig) stagesLength() time.Duration {
-	var sum time.Duration
-	for _, s := range c.Stages {
-		sum = min(sum+s.Duration, MaxDuration+1) // which cannot overflow
-	}
-	return sum
-}
-
-func (c *JobConfig) checkStages(f *faults) {
-	if len(c.Stages) == 0 {
-		return
-	}
-	if len(c.Stages) > maxStages {
-		f.add("stages", "must be at most %d, not %d", maxStages, len(c.Stages))
-		return
-	}
-	if c.RampUp > 0 {
-		f.add("ramp_up", "must be left out with stages: make it the first of them")
-	}
-	open := c.open()
-	sum := time.Duration(0)
-	for i, s := range c.Stages {
-		switch err := s.Rate.check(); {
-		case s.Duration <= 0 || s.Duration > MaxDuration:
-			f.add("stages", "stage %d must have a duration above 0, not %s", i+1, s.Duration)
-		case err != nil:
-			f.add("stages", "the rate of stage %d %v", i+1, err)
-		case s.Workers < 0 || s.Workers > MaxWorkers:
-			f.add("stages", "the workers of stage %d must be from 0 to %d, not %d", i+1, MaxWorkers, s.Workers)
-		case open && s.Workers > 0:
-			f.add("stages", "stage %d has workers, but the job or another stage a rate: give all of them workers, or all a rate", i+1)
-		default:
-			sum = min(sum+s.Duration, MaxDuration+1)
-		}
-	}
-	if sum > MaxDuration {
-		f.add("stages", "must take at most %s together, not %s", MaxDuration, sum)
-	}
-}
-
-// workersAt is the segment's share of the VUs that the stages ask for at a time since
-// their start, and when that changes next.
-func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
-	from, began := c.Workers, time.Duration(0)
-	for _, s := range c.Stages {
+// stagedWorkers is the share of a segment in the VUs that stages ask for at a time since
+// their start, and when it changes next. The first stage begins with that many workers.
+func stagedWorkers(workers int, stages []Stage, seg Segment, at time.Duration) (n int, next time.Duration) {
+	from, began := workers, time.Duration(0)
+	for _, s := range stages {
 		end := began + s.Duration
 		if at >= end {
 			from, began = s.Workers, end
@@ -98,7 +35,7 @@ func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
 		}
 		span := s.Workers - from
 		if s.Step || span == 0 {
-			return c.Segment.share(s.Workers), end
+			return seg.share(s.Workers), end
 		}
 		dir := 1
 		if span < 0 {
@@ -107,17 +44,17 @@ func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
 		// Within the stage, step k of span is taken at k/span of the time.
 		done := mulDiv(uint64(at-began), uint64(span), uint64(s.Duration))
 		whole := from + dir*int(done)
-		then := done + uint64(c.Segment.until(whole, dir > 0))
+		then := done + uint64(seg.until(whole, dir > 0))
 		if then > uint64(span) {
-			return c.Segment.share(whole), end
+			return seg.share(whole), end
 		}
 		due := mulDiv(then, uint64(s.Duration), uint64(span))
 		for mulDiv(due, uint64(span), uint64(s.Duration)) < then {
 			due++ // rounded down
 		}
-		return c.Segment.share(whole), began + time.Duration(due)
+		return seg.share(whole), began + time.Duration(due)
 	}
-	return c.Segment.share(from), math.MaxInt64
+	return seg.share(from), math.MaxInt64
 }
 
 // mulDiv is a*b/c, rounded down, for results that fit.

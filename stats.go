@@ -281,3 +281,87 @@ func (t *Totals) clone() Totals {
 func newTotals() Totals {
 	return Totals{Status: map[int]uint64{}, Errors: map[ErrorClass]ErrorStat{}}
 }
+
+const (
+	maxGroups   = 100
+	otherGroups = "(other)"
+)
+
+// GroupSnapshot is how long a group took: a named part of a flow, in whichever tasks
+// it is. Time is from its begin to its end without the think time in between. At
+// most 100 names are kept apart; further ones share the entry "(other)".
+type GroupSnapshot struct {
+	Group  string    `json:"group"`
+	Count  uint64    `json:"count"`  // ended, not counting interrupted ones
+	Failed uint64    `json:"failed"` // of those, the failed
+	Time   Histogram `json:"time"`
+}
+
+// mergeGroups adds groups of another snapshot.
+func (s *Snapshot) mergeGroups(more []GroupSnapshot) {
+	s.Groups = slices.Clip(s.Groups)
+	for i := range more {
+		g := &more[i]
+		at := slices.IndexFunc(s.Groups, func(have GroupSnapshot) bool { return have.Group == g.Group })
+		if at < 0 {
+			at = len(s.Groups)
+			s.Groups = append(s.Groups, GroupSnapshot{Group: g.Group})
+		}
+		s.Groups[at].Count += g.Count
+		s.Groups[at].Failed += g.Failed
+		s.Groups[at].Time.Merge(&g.Time)
+	}
+}
+
+// groupsSince is what happened between two snapshots.
+func groupsSince(now, before []GroupSnapshot) []GroupSnapshot {
+	var out []GroupSnapshot
+	for _, g := range now {
+		old := GroupSnapshot{}
+		if i := slices.IndexFunc(before, func(b GroupSnapshot) bool { return b.Group == g.Group }); i >= 0 {
+			old = before[i]
+		}
+		out = append(out, GroupSnapshot{
+			Group: g.Group, Count: g.Count - old.Count, Failed: g.Failed - old.Failed, Time: g.Time.since(&old.Time),
+		})
+	}
+	return out
+}
+
+const maxTaskNames = 1000 // distinct tasks of a job; further ones share one entry
+
+const otherTasks = "(other)"
+
+// againstOther tells whether the bound is a metric of another package.
+func (t *Threshold) againstOther() bool {
+	if t.Against == "" {
+		return false
+	}
+	m, err := findMetric(t.Against)
+	return err == nil && m.kind == metricOther
+}
+
+// mergeVerdicts judges the sum of two snapshots by the thresholds of both.
+func (s *Snapshot) mergeVerdicts(o *Snapshot) {
+	s.Metrics, s.MetricsOpen = maps.Clone(s.Metrics), s.MetricsOpen || o.MetricsOpen
+	for name, x := range o.Metrics {
+		if s.Metrics == nil {
+			s.Metrics = map[string]float64{}
+		}
+		s.Metrics[name] += x
+	}
+	var verdicts []Verdict
+	for _, v := range slices.Concat(s.Verdicts, o.Verdicts) {
+		at := slices.IndexFunc(verdicts, func(w Verdict) bool { return w.Threshold == v.Threshold })
+		switch {
+		case at >= 0 && v.Aborted && !verdicts[at].Aborted:
+			verdicts[at] = v
+		case at >= 0:
+		case v.Aborted:
+			verdicts = append(verdicts, v)
+		default:
+			verdicts = append(verdicts, v.Threshold.Evaluate(s))
+		}
+	}
+	s.Verdicts = verdicts
+}

@@ -16,6 +16,9 @@ const MaxThresholds = 100
 // maxThresholdLen bounds the text of a threshold in bytes.
 const maxThresholdLen = 1000
 
+// maxAbortAfter bounds AbortAfter: a hundred years.
+const maxAbortAfter = 100 * 365 * 24 * time.Hour
+
 // Threshold is a verdict on the statistics of a job: a metric compared to a bound.
 // In JSON and YAML it is text, which [ParseThreshold] reads. The zero value is none.
 //
@@ -252,7 +255,7 @@ func (t *Threshold) abort(words []string) error {
 		return errors.New("abort stands at the end, or is followed by \"after\" and a duration")
 	}
 	d, err := time.ParseDuration(words[1])
-	if err != nil || d <= 0 || d > MaxDuration {
+	if err != nil || d <= 0 || d > maxAbortAfter {
 		return fmt.Errorf("abort after needs a duration above 0, for instance 30s, not %q", abbreviate(words[1]))
 	}
 	t.AbortAfter = d
@@ -272,8 +275,8 @@ func (t *Threshold) check() error {
 		return fmt.Errorf("%s cannot be compared with %s, only counts can: take < or >", t.Metric, t.Compare)
 	case t.Task != "" && m.ofJob:
 		return fmt.Errorf("%s is of the whole job and takes no label", t.Metric)
-	case len(t.Task) > MaxNameLen:
-		return fmt.Errorf("the name of the task must be at most %d bytes long", MaxNameLen)
+	case len(t.Task) > maxNameLen:
+		return fmt.Errorf("the name of the task must be at most %d bytes long", maxNameLen)
 	case t.Group != "":
 		if err := t.checkGroup(&m); err != nil {
 			return err
@@ -288,8 +291,8 @@ func (t *Threshold) check() error {
 		return errors.New("the label status goes with requests")
 	case t.Status != "" && !isStatus(t.Status):
 		return fmt.Errorf("the status must be one like 404 or 5xx, not %q", abbreviate(t.Status))
-	case t.AbortAfter < 0 || t.AbortAfter > MaxDuration:
-		return fmt.Errorf("abort after must be from 0 to %s, not %s", MaxDuration, t.AbortAfter)
+	case t.AbortAfter < 0 || t.AbortAfter > maxAbortAfter:
+		return fmt.Errorf("abort after must be from 0 to %s, not %s", maxAbortAfter, t.AbortAfter)
 	case t.AbortAfter > 0 && !t.Abort:
 		return errors.New("abort after without abort")
 	case t.Against != "":

@@ -14,8 +14,8 @@ func (t *Threshold) checkGroup(m *metric) error {
 		return errors.New("a group is measured in whichever tasks it is: take one of the labels task and group")
 	case m.kind != metricShare && (m.kind != metricTime || m.ofJob || strings.HasPrefix(m.name, "service.")):
 		return fmt.Errorf("%s takes no label group: of a group there are min, mean, max, percentiles such as p99, and error_rate", t.Metric)
-	case len(t.Group) > MaxNameLen:
-		return fmt.Errorf("the name of the group must be at most %d bytes long", MaxNameLen)
+	case len(t.Group) > maxNameLen:
+		return fmt.Errorf("the name of the group must be at most %d bytes long", maxNameLen)
 	}
 	return nil
 }
@@ -66,42 +66,4 @@ func unmeasured(name string, groups []GroupSnapshot) string {
 		list += ", …"
 	}
 	return text + "; there were " + list
-}
-
-// groupNames are the groups that a scenario has. It knows them all only if every task
-// and hook is from a file: a function may begin groups of any name.
-func (s *Scenario) groupNames() (names []string, all bool) {
-	all = true
-	add := func(y *yamlTask) {
-		if y == nil {
-			all = false
-			return
-		}
-		for i := range y.steps {
-			if name := y.steps[i].group; name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
-	}
-	for i := range s.tasks {
-		add(s.tasks[i].yaml)
-	}
-	for _, h := range s.hooks {
-		if h != nil {
-			add(h.yaml)
-		}
-	}
-	return names, all
-}
-
-// lacksGroup says so if a scenario has no such group.
-func (s *Scenario) lacksGroup(name string) (hint string, lacks bool) {
-	names, all := s.groupNames()
-	if !all || slices.Contains(names, name) {
-		return "", false
-	}
-	if hint = didYouMean(name, names); hint == "" {
-		hint = listOf("; there are ", names)
-	}
-	return hint, true
 }

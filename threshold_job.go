@@ -3,10 +3,8 @@ package loadgen
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -101,22 +99,6 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 	}
 }
 
-// againstOther tells whether the bound is a metric of another package.
-func (t *Threshold) againstOther() bool {
-	if t.Against == "" {
-		return false
-	}
-	m, err := findMetric(t.Against)
-	return err == nil && m.kind == metricOther
-}
-
-func listOf(intro string, names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return intro + strings.Join(names, ", ")
-}
-
 // mayAbort tells whether a threshold may end the job.
 func (p *plan) mayAbort() bool {
 	return slices.ContainsFunc(p.verdicts, func(t Threshold) bool { return t.Abort })
@@ -148,31 +130,6 @@ func (j *Job) judge(s *Snapshot, tripped *Verdict) {
 		}
 		s.Verdicts = append(s.Verdicts, v)
 	}
-}
-
-// mergeVerdicts judges the sum of two snapshots by the thresholds of both.
-func (s *Snapshot) mergeVerdicts(o *Snapshot) {
-	s.Metrics, s.MetricsOpen = maps.Clone(s.Metrics), s.MetricsOpen || o.MetricsOpen
-	for name, x := range o.Metrics {
-		if s.Metrics == nil {
-			s.Metrics = map[string]float64{}
-		}
-		s.Metrics[name] += x
-	}
-	var verdicts []Verdict
-	for _, v := range slices.Concat(s.Verdicts, o.Verdicts) {
-		at := slices.IndexFunc(verdicts, func(w Verdict) bool { return w.Threshold == v.Threshold })
-		switch {
-		case at >= 0 && v.Aborted && !verdicts[at].Aborted:
-			verdicts[at] = v
-		case at >= 0:
-		case v.Aborted:
-			verdicts = append(verdicts, v)
-		default:
-			verdicts = append(verdicts, v.Threshold.Evaluate(s))
-		}
-	}
-	s.Verdicts = verdicts
 }
 
 // most is a number of iterations that the job will not exceed under a plan; 0 if there

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/opbeans/loadgen/internal/suggest"
 )
 
 // Limits of what a job may put into a variable.
@@ -267,16 +265,4 @@ func (s *Scenario) unknownVariable(name string) string {
 		return msg + "; it declares none"
 	}
 	return msg + "; it declares " + strings.Join(declared, ", ")
-}
-
-// didYouMean suggests the nearest of some names, as text to append, or "".
-func didYouMean(name string, names []string) string { return suggest.DidYouMean(name, names) }
-
-// abbreviate bounds what an error message quotes.
-func abbreviate(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }

@@ -323,15 +323,6 @@ func (p *yamlParser) lacksGroup(s *Scenario, item *yaml.Node, group string) bool
 	return lacks
 }
 
-func isIdentifier(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c != '_' && !isPlain(c, "") || i == 0 && '0' <= c && c <= '9' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= MaxNameLen
-}
-
 func validPrefix(src []byte) int {
 	n := 0
 	for n < len(src) {
