@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"iter"
 	"maps"
 	"math"
 	"math/bits"
@@ -237,10 +238,12 @@ func (h *Histogram) Mean() time.Duration {
 	return time.Duration(mean)
 }
 
-// Sum is the exact sum of all values in seconds.
-func (h *Histogram) Sum() float64 {
-	const two64 = 1 << 64
-	return (float64(h.sum.hi)*two64 + float64(h.sum.lo)) / float64(time.Second)
+// Sum is the exact sum of all values, or the largest Duration (292 years) if it is more.
+func (h *Histogram) Sum() time.Duration {
+	if h.sum.hi > 0 || h.sum.lo > math.MaxInt64 {
+		return math.MaxInt64
+	}
+	return time.Duration(h.sum.lo)
 }
 
 // Min is the least value; 0 if there are none.
@@ -323,10 +326,8 @@ func (h *Histogram) ErrorBound() float64 {
 	return histError
 }
 
-// Buckets calls yield for every counter that counted something, from small to
-// large, with the bounds of the durations it counts: from, and up to but not to.
-// It can be used with range.
-func (h *Histogram) Buckets() func(yield func(Bucket) bool) {
+// Buckets returns every counter that counted something, from small to large.
+func (h *Histogram) Buckets() iter.Seq[Bucket] {
 	return func(yield func(Bucket) bool) {
 		for p, page := range h.pages {
 			if page == nil {

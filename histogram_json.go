@@ -55,8 +55,8 @@ type histogramCounts struct {
 
 // MarshalJSON gives count, min, mean, max and the usual percentiles, the times in
 // milliseconds, and the error bound of the percentiles. Without values the times
-// are null: unknown, not zero. This is for readers of numbers; a [SnapshotRecord]
-// writes histograms such that they can be read back.
+// are null: unknown, not zero. This is for people; the JSON of a [Histogram.Lossless]
+// copy can be read back.
 func (h Histogram) MarshalJSON() ([]byte, error) {
 	if h.form == formCompact {
 		return json.Marshal(base64.StdEncoding.EncodeToString(h.appendCounts(nil)))
@@ -85,54 +85,67 @@ func (h Histogram) MarshalJSON() ([]byte, error) {
 	}{view, counts})
 }
 
-// UnmarshalJSON reads what a [SnapshotRecord] writes. The readable form alone cannot be
-// read, since it has no counters: that is an error, and so is what no histogram can
-// be. h is unchanged then.
-func (h *Histogram) UnmarshalJSON(data []byte) error {
+// Lossless returns a copy of h whose JSON also has every counter, so that
+// [ParseHistogram] can read it back. The compact form is base64 text of about a third of
+// the size, without percentiles.
+func (h *Histogram) Lossless(compact bool) Histogram {
+	c := *h
+	c.form = formWhole
+	if compact {
+		c.form = formCompact
+	}
+	return c
+}
+
+// ParseHistogram reads the JSON of a [Histogram.Lossless] copy, in either form; null is
+// an empty Histogram. Percentiles alone cannot be read back. Numbers that contradict each
+// other are an error.
+func ParseHistogram(data []byte) (Histogram, error) {
+	var h Histogram
 	switch data = bytes.TrimSpace(data); {
 	case isNull(data):
-		return nil
+		return h, nil
 	case len(data) > 0 && data[0] == '"':
 		var text string
 		if err := json.Unmarshal(data, &text); err != nil {
-			return err
+			return h, err
 		}
 		counts, err := base64.StdEncoding.DecodeString(text)
 		if err != nil {
-			return errHistogram
+			return h, errHistogram
 		}
-		return h.readCounts(counts)
+		err = h.readCounts(counts)
+		return h, err
 	}
 	var in struct {
 		Count uint64 `json:"count"`
 		histogramCounts
 	}
 	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("loadgen: not a histogram: %w", err)
+		return h, fmt.Errorf("loadgen: not a histogram: %w", err)
 	}
 	if in.Buckets == nil {
-		return errors.New("loadgen: the histogram has no buckets: these are percentiles for people, not a record to be read back")
+		return h, errors.New("loadgen: the histogram has no buckets: these are percentiles for people, not a record to be read back")
 	}
 	sum, ok := parseUint128(in.Sum)
 	if !ok {
-		return errHistogram
+		return h, errHistogram
 	}
 	next := Histogram{sum: sum, min: in.MinNS, max: in.MaxNS}
 	last := -1
 	for _, b := range in.Buckets {
 		if b[0] > histLast || int(b[0]) <= last {
-			return errHistogram
+			return h, errHistogram
 		}
 		last = int(b[0])
 		if !next.setCounter(last, b[1]) {
-			return errHistogram
+			return h, errHistogram
 		}
 	}
 	if next.count != in.Count || !next.consistent() {
-		return errHistogram
+		return h, errHistogram
 	}
-	*h = next
-	return nil
+	return next, nil
 }
 
 var errHistogram = errors.New("loadgen: the numbers of the histogram contradict each other: the record is damaged")

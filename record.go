@@ -35,12 +35,8 @@ type SnapshotRecord struct {
 func (r SnapshotRecord) MarshalJSON() ([]byte, error) {
 	s := r.Snapshot
 	s.Tasks, s.Groups = slices.Clone(s.Tasks), slices.Clone(s.Groups)
-	form := formWhole
-	if r.Compact {
-		form = formCompact
-	}
 	for h := range s.histograms() {
-		h.form = form
+		*h = h.Lossless(r.Compact)
 	}
 	type plain Snapshot
 	return json.Marshal(struct {
@@ -81,23 +77,63 @@ func (r *SnapshotRecord) UnmarshalJSON(data []byte) error {
 		return errors.New("loadgen: the record of a snapshot has a negative elapsed time")
 	}
 	type plain Snapshot
-	var in plain
+	in := struct {
+		plain
+		Lag losslessHistogram `json:"lag"`
+		totalsRecord
+		Tasks []struct {
+			TaskSnapshot
+			totalsRecord
+		} `json:"tasks"`
+		Groups []struct {
+			GroupSnapshot
+			Time losslessHistogram `json:"time"`
+		} `json:"groups"`
+	}{}
 	if err := json.Unmarshal(data, &in); err != nil {
 		return fmt.Errorf("loadgen: the record of a snapshot cannot be read: %w", err)
 	}
-	in.Elapsed = time.Duration(head.Elapsed)
-	if in.Offered = in.Elapsed; head.Offered != nil {
-		in.Offered = time.Duration(*head.Offered)
+	s := Snapshot(in.plain)
+	s.Elapsed = time.Duration(head.Elapsed)
+	if s.Offered = s.Elapsed; head.Offered != nil {
+		s.Offered = time.Duration(*head.Offered)
 	}
-	in.Totals.fillMaps()
-	if in.Tasks == nil {
-		in.Tasks = []TaskSnapshot{}
-	}
+	s.Lag = in.Lag.Histogram
+	in.fill(&s.Totals)
+	s.Tasks = make([]TaskSnapshot, len(in.Tasks))
 	for i := range in.Tasks {
-		in.Tasks[i].fillMaps()
+		s.Tasks[i] = in.Tasks[i].TaskSnapshot
+		in.Tasks[i].fill(&s.Tasks[i].Totals)
 	}
-	r.Snapshot = Snapshot(in)
+	for i := range in.Groups {
+		g := in.Groups[i].GroupSnapshot
+		g.Time = in.Groups[i].Time.Histogram
+		s.Groups = append(s.Groups, g)
+	}
+	r.Snapshot = s
 	return nil
+}
+
+// losslessHistogram is a Histogram in a record.
+type losslessHistogram struct{ Histogram }
+
+// UnmarshalJSON reads a lossless form.
+func (h *losslessHistogram) UnmarshalJSON(data []byte) (err error) {
+	h.Histogram, err = ParseHistogram(data)
+	return err
+}
+
+// totalsRecord is what the record of Totals has in another form. Where it is embedded
+// beside them, its fields win, as they are less deep.
+type totalsRecord struct {
+	Service  losslessHistogram `json:"service"`
+	Response losslessHistogram `json:"response"`
+}
+
+// fill completes totals.
+func (r *totalsRecord) fill(t *Totals) {
+	t.Service, t.Response = r.Service.Histogram, r.Response.Histogram
+	t.fillMaps()
 }
 
 // histograms are all that a snapshot has.

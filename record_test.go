@@ -220,7 +220,7 @@ func TestMergeAddsUp(t *testing.T) {
 	assert.Equal(t, a.Requests+b.Requests, sum.Requests)
 	assert.Equal(t, a.Dropped+b.Dropped, sum.Dropped)
 	assert.Equal(t, a.Response.Count()+b.Response.Count(), sum.Response.Count())
-	assert.InDelta(t, a.Response.Sum()+b.Response.Sum(), sum.Response.Sum(), 1e-6)
+	assert.InDelta(t, (a.Response.Sum() + b.Response.Sum()).Seconds(), sum.Response.Sum().Seconds(), 1e-6)
 	assert.Equal(t, max(a.Response.Max(), b.Response.Max()), sum.Response.Max())
 	assert.Equal(t, a.Job, sum.Job)
 	assert.Equal(t, StateFailed, sum.State)

@@ -328,7 +328,7 @@ func (t *Threshold) settledTime(m *metric, h *Histogram, o *observation, most ui
 		return false
 	}
 	if m.name == "mean" {
-		return !t.holds(h.Sum() / float64(most))
+		return !t.holds(h.Sum().Seconds() / float64(most))
 	}
 	// With rank of all values at or below the bound the threshold would hold.
 	bound := secondsToDuration(t.Bound)

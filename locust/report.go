@@ -112,7 +112,7 @@ func count(e *locustwire.Entry, t *loadgen.Totals, at float64) {
 		return
 	}
 	least, most := milliseconds(t.Service.Min()), milliseconds(t.Service.Max())
-	e.TotalTime += t.Service.Sum() * 1000
+	e.TotalTime += t.Service.Sum().Seconds() * 1000
 	e.Max = max(e.Max, most)
 	if e.Min == nil || least < *e.Min {
 		e.Min = &least

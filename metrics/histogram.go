@@ -31,7 +31,7 @@ type histogram struct{ native, classic prometheus.Metric }
 // which moves a value by less than 0.4% or half a microsecond; the sum is exact.
 func newHistogram(desc *prometheus.Desc, h *loadgen.Histogram, created time.Time, labels ...string) (prometheus.Metric, error) {
 	var zero, count uint64
-	sum := h.Sum()
+	sum := h.Sum().Seconds()
 	native := map[int]int64{}
 	bounds := classicBounds()
 	below := make([]uint64, len(bounds)+1) // not yet added up

@@ -76,7 +76,7 @@ func newBlockTimes(intervals []Interval, kind timeKind) *blockTimes {
 	}
 	for i := range intervals {
 		h := kind.of(&intervals[i].Totals)
-		b.sums[i] = h.Sum()
+		b.sums[i] = h.Sum().Seconds()
 		for bucket := range h.Buckets() {
 			b.blocks[i] = append(b.blocks[i], bucketCount{index[bucket.To], bucket.Count})
 		}
