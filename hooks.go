@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -221,10 +222,10 @@ func (j *Job) setUp() {
 		return
 	}
 	rec := j.newRecorder()
-	vu := j.hookVU(j.hard, j.cut, p, rec)
+	vu := j.hookVU(j.ending.hard, j.ending.cut, p, rec)
 	var err error
 	if p.hooks[hookSetup] != nil {
-		err = j.supervised(vu, hookSetup, j.over, p.cfg.grace())
+		err = j.supervised(vu, hookSetup, p.cfg.grace())
 	}
 	begin, late := time.Now(), error(nil)
 	if err == nil {
@@ -257,8 +258,7 @@ func (j *Job) setUp() {
 
 // fail ends the job before it has begun; j is locked.
 func (j *Job) fail(reason string) {
-	j.halted.Store(true)
-	j.end(StateFailed, reason)
+	j.end(endHalted, StateFailed, reason)
 }
 
 // tearDown runs the job's tear-down, if it has one.
@@ -267,62 +267,53 @@ func (j *Job) tearDown() {
 	if !j.ready || p.hooks[hookTeardown] == nil {
 		return
 	}
-	select {
-	case <-j.dead:
+	if j.ending.reached(endDead) {
 		return
-	default:
 	}
-	vu := j.hookVU(j.last, j.cutLast, p, j.rec)
-	vu.stream ^= 1 << 62 // its traces are not those of the set-up
-	begin := make(chan struct{})
-	close(begin)
-	_ = j.supervised(vu, hookTeardown, begin, max(p.cfg.grace(), teardownLeast)) // counted and logged
+	vu := j.hookVU(j.ending.last, j.ending.cutLast, p, j.rec)
+	vu.stream ^= 1 << 62                                                  // its traces are not those of the set-up
+	_ = j.supervised(vu, hookTeardown, max(p.cfg.grace(), teardownLeast)) // counted and logged
 }
 
-// supervised runs a hook of the job. When over is closed it has the grace time, and
-// then is interrupted; if the Manager is closed at once, it has none. It sees to the
-// lease meanwhile, for a set-up that hangs.
-func (j *Job) supervised(vu *VU, kind hookKind, over <-chan struct{}, grace time.Duration) error {
+// supervised runs a hook of the job. From the job's end on the hook has the grace time,
+// and then is interrupted; if the Manager is closed at once, it has none.
+func (j *Job) supervised(vu *VU, kind hookKind, grace time.Duration) (err error) {
 	defer vu.client.close()
-	done := make(chan error, 1)
-	go func() { done <- vu.hook(kind) }()
-	var end <-chan time.Time
-	dead := j.dead
-	lease := time.NewTimer(time.Hour)
-	defer lease.Stop()
-	for {
-		set(lease, j.lapse())
-		select {
-		case err := <-done:
-			return err
-		case <-lease.C:
-			continue
-		case <-j.planned: // with another lease, perhaps
-			continue
-		case <-over:
-			t := time.NewTimer(grace)
-			defer t.Stop()
-			over, end = nil, t.C
-			continue
-		case <-end:
-		case <-dead:
-		}
-		end, dead = nil, nil
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err = vu.hook(kind)
+	}()
+	cut := func() {
 		vu.cut()
 		vu.client.interrupt()
 	}
+	var over time.Time // when the job's end was seen
+	j.attend(done, func() (time.Duration, bool) {
+		switch {
+		case cut == nil || !j.ending.reached(endDraining):
+			return math.MaxInt64, true
+		case over.IsZero():
+			over = time.Now()
+		}
+		left := grace - time.Since(over)
+		if left > 0 && !j.ending.reached(endDead) {
+			return left, true
+		}
+		cut()
+		cut = nil
+		return math.MaxInt64, true
+	})
+	<-done
+	return err
 }
 
 // kill ends everything at once, the tear-down too.
 func (j *Job) kill() {
-	j.mu.Lock()
-	select {
-	case <-j.dead:
-	default:
-		close(j.dead)
-	}
-	j.mu.Unlock()
 	j.interrupt()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ending.enter(endDead)
 }
 
 // reasonOf is why a job ended for want of rows.

@@ -35,19 +35,13 @@ type Job struct {
 	log  *slog.Logger
 
 	plan    atomic.Pointer[plan]
-	drain   atomic.Bool   // over: only what was due before the end still starts
-	halted  atomic.Bool   // nothing starts any more
 	begun   atomic.Uint64 // iterations that were started
 	active  atomic.Int64  // VUs in an iteration
 	idle    atomic.Int64  // VUs that wait for the schedule
 	size    atomic.Int64  // VUs that the job is to have; in the open model, to begin with
-	hard    context.Context
-	cut     context.CancelFunc // ends hard
-	over    chan struct{}      // closed when the job is to end
-	planned chan struct{}      // the plan has changed, or freed is set; for supervise
-	freed   atomic.Bool        // VUs that have left have given back iterations
-	empty   chan struct{}      // closed when over and the last VU is back
-	done    chan struct{}      // closed at the very end
+	planned chan struct{} // the plan has changed, or freed is set; for supervise
+	freed   atomic.Bool   // VUs that have left have given back iterations
+	ending  ending
 
 	updating sync.Mutex // serialises updates; before mu
 
@@ -58,11 +52,7 @@ type Job struct {
 	history  []Transition
 	gone     bool       // replaced or removed
 	next     *JobConfig // what the next start is to have, if that was said
-	outcome  State      // what the job will have been when its VUs are back
-	why      string
-	overAt   time.Duration // when it was to end, since its start
 	offered  offered
-	ended    time.Time
 	tripped  *Verdict      // of the threshold that has ended the job
 	final    *Snapshot     // of a job that had ended when it was restored
 	back     *comeback     // of a job that is resumed, until it begins
@@ -72,9 +62,6 @@ type Job struct {
 	life     uint64        // tells the trace ids of a job that was resumed from those before; 0: it was not
 	phase    time.Duration // over which the VUs of a job that is resumed begin
 
-	last      context.Context // of the tear-down
-	cutLast   context.CancelFunc
-	dead      chan struct{}  // closed when the job is to end at once
 	ready     bool           // its set-up has succeeded, or it has none; of supervise
 	kept      map[string]any // what its set-up has captured, and
 	values    map[string]any // what it has set; before there are VUs
@@ -95,17 +82,11 @@ type Job struct {
 func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
 	j := &Job{
 		name: cfg.Name, m: m, cfg: cfg, scenario: scenario,
-		log:     m.env.logger.With("job", cfg.Name),
-		over:    make(chan struct{}),
-		planned: make(chan struct{}, 1),
-		empty:   make(chan struct{}),
-		done:    make(chan struct{}),
-
+		log:       m.env.logger.With("job", cfg.Name),
+		planned:   make(chan struct{}, 1),
 		exemplars: newKeeper(m.env.exemplars),
-		dead:      make(chan struct{}),
 	}
-	j.hard, j.cut = context.WithCancel(context.Background())
-	j.last, j.cutLast = context.WithCancel(context.Background())
+	j.ending.init()
 	j.lease.Store(math.MaxInt64)
 	j.status.Revision = 1
 	j.set(StatePending, "")
@@ -175,14 +156,14 @@ func (j *Job) History() []Transition {
 }
 
 // Done is closed when the job has ended and none of its VUs is left.
-func (j *Job) Done() <-chan struct{} { return j.done }
+func (j *Job) Done() <-chan struct{} { return j.ending.done }
 
 // Wait waits for the job to end. It returns nil for a job that was stopped or has
 // finished, whatever of its requests failed; an error for a job that failed; or the
 // error of ctx if that is done first. A job that was only prepared does not end.
 func (j *Job) Wait(ctx context.Context) error {
 	select {
-	case <-j.done:
+	case <-j.ending.done:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -218,8 +199,8 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 	if s.State.Active() {
 		s.Workers = int(j.size.Load()) // which stages may have changed
 	}
-	if !j.ended.IsZero() {
-		now = j.ended
+	if !j.ending.ended.IsZero() {
+		now = j.ending.ended
 	}
 	s.Dropped, s.Held = j.dropped.Load(), j.short.held.Load()
 	rec, tripped, final := j.rec, j.tripped, j.final

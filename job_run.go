@@ -86,14 +86,14 @@ func (j *Job) supervise() {
 	grace := time.NewTimer(j.plan.Load().cfg.grace())
 	defer grace.Stop()
 	select {
-	case <-j.empty:
+	case <-j.ending.empty:
 	case <-grace.C:
 		j.interrupt()
-		<-j.empty
+		<-j.ending.empty
 	}
 	j.tearDown()
-	j.cut()
-	j.cutLast()
+	j.ending.cut()
+	j.ending.cutLast()
 	j.mu.Lock()
 	beats := j.beats
 	j.mu.Unlock()
@@ -102,23 +102,45 @@ func (j *Job) supervise() {
 	j.finish()
 }
 
+// attend waits until done is closed, and looks after the job meanwhile: it ends the job
+// when its lease lapses, and calls look at once, whenever the plan changes or the end has
+// come nearer, and after the time that look has returned. It also returns when look says
+// that it is not to go on.
+func (j *Job) attend(done <-chan struct{}, look func() (next time.Duration, goOn bool)) {
+	alarm := time.NewTimer(time.Hour)
+	defer alarm.Stop()
+	over, dead := j.ending.over, j.ending.dead
+	for {
+		next, goOn := look()
+		if !goOn {
+			return
+		}
+		set(alarm, min(next, j.lapse()))
+		select {
+		case <-done:
+			return
+		case <-over:
+			over = nil
+		case <-dead:
+			dead = nil
+		case <-alarm.C:
+		case <-j.planned:
+		}
+	}
+}
+
 // untilOver returns when the job is to end, which it brings about when its
 // duration is over. Meanwhile it makes the number of VUs follow the stages, looks at
 // thresholds that may end the job, and keeps samples flowing to observers.
 func (j *Job) untilOver() {
-	var flush <-chan time.Time
-	if j.rec.sink != nil {
-		ticker := time.NewTicker(watchEvery)
-		defer ticker.Stop()
-		flush = ticker.C
-	}
-	alarm := time.NewTimer(time.Hour)
-	defer alarm.Stop()
-	var look time.Duration // when to look at the thresholds again
-	for {
+	var look, flush time.Duration // when to look at the thresholds, and to flush, again
+	j.attend(j.ending.over, func() (time.Duration, bool) {
 		p, now := j.plan.Load(), j.elapsed()
 		if now >= p.end {
 			j.expire(p.end)
+		}
+		if j.ending.reached(endDraining) {
+			return 0, false
 		}
 		if j.freed.Swap(false) {
 			j.mu.Lock()
@@ -132,29 +154,37 @@ func (j *Job) untilOver() {
 			}
 			next = min(next, look)
 		}
-		if len(p.cfg.Stages) > 0 && p.sched == nil {
-			workers, changes := p.cfg.workersAt(now - p.staged)
-			j.resize(p, workers)
-			if changes < math.MaxInt64 {
-				next = min(next, p.staged+changes)
+		if j.rec.sink != nil {
+			if now >= flush {
+				j.rec.flush()
+				flush = now + watchEvery
 			}
-			if j.short.workers.Load() && j.live.Load() < j.size.Load() && j.refill(p) {
-				next = min(next, now+refillEvery)
-			}
+			next = min(next, flush)
 		}
+		next = min(next, j.followStages(p, now))
 		if next < math.MaxInt64 {
 			next = max(next-now, 0)
 		}
-		set(alarm, min(next, j.lapse()))
-		select {
-		case <-j.over:
-			return
-		case <-alarm.C:
-		case <-j.planned:
-		case <-flush:
-			j.rec.flush()
-		}
+		return next, true
+	})
+}
+
+// followStages gives the job as many VUs as its stages ask for now, and returns when to
+// look again, since the job's start.
+func (j *Job) followStages(p *plan, now time.Duration) time.Duration {
+	next := time.Duration(math.MaxInt64)
+	if len(p.cfg.Stages) == 0 || p.sched != nil {
+		return next
 	}
+	workers, changes := p.cfg.workersAt(now - p.staged)
+	j.resize(p, workers)
+	if changes < math.MaxInt64 {
+		next = p.staged + changes
+	}
+	if j.short.workers.Load() && j.live.Load() < j.size.Load() && j.refill(p) {
+		next = min(next, now+refillEvery)
+	}
+	return next
 }
 
 // set makes a timer fire after d, or never for [math.MaxInt64].
@@ -169,22 +199,22 @@ func set(t *time.Timer, d time.Duration) {
 // finish enters the last state.
 func (j *Job) finish() {
 	j.mu.Lock()
-	j.ended = time.Now()
+	j.ending.ended = time.Now()
 	j.m.env.unreserve(j.reserved) // its set-up has failed
 	j.reserved = 0
 	p := j.plan.Load()
 	if limit := p.iterations(); limit > 0 && j.begun.Load() >= limit {
 		j.dropped.Store(0) // it was not to do more
 	} else if p.sched != nil {
-		j.dropped.Add(p.sched.unclaimed(j.overAt))
+		j.dropped.Add(p.sched.unclaimed(j.ending.at))
 	}
-	j.set(j.outcome, j.why)
+	j.set(j.ending.outcome, j.ending.why)
 	j.publish(EventEnded)
 	j.mu.Unlock()
 	closeFeeds(p.feeds, nil)
-	j.log.Info("job ended", "state", j.outcome, "reason", j.why, "iterations", j.begun.Load(),
-		"elapsed", j.ended.Sub(j.rec.start).Round(time.Millisecond))
-	defer close(j.done) // whatever becomes of those who are told
+	j.log.Info("job ended", "state", j.ending.outcome, "reason", j.ending.why, "iterations", j.begun.Load(),
+		"elapsed", j.ending.ended.Sub(j.rec.start).Round(time.Millisecond))
+	defer close(j.ending.done) // whatever becomes of those who are told
 	j.m.env.tellEnded(j)
 }
 
@@ -195,8 +225,7 @@ func (j *Job) stop(outcome State, reason string) {
 	if j.status.State != StateRunning {
 		return
 	}
-	j.halted.Store(true)
-	j.end(outcome, reason)
+	j.end(endHalted, outcome, reason)
 }
 
 // expire ends the job because its duration is over. What was due before that, and
@@ -207,24 +236,24 @@ func (j *Job) expire(d time.Duration) {
 	if j.status.State != StateRunning || j.plan.Load().end > d {
 		return // or the end was moved meanwhile
 	}
-	j.drain.Store(true)
 	reason := "its stages are over"
 	if j.cfg.Duration > 0 {
 		reason = fmt.Sprintf("its duration of %s is over", j.cfg.Duration)
 	}
-	j.end(StateFinished, reason)
+	j.end(endDraining, StateFinished, reason)
 }
 
 // end enters the state stopping; j is locked, and running.
-func (j *Job) end(outcome State, reason string) {
-	j.outcome, j.why = outcome, reason
-	j.overAt = min(j.elapsed(), j.plan.Load().end)
+func (j *Job) end(stage endStage, outcome State, reason string) {
+	j.ending.enter(stage)
+	j.ending.outcome, j.ending.why = outcome, reason
+	j.ending.at = min(j.elapsed(), j.plan.Load().end)
 	j.offered.vus = j.live.Load()
 	j.set(StateStopping, reason)
 	j.publish(EventStopping)
-	close(j.over)
+	close(j.ending.over)
 	if j.live.Load() == 0 {
-		close(j.empty)
+		close(j.ending.empty)
 	}
 	j.wakeAll()
 }
@@ -239,8 +268,7 @@ func (j *Job) interrupt() {
 	if j.status.State != StateStopping {
 		return
 	}
-	j.halted.Store(true)
-	j.cut()
+	j.ending.enter(endCut)
 	for _, vu := range j.vus {
 		if vu != nil {
 			vu.client.interrupt()

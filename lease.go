@@ -69,7 +69,6 @@ func (j *Job) lapse() time.Duration {
 	if left > 0 {
 		return left
 	}
-	j.halted.Store(true)
-	j.end(StateStopped, fmt.Sprintf("its lease of %s was not renewed", j.cfg.Lease))
+	j.end(endHalted, StateStopped, fmt.Sprintf("its lease of %s was not renewed", j.cfg.Lease))
 	return math.MaxInt64
 }

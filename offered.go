@@ -21,13 +21,13 @@ func (j *Job) offeredFor(elapsed time.Duration) time.Duration {
 	switch {
 	case p.sched != nil && full > 0 && limit > 0 && j.begun.Load() >= limit:
 		return min(full, p.end)
-	case j.outcome == "":
+	case j.ending.outcome == "":
 		return elapsed
 	case p.sched != nil || o.vus == 0:
-		return j.overAt
+		return j.ending.at
 	}
-	mean := float64(o.after) + float64(o.vus-o.gone)*float64(max(elapsed-j.overAt, 0))
-	return j.overAt + time.Duration(mean/float64(o.vus))
+	mean := float64(o.after) + float64(o.vus-o.gone)*float64(max(elapsed-j.ending.at, 0))
+	return j.ending.at + time.Duration(mean/float64(o.vus))
 }
 
 // filled notes when the last iteration that a job may have has begun.
@@ -49,8 +49,8 @@ func (j *Job) ceases() {
 	now := j.elapsed()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if o := &j.offered; j.outcome != "" && o.gone < o.vus {
+	if o := &j.offered; j.ending.outcome != "" && o.gone < o.vus {
 		o.gone++
-		o.after += max(now-j.overAt, 0)
+		o.after += max(now-j.ending.at, 0)
 	}
 }

@@ -61,7 +61,7 @@ func (j *Job) spawn(p *plan, seat int) bool {
 	}
 	id := p.cfg.Segment.number(seat)
 	vu := &VU{
-		id: id, seat: seat, job: j, plan: p, ctx: j.hard,
+		id: id, seat: seat, job: j, plan: p, ctx: j.ending.hard,
 		stripe:    j.rec.stripe(seat),
 		rest:      rest{wake: make(chan struct{}, 1)},
 		awaited:   -1,
@@ -103,7 +103,7 @@ func (j *Job) grow() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	p := j.plan.Load()
-	if j.halted.Load() || p.sched == nil {
+	if j.ending.reached(endHalted) || p.sched == nil {
 		return
 	}
 	for id, vu := range j.vus {
@@ -136,7 +136,7 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 		j.vus = j.vus[:n-1]
 	}
 	if j.live.Add(-1) == 0 && j.status.State == StateStopping {
-		close(j.empty)
+		close(j.ending.empty)
 	}
 	return true
 }
@@ -149,7 +149,7 @@ func (j *Job) giveBack(s slot, retire bool) {
 		sched.giveBack(s)
 		j.freed.Store(true) // supervise wakes the others, once for many that leave together
 		j.replan()
-	case s.due < j.overAt || retire:
+	case s.due < j.ending.at || retire:
 		j.dropped.Add(1)
 	}
 }
@@ -207,7 +207,7 @@ func (vu *VU) await() (time.Duration, bool) {
 	for {
 		vu.plan = j.plan.Load()
 		stale := vu.stale()
-		if j.halted.Load() || stale && j.drain.Load() {
+		if j.ending.reached(endHalted) || stale && j.ending.reached(endDraining) {
 			return 0, !vu.quit(false)
 		}
 		if vu.seat >= j.limit(vu.plan) {
@@ -225,7 +225,7 @@ func (vu *VU) await() (time.Duration, bool) {
 		due, ok := vu.next()
 		end := vu.plan.end
 		if !ok || due >= end {
-			if j.drain.Load() {
+			if j.ending.reached(endDraining) {
 				return 0, !vu.quit(false)
 			}
 			// Nothing more to do, unless an update moves the end.
@@ -250,7 +250,7 @@ func (vu *VU) await() (time.Duration, bool) {
 			continue // replaced this moment
 		}
 		if !j.begin(vu.plan) {
-			if j.drain.Load() {
+			if j.ending.reached(endDraining) {
 				return 0, !vu.quit(false)
 			}
 			// The job is about to end, unless an update wants more.
@@ -331,8 +331,7 @@ func (j *Job) complete() {
 	if limit == 0 || j.begun.Load() < limit || j.active.Load() > 0 || j.status.State != StateRunning {
 		return
 	}
-	j.halted.Store(true)
-	j.end(StateFinished, fmt.Sprintf("all %d iterations are done", limit))
+	j.end(endHalted, StateFinished, fmt.Sprintf("all %d iterations are done", limit))
 }
 
 // failureLog limits how often each class of failure is logged.

@@ -52,7 +52,7 @@ func (j *Job) Record() JobRecord {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r := JobRecord{
-		Config: j.cfg.clone(), Status: j.status, Outcome: j.outcome, Why: j.why,
+		Config: j.cfg.clone(), Status: j.status, Outcome: j.ending.outcome, Why: j.ending.why,
 		History: slices.Clone(j.history[max(0, len(j.history)-maxHistory):]),
 	}
 	if j.next != nil {
@@ -70,8 +70,8 @@ func (j *Job) Record() JobRecord {
 		return r
 	}
 	r.Started, r.Elapsed = j.rec.started, j.elapsed()
-	if !j.ended.IsZero() {
-		r.Elapsed = j.ended.Sub(j.rec.start)
+	if !j.ending.ended.IsZero() {
+		r.Elapsed = j.ending.ended.Sub(j.rec.start)
 	}
 	p := j.plan.Load()
 	r.Position.Staged, r.Position.Spawned, r.Position.Rows = p.staged, j.spawned, givenOut(p.feeds)
@@ -133,12 +133,12 @@ func (m *Manager) Restore(r JobRecord, stats *Snapshot) (*Job, error) {
 	kind := EventPrepared
 	if r.Status.State.Ended() {
 		kind = EventEnded
-		j.outcome, j.why, j.ended = r.Status.State, r.Status.Reason, r.Status.Since
+		j.ending.outcome, j.ending.why, j.ending.ended = r.Status.State, r.Status.Reason, r.Status.Since
 		j.final = stats.clone()
 		j.final.Job, j.final.Started, j.final.Elapsed = j.name, r.Started, r.Elapsed
-		j.cut()
-		j.cutLast()
-		close(j.done)
+		j.ending.cut()
+		j.ending.cutLast()
+		close(j.ending.done)
 	}
 	return m.enter(j, kind)
 }

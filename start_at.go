@@ -57,20 +57,16 @@ func (j *Job) awaitStart(p *plan) (time.Time, error) {
 	if why := tooLate(-left); why != "" {
 		return now, fmt.Errorf("its set-up has taken too long: start_at %s", why)
 	}
-	timer, lease := time.NewTimer(left), time.NewTimer(left)
-	defer timer.Stop()
-	defer lease.Stop()
-	for {
-		set(lease, j.lapse())
-		select {
-		case <-timer.C:
-			return now.Add(left), nil // and not at, whose time would follow a clock that is set
-		case <-j.over:
-			return time.Now(), nil
-		case <-lease.C:
-		case <-j.planned: // with another lease, perhaps
-		}
+	over := false
+	j.attend(nil, func() (time.Duration, bool) {
+		over = j.ending.reached(endDraining)
+		wait := left - time.Since(now)
+		return wait, wait > 0 && !over
+	})
+	if over {
+		return time.Now(), nil
 	}
+	return now.Add(left), nil // and not at, whose time would follow a clock that is set
 }
 
 // waiting is what the status says until the job begins.

@@ -183,6 +183,5 @@ func (j *Job) trip(v Verdict) {
 		return
 	}
 	j.tripped = &v
-	j.halted.Store(true)
-	j.end(StateFailed, fmt.Sprintf("threshold %s: %s", v.Threshold, v.Message))
+	j.end(endHalted, StateFailed, fmt.Sprintf("threshold %s: %s", v.Threshold, v.Message))
 }
