@@ -47,7 +47,7 @@ func blunt(tb testing.TB) string {
 // unobserved is a rig whose samples nobody wants, as in most jobs.
 func unobserved(tb testing.TB, url string) *clientRig {
 	rig := newRig(tb, JobConfig{BaseURL: url})
-	rig.job.rec = newRecorder(time.Now(), nil)
+	rig.job.rec = newRecorder(time.Now(), nil, false)
 	rig.stripe = rig.job.rec.stripe(0)
 	rig.task.stat = rig.job.rec.task("task")
 	return rig

@@ -34,7 +34,7 @@ func newRig(t testing.TB, cfg JobConfig, opts ...Option) *clientRig {
 	rig := &clientRig{t: t, env: m.env}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	job := &Job{name: "rig", rec: newRecorder(time.Now(), func(s []Sample) []Sample { rig.samples = append(rig.samples, s...); return s[:0] })}
+	job := &Job{name: "rig", rec: newRecorder(time.Now(), func(s []Sample) []Sample { rig.samples = append(rig.samples, s...); return s[:0] }, false)}
 	rig.VU = &VU{job: job, ctx: ctx, stripe: job.rec.stripe(0), task: &planTask{name: "task", stat: job.rec.task("task")}}
 	rig.aim(cfg)
 	rig.client = newClient(rig.VU)

@@ -57,7 +57,8 @@ func segmentField() configField {
 				c.Segment, err = ParseSegment(text)
 			}
 			if err != nil {
-				f.add("segment", "%v, not %s", errSegment, abbreviate(string(raw)))
+				_, err = ParseSegment("?") // the form that is expected
+				f.add("segment", "%v, not %s", err, abbreviate(string(raw)))
 			}
 		},
 	}

@@ -190,7 +190,7 @@ func (f *feed) choose(vu *VU) (int64, error) {
 	case f.Order == FeedUnique:
 		return 0, &feedEndError{fmt.Sprintf("feeder %q has %s, one for each VU, and there are more VUs", f.name, plural(int(f.rows), "row"))}
 	}
-	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s%s", f.name, plural(int(f.rows), "row"), f.segment.ofIt())}
+	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s%s", f.name, plural(int(f.rows), "row"), ofSegment(f.segment))}
 }
 
 // read copies a row of the file into dst, which keeps its buffers.
@@ -241,4 +241,12 @@ func (f *feed) read(number int64, dst *feederRow) error {
 func (f *feed) changed(number int64) error {
 	return fmt.Errorf("feeder %q: %s has changed since the job started: row %d is not there any more; reload the scenario, or put a new file in the place of the old one instead of writing into it",
 		f.name, f.File, number+1)
+}
+
+// ofSegment completes a sentence on what there is none left of.
+func ofSegment(s Segment) string {
+	if s.parts() == 1 {
+		return ""
+	}
+	return " that are of segment " + s.String()
 }

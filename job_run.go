@@ -46,8 +46,7 @@ func (j *Job) commence(p *plan) {
 		j.back.schedule(p)
 		j.phase = p.cfg.Delay // VUs begin as far apart as they would be by now, not all at once
 	case p.cfg.open():
-		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0)
-		p.sched.ramp = p.cfg.RampUp
+		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0, p.cfg.RampUp)
 	}
 	j.install(p)
 	j.populate(p)

@@ -132,7 +132,7 @@ func (j *Job) reschedule(p *plan) {
 		j.dropped.Add(old.sched.unclaimed(now))
 		old.sched.close(now)
 	case old.sched == nil:
-		p.sched = newSchedule(pacer, now)
+		p.sched = newSchedule(pacer, now, 0)
 	case same:
 		p.sched = old.sched
 	default:

@@ -36,7 +36,7 @@ func (o *offered) filled(p *plan, now time.Duration) {
 	if s == nil {
 		return
 	}
-	if s.origin == 0 && s.skip == 0 && s.behind == 0 {
+	if s.first() {
 		if due, ok := s.pacer.Due(p.iterations()); ok {
 			now = max(now, due)
 		}

@@ -68,7 +68,7 @@ func TestWhatLeavingVUsHadClaimedIsDoneInTime(t *testing.T) {
 }
 
 func TestSlotsThatWereGivenBackGoInOrder(t *testing.T) {
-	s := newSchedule(PerSecond(1).Pacer(0), 0)
+	s := newSchedule(PerSecond(1).Pacer(0), 0, 0)
 	at := func(d int) slot { return slot{sched: s, due: time.Duration(d), ok: true} }
 	for _, d := range []int{5, 2, 9, 2, 7} {
 		s.giveBack(at(d))

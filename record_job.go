@@ -69,11 +69,7 @@ func WithExactTimes() Option { return func(e *environment) { e.exactTimes = true
 
 // newRecorder is what a run of the job measures with.
 func (j *Job) newRecorder() *recorder {
-	r := newRecorder(time.Now(), j.m.watch.sink())
-	if r.exact = j.m.env.exactTimes; r.exact {
-		r.lag.exactly()
-	}
-	return r
+	return newRecorder(time.Now(), j.m.watch.sink(), j.m.env.exactTimes)
 }
 
 // limited says what the limits over all jobs have kept a job from.

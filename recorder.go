@@ -145,7 +145,9 @@ const (
 	recentWindow = 5
 )
 
-func newRecorder(start time.Time, sink sink) *recorder {
+// newRecorder returns a recorder whose times count from start. exact makes its histograms
+// exact for as long as they can be.
+func newRecorder(start time.Time, sink sink, exact bool) *recorder {
 	n := 1 << bits.Len(uint(2*runtime.GOMAXPROCS(0)-1))
 	r := &recorder{
 		start:   start,
@@ -157,6 +159,9 @@ func newRecorder(start time.Time, sink sink) *recorder {
 	}
 	for i := range r.recent {
 		r.recent[i].at = -1
+	}
+	if r.exact = exact; exact {
+		r.lag.exactly()
 	}
 	return r
 }

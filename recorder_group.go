@@ -53,6 +53,35 @@ func (r *recorder) groupSnapshots() []GroupSnapshot {
 	return out
 }
 
+// resume makes a recorder that begins now go on with the statistics of a run that started
+// at a time, and ran for so long.
+func (r *recorder) resume(stats *Snapshot, started time.Time, elapsed time.Duration, share processShare) {
+	numbers := make([]int32, len(stats.Tasks))
+	for i := range stats.Tasks {
+		numbers[i] = r.task(stats.Tasks[i].Task)
+	}
+	groups := make([]int32, len(stats.Groups))
+	for i := range stats.Groups {
+		groups[i] = r.group(stats.Groups[i].Group)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.start, r.started = r.start.Add(-elapsed), started
+	r.first = int64(elapsed / time.Second)
+	for i, n := range numbers {
+		r.tasks[n].Merge(&stats.Tasks[i].Totals)
+	}
+	for i, n := range groups {
+		g := &r.groups[n]
+		g.count += stats.Groups[i].Count
+		g.failed += stats.Groups[i].Failed
+		g.took.Merge(&stats.Groups[i].Time)
+	}
+	r.lag.Merge(&stats.Lag)
+	r.late += stats.Starved
+	r.watch.processShare = share
+}
+
 // restart makes a recorder begin now, with the requests that it already has.
 func (r *recorder) restart(now time.Time) {
 	r.flush()

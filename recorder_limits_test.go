@@ -15,7 +15,7 @@ import (
 )
 
 func TestTaskNamesAreCapped(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	for i := range maxTaskNames {
 		require.Equal(t, int32(i), r.task(fmt.Sprint("task ", i)))
 	}
@@ -34,7 +34,7 @@ func TestTaskNamesAreCapped(t *testing.T) {
 
 func TestErrorSampleIsTheFirstOfEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRecorder(time.Now(), nil)
+		r := newRecorder(time.Now(), nil, false)
 		tasks := []int32{r.task("a"), r.task("b")}
 		fail := func(task int32, class ErrorClass, message string) {
 			r.note(task, class, errors.New(message), time.Now())
@@ -68,7 +68,7 @@ func TestErrorSampleIsTheFirstOfEachSecond(t *testing.T) {
 
 // A failure that is noted but not recorded yet is not shown.
 func TestNoteAloneCountsNothing(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	r.note(r.task("task"), ClassDial, errors.New("soon"), time.Now())
 	assert.Empty(t, aSnapshot(r, 0).Errors)
 }
@@ -79,7 +79,7 @@ func (e brokenError) Error() string { return *e.message }
 
 // An error whose Error method panics must not take the program along.
 func TestNoteSurvivesABrokenError(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	task := r.task("task")
 	require.NotPanics(t, func() { r.note(task, ClassTask, brokenError{}, time.Now()) })
 	r.record(r.stripe(0), record{kind: kindIteration, class: classNumber(ClassTask), failed: true}, nil)
@@ -89,7 +89,7 @@ func TestNoteSurvivesABrokenError(t *testing.T) {
 // However much is recorded, and however many different messages there are, a
 // recorder does not grow.
 func TestRecorderMemoryIsFlat(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	task := r.task("task")
 	random := rand.New(rand.NewPCG(1, 1))
 	round := func(from, n int) {
@@ -124,7 +124,7 @@ func TestRecorderMemoryIsFlat(t *testing.T) {
 
 // In steady state recording allocates nothing.
 func TestRecorderAllocations(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	task := r.task("task")
 	rec := record{at: time.Second, took: time.Millisecond, task: task, kind: kindRequest, status: 200}
 	for range 10 * stripeLen {

@@ -158,7 +158,7 @@ func TestRecorderUnderConcurrentWriters(t *testing.T) {
 		vus        = 20
 		iterations = 2000
 	)
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	wants := make([]Totals, vus)
 	var writers sync.WaitGroup
 	for id := range vus {
@@ -230,7 +230,7 @@ func requireFailuresAddUp(t *testing.T, s *Totals) {
 }
 
 func TestSinceOfATaskThatCameUpLater(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	v := newTestVU(r, 0)
 	ignored := newTotals()
 	first := r.task("first")
@@ -265,7 +265,7 @@ func TestSinceOfATaskThatCameUpLater(t *testing.T) {
 
 // A snapshot shares nothing with the recorder, nor with another snapshot.
 func TestSnapshotIsACopy(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	v := newTestVU(r, 0)
 	want := newTotals()
 	task := r.task("task")
@@ -288,7 +288,7 @@ func TestSnapshotIsACopy(t *testing.T) {
 
 func TestRecentRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRecorder(time.Now(), nil)
+		r := newRecorder(time.Now(), nil, false)
 		task := r.task("task")
 		recent := func() Recent { return aSnapshot(r, time.Since(r.start)).Recent }
 		// run does an iteration of two requests every 1/n seconds, the first of
@@ -327,7 +327,7 @@ func TestRecentRates(t *testing.T) {
 
 // What a slow VU has recorded long ago does not count as recent when it is drained.
 func TestRecentRatesOfLateRecords(t *testing.T) {
-	r := newRecorder(time.Now(), nil)
+	r := newRecorder(time.Now(), nil, false)
 	task := r.task("task")
 	r.record(r.stripe(0), record{at: 10 * time.Second, kind: kindIteration, task: task}, nil)
 	for i := range 10 * stripeLen { // of seconds 18 to 27; 26 is kept where 10 was
@@ -348,7 +348,7 @@ func TestRecorderHandsSamplesOver(t *testing.T) {
 		assert.LessOrEqual(t, len(batch), stripeLen)
 		got = append(got, batch...)
 		return batch[:0]
-	})
+	}, false)
 	task := r.task("task")
 	const n = 3*stripeLen + 5
 	for i := range n {
@@ -367,7 +367,7 @@ func TestRecorderHandsSamplesOver(t *testing.T) {
 func BenchmarkRecorder(b *testing.B) {
 	rec := record{at: time.Second, took: time.Millisecond, kind: kindRequest, status: 200, sent: 100, received: 1000}
 	b.Run("record", func(b *testing.B) {
-		r := newRecorder(time.Now(), nil)
+		r := newRecorder(time.Now(), nil, false)
 		r.task("task")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -375,7 +375,7 @@ func BenchmarkRecorder(b *testing.B) {
 		}
 	})
 	b.Run("record in parallel", func(b *testing.B) {
-		r := newRecorder(time.Now(), nil)
+		r := newRecorder(time.Now(), nil, false)
 		r.task("task")
 		var mu sync.Mutex
 		vus := 0
@@ -391,7 +391,7 @@ func BenchmarkRecorder(b *testing.B) {
 		})
 	})
 	b.Run("snapshot", func(b *testing.B) {
-		r := newRecorder(time.Now(), nil)
+		r := newRecorder(time.Now(), nil, false)
 		v := newTestVU(r, 0)
 		ignored := newTotals()
 		for i := range 20_000 {

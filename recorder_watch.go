@@ -28,9 +28,20 @@ type selfWatch struct {
 	next      time.Time // when to look again
 	last      processUse
 	clock     time.Time // of the last look; virtual in a synctest bubble
-	watched   time.Duration
-	saturated time.Duration
-	paused    time.Duration
+	processShare
+}
+
+// processShare is for how long the process was watched, and for how much of that it used
+// all the CPU it may, or garbage collection had stopped it.
+type processShare struct {
+	watched, saturated, paused time.Duration
+}
+
+// watched is what is known of the process so far.
+func (r *recorder) watched() processShare {
+	r.watch.mu.Lock()
+	defer r.watch.mu.Unlock()
+	return r.watch.processShare
 }
 
 // processUse is what the process has used so far, by the real clock, also in a

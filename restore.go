@@ -79,10 +79,8 @@ func (j *Job) Record() JobRecord {
 		r.Position.Origin, r.Position.Ramp = p.sched.origin, p.sched.ramp
 		r.Position.Overdue = p.sched.unclaimed(r.Elapsed)
 	}
-	w := &j.rec.watch
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	r.Position.Watched, r.Position.CPU, r.Position.GC = w.watched, w.saturated, w.paused
+	share := j.rec.watched()
+	r.Position.Watched, r.Position.CPU, r.Position.GC = share.watched, share.saturated, share.paused
 	return r
 }
 
@@ -186,31 +184,7 @@ type comeback struct {
 // there; j is locked, or not yet shared.
 func (b *comeback) takeUp(j *Job, rec *recorder) {
 	r, stats := &b.record, b.stats
-	numbers := make([]int32, len(stats.Tasks))
-	for i := range stats.Tasks {
-		numbers[i] = rec.task(stats.Tasks[i].Task)
-	}
-	groups := make([]int32, len(stats.Groups))
-	for i := range stats.Groups {
-		groups[i] = rec.group(stats.Groups[i].Group)
-	}
-	rec.mu.Lock()
-	defer rec.mu.Unlock()
-	rec.start, rec.started = rec.start.Add(-r.Elapsed), r.Started
-	rec.first = int64(r.Elapsed / time.Second)
-	for i, n := range numbers {
-		rec.tasks[n].Merge(&stats.Tasks[i].Totals)
-	}
-	for i, n := range groups {
-		g := &rec.groups[n]
-		g.count += stats.Groups[i].Count
-		g.failed += stats.Groups[i].Failed
-		g.took.Merge(&stats.Groups[i].Time)
-	}
-	rec.lag.Merge(&stats.Lag)
-	rec.late += stats.Starved
-	w := &rec.watch
-	w.watched, w.saturated, w.paused = r.Position.Watched, r.Position.CPU, r.Position.GC
+	rec.resume(stats, r.Started, r.Elapsed, processShare{r.Position.Watched, r.Position.CPU, r.Position.GC})
 	j.dropped.Store(stats.Dropped + r.Position.Overdue)
 	j.short.held.Store(stats.Held)
 	j.begun.Store(stats.Iterations + stats.Interrupted)
@@ -222,9 +196,8 @@ func (b *comeback) schedule(p *plan) {
 	at := &b.record.Position
 	p.time(at.Staged)
 	if p.cfg.open() {
-		p.sched = newSchedule(p.cfg.pacer(at.Ramp, true), at.Origin)
-		p.sched.ramp = at.Ramp
-		p.sched.skip = dueBy(p.sched.pacer, b.record.Elapsed-at.Origin)
+		p.sched = newSchedule(p.cfg.pacer(at.Ramp, true), at.Origin, at.Ramp)
+		p.sched.skipDue(b.record.Elapsed)
 	}
 }
 

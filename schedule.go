@@ -46,11 +46,23 @@ type slot struct {
 // replaced as the number of the next slot says that nobody may claim any more.
 const replaced = math.MaxUint64 / 2
 
-func newSchedule(p Pacer, origin time.Duration) *schedule {
-	s := &schedule{pacer: p, origin: origin}
+// newSchedule begins a pacer at a time since the job's start; ramp is what the pacer itself
+// begins with, for those who record it.
+func newSchedule(p Pacer, origin, ramp time.Duration) *schedule {
+	s := &schedule{pacer: p, origin: origin, ramp: ramp}
 	s.until.Store(math.MaxInt64)
 	return s
 }
+
+// first tells whether s has followed no other schedule, and began with the job: then
+// iteration n of the pacer is iteration n of the job.
+func (s *schedule) first() bool { return s.origin == 0 && s.skip == 0 && s.behind == 0 }
+
+// skipDue takes what is due by a time as done already; s has handed out nothing yet.
+func (s *schedule) skipDue(by time.Duration) { s.skip = dueBy(s.pacer, by-s.origin) }
+
+// dueBefore is how many iterations the pacer of s has due before a time.
+func (s *schedule) dueBefore(at time.Duration) uint64 { return dueBy(s.pacer, at-s.origin-1) }
 
 // void tells whether a claimed slot has come to nothing, because its schedule was
 // replaced before it was due. The new schedule has it instead.
@@ -169,7 +181,7 @@ func mergeOldest(backlog []slots) []slots {
 // changing a constant rate often neither adds nor loses iterations.
 func (s *schedule) replace(p Pacer, now time.Duration, smooth bool) *schedule {
 	claimed := s.close(now)
-	next := newSchedule(p, now)
+	next := newSchedule(p, now, 0)
 	next.inherit(s, now)
 	for _, b := range s.backlog {
 		have := b.last - b.first

@@ -18,7 +18,7 @@ func FuzzScheduleReplace(f *testing.F) {
 	f.Add(uint8(1), uint8(255), uint16(1), uint8(255), uint16(1))
 	f.Fuzz(func(t *testing.T, r1, r2 uint8, at uint16, claimed uint8, more uint16) {
 		first, second := PerSecond(uint64(r1)+1), PerSecond(uint64(r2)+1)
-		s := newSchedule(first.Pacer(0), 0)
+		s := newSchedule(first.Pacer(0), 0, 0)
 		t1 := time.Duration(at) * time.Millisecond
 		var last time.Duration
 		var done uint64
@@ -55,7 +55,7 @@ func TestSegmentsOfAChangedRate(t *testing.T) {
 		change := time.Duration(r.Int64N(int64(2 * time.Second)))
 		n := 1 + r.IntN(12)
 		course := func(s Segment) (due []time.Duration) {
-			old := newSchedule(s.pacer(before.Pacer(0)), 0)
+			old := newSchedule(s.pacer(before.Pacer(0)), 0, 0)
 			for k := uint64(0); ; k++ {
 				at, _ := old.due(k)
 				if at > change {
@@ -75,8 +75,8 @@ func TestSegmentsOfAChangedRate(t *testing.T) {
 		}
 		want := course(Segment{})
 		var got []time.Duration
-		for _, s := range segments(n) {
-			got = append(got, course(s)...)
+		for i := range n {
+			got = append(got, course(Segment{Index: i + 1, Count: n})...)
 		}
 		slices.Sort(got)
 		require.InDelta(t, len(want), len(got), 1, "the last may be due on either side of the end")

@@ -116,10 +116,3 @@ func (p segmentPacer) Due(n uint64) (time.Duration, bool) {
 	return p.whole.Due(n*p.parts + p.place)
 }
 
-// ofIt completes a sentence on what there is none left of.
-func (s Segment) ofIt() string {
-	if s.parts() == 1 {
-		return ""
-	}
-	return " that are of segment " + s.String()
-}

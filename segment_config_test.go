@@ -64,7 +64,7 @@ func FuzzSegmentsOfWorkers(f *testing.F) {
 			moments = append(moments, at-1, at)
 		}
 		sums := make([]int, len(moments))
-		for _, s := range segments(n) {
+		for _, s := range allSegments(n) {
 			part := whole
 			part.Segment = s
 			for i, at := range moments {
@@ -108,7 +108,7 @@ func FuzzSegmentsOfARate(f *testing.F) {
 			}
 		}
 		n := 1 + r.IntN(12)
-		for _, s := range segments(n) {
+		for _, s := range allSegments(n) {
 			part := whole
 			part.Segment = s
 			pacer := part.Pacer()
@@ -146,7 +146,7 @@ func TestSegmentsOfAFeeder(t *testing.T) {
 	}
 	for _, n := range []int{1, 2, 5, 23, 30} {
 		sequential, unique := make([]int, rows), make([]int, rows)
-		for _, s := range segments(n) {
+		for _, s := range allSegments(n) {
 			f := open(FeedSequential, s)
 			for {
 				i, err := f.choose(nil)
@@ -167,4 +167,11 @@ func TestSegmentsOfAFeeder(t *testing.T) {
 		assert.Equal(t, once, sequential, "%d segments", n)
 		assert.Equal(t, once, unique, "%d segments", n)
 	}
+}
+
+func allSegments(n int) (all []Segment) {
+	for i := range n {
+		all = append(all, Segment{Index: i + 1, Count: n})
+	}
+	return all
 }

@@ -332,6 +332,17 @@ const maxTaskNames = 1000 // distinct tasks of a job; further ones share one ent
 
 const otherTasks = "(other)"
 
+// otherMetrics are those of other packages, on either side of t.
+func (t *Threshold) otherMetrics() (names []string) {
+	if m, err := findMetric(t.Metric); err == nil && m.kind == metricOther {
+		names = append(names, m.name)
+	}
+	if t.againstOther() {
+		names = append(names, t.Against)
+	}
+	return names
+}
+
 // againstOther tells whether the bound is a metric of another package.
 func (t *Threshold) againstOther() bool {
 	if t.Against == "" {

@@ -100,10 +100,6 @@ func appendEscapedText[T string | []byte](e escape, dst []byte, s T) ([]byte, er
 	return append(dst, s...), nil
 }
 
-func isPlain(c byte, plain string) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
-}
-
 func appendPercent[T string | []byte](dst []byte, s T, plain string) []byte {
 	for i := range len(s) {
 		if c := s[i]; isPlain(c, plain) {

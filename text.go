@@ -95,3 +95,7 @@ func isIdentifier(s string) bool {
 	}
 	return s != "" && len(s) <= maxNameLen
 }
+
+func isPlain(c byte, plain string) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
+}

@@ -82,13 +82,10 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 		if i >= len(p.cfg.Thresholds) {
 			field = "scenario"
 		}
-		m, err := findMetric(t.Metric)
+		unknown := slices.DeleteFunc(t.otherMetrics(), func(name string) bool { return slices.Contains(others, name) })
 		switch {
-		case err != nil: // check has said so
-		case m.kind == metricOther && !slices.Contains(others, m.name):
-			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), m.name, listOf("; there are ", others))
-		case t.againstOther() && !slices.Contains(others, t.Against):
-			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), t.Against, listOf("; there are ", others))
+		case len(unknown) > 0:
+			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), unknown[0], listOf("; there are ", others))
 		case t.Task != "" && !slices.Contains(tasks, t.Task):
 			f.add(field, "threshold %q: scenario %q has no such task%s", abbreviate(t.String()), scenario.name, didYouMean(t.Task, tasks))
 		case t.Group != "":
@@ -139,8 +136,8 @@ func (j *Job) most(p *plan) uint64 {
 	if p.sched == nil || p.end == math.MaxInt64 {
 		return most
 	}
-	n := dueBy(p.sched.pacer, p.end-1)
-	if p.sched.origin != 0 || p.sched.skip+p.sched.behind > 0 {
+	n := p.sched.dueBefore(p.end)
+	if !p.sched.first() {
 		// There was another schedule before. Read in this order, no iteration is missed on
 		// its way from unclaimed over claimed to begun.
 		n = p.sched.unclaimed(p.end)

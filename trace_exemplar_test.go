@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,7 +72,7 @@ func TestTraceExemplarsAreNear(t *testing.T) {
 		for _, e := range list {
 			at := s.Service.Max()
 			if e.Percentile != "max" {
-				percent, err := percentile(e.Percentile)
+				percent, err := strconv.ParseFloat(strings.TrimPrefix(e.Percentile, "p"), 64)
 				require.NoError(t, err)
 				at = s.Service.Quantile(percent / 100)
 			}

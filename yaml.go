@@ -301,10 +301,10 @@ func (p *yamlParser) thresholds(s *Scenario, n *yaml.Node) {
 		if !ok {
 			continue
 		}
-		t, err := parseThreshold(text)
+		t, err := ParseThreshold(text)
 		switch names := s.TaskNames(); {
 		case err != nil:
-			p.errorf(item, "the threshold %q: %v", abbreviate(text), err)
+			p.errorf(item, "the %v", err)
 		case t.Task != "" && !slices.Contains(names, t.Task):
 			p.errorf(item, "the threshold %q: there is no task %q%s", abbreviate(text), t.Task, didYouMean(t.Task, names))
 		case t.Group != "" && p.lacksGroup(s, item, t.Group):
