@@ -291,5 +291,4 @@ func splitURL(s []byte) (site, rest []byte) {
 	return s, nil
 }
 
-func validHeaderName(s string) bool  { return httpguts.ValidHeaderFieldName(s) }
 func validHeaderValue(s string) bool { return httpguts.ValidHeaderFieldValue(s) }

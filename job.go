@@ -222,7 +222,7 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 	s.Active = int(j.active.Load())
 	s.Started = rec.started
 	rec.fill(s, byMethod)
-	s.Invalid = append(rec.watch.verdict(s), j.limited(s)...)
+	s.Invalid = append(rec.health(s), j.limited(s)...)
 	s.Valid = len(s.Invalid) == 0
 	j.judge(s, tripped)
 	if s.State.Ended() {

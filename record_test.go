@@ -250,7 +250,7 @@ func TestMergedIntervalsAreTheWhole(t *testing.T) {
 		requireSame(t, &whole, &parts)
 		require.Equal(t, whole.Min(), parts.Min())
 		require.Equal(t, whole.Max(), parts.Max())
-		require.Equal(t, whole.sum, parts.sum)
+		require.Equal(t, whole.Sum(), parts.Sum())
 	}
 }
 

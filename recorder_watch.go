@@ -97,3 +97,6 @@ func (w *selfWatch) verdict(s *Snapshot) []string {
 	}
 	return why
 }
+
+// health says why the measurements of a snapshot cannot be trusted; nothing if they can.
+func (r *recorder) health(s *Snapshot) []string { return r.watch.verdict(s) }

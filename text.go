@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/opbeans/loadgen/internal/suggest"
+	"golang.org/x/net/http/httpguts"
 )
 
 // sortedKeys makes the order of faults in a map the same each time.
@@ -99,3 +100,5 @@ func isIdentifier(s string) bool {
 func isPlain(c byte, plain string) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
 }
+
+func validHeaderName(s string) bool { return httpguts.ValidHeaderFieldName(s) }

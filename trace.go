@@ -1,112 +1,17 @@
 package loadgen
 
 import (
-	"encoding/hex"
-	"errors"
-	"fmt"
 	"hash/fnv"
 	"math/bits"
 	"net/http"
 	"strconv"
 )
 
-// TraceID identifies the trace that a request begins, as W3C Trace Context has it
-// (https://www.w3.org/TR/trace-context/). The zero value means that there is none.
-type TraceID [16]byte
-
-// SpanID identifies one request within its trace: the parent of the server's span.
-// The zero value means that there is none.
-type SpanID [8]byte
-
-// TraceContext is what a request has said to its target in the header traceparent. It
-// is the zero value for a request without one.
-type TraceContext struct {
-	TraceID TraceID
-	SpanID  SpanID
-	Sampled bool
-}
-
-// IsZero tells whether there is no trace.
-func (id TraceID) IsZero() bool { return id == TraceID{} }
-
-// IsZero tells whether there is no span.
-func (id SpanID) IsZero() bool { return id == SpanID{} }
-
-// String is the id in 32 hexadecimal digits.
-func (id TraceID) String() string { return hex.EncodeToString(id[:]) }
-
-// String is the id in 16 hexadecimal digits.
-func (id SpanID) String() string { return hex.EncodeToString(id[:]) }
-
-// MarshalText is String.
-func (id TraceID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
-
-// MarshalText is String.
-func (id SpanID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
-
-// UnmarshalText reads 32 hexadecimal digits.
-func (id *TraceID) UnmarshalText(text []byte) error { return readID(id[:], text) }
-
-// UnmarshalText reads 16 hexadecimal digits.
-func (id *SpanID) UnmarshalText(text []byte) error { return readID(id[:], text) }
-
-func readID(dst, text []byte) error {
-	var b [len(TraceID{})]byte
-	if len(text) != 2*len(dst) {
-		return fmt.Errorf("loadgen: the id of a trace or span must have %d hexadecimal digits, not %d bytes", 2*len(dst), len(text))
-	}
-	if _, err := hex.Decode(b[:], text); err != nil {
-		return fmt.Errorf("loadgen: the id of a trace or span must be hexadecimal: %w", err)
-	}
-	copy(dst, b[:])
-	return nil
-}
-
 const (
 	traceparentField = "Traceparent"
 	tracestateField  = "Tracestate"
 	baggageField     = "Baggage"
-	traceparentLen   = len("00-") + 32 + 1 + 16 + len("-00")
-	sampledFlag      = 1
 )
-
-// appendTraceparent writes the value of a traceparent header, version 00.
-func appendTraceparent(dst []byte, t *TraceContext) []byte {
-	dst = hex.AppendEncode(append(dst, "00-"...), t.TraceID[:])
-	dst = hex.AppendEncode(append(dst, '-'), t.SpanID[:])
-	if t.Sampled {
-		return append(dst, "-01"...)
-	}
-	return append(dst, "-00"...)
-}
-
-var errTraceparent = errors.New("not a traceparent")
-
-// parseTraceparent reads the value of a traceparent header, also of a version that is
-// newer than 00, as the standard asks for. There, letters must be lower-case.
-func parseTraceparent(s []byte) (t TraceContext, err error) {
-	if len(s) < traceparentLen || s[2] != '-' || s[35] != '-' || s[52] != '-' {
-		return t, errTraceparent
-	}
-	for i, c := range s[:traceparentLen] {
-		if i != 2 && i != 35 && i != 52 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return t, errTraceparent
-		}
-	}
-	switch version := string(s[:2]); {
-	case version == "ff", version == "00" && len(s) > traceparentLen, len(s) > traceparentLen && s[traceparentLen] != '-':
-		return t, errTraceparent
-	}
-	var flags [1]byte
-	_, _ = hex.Decode(t.TraceID[:], s[3:35]) // digits all
-	_, _ = hex.Decode(t.SpanID[:], s[36:52])
-	_, _ = hex.Decode(flags[:], s[53:55])
-	if t.TraceID.IsZero() || t.SpanID.IsZero() {
-		return TraceContext{}, errTraceparent
-	}
-	t.Sampled = flags[0]&sampledFlag != 0
-	return t, nil
-}
 
 // plainBaggage is what stays as it is in the trace header, beside letters and digits: what
 // RFC 3986 calls unreserved. All else is escaped, as in a value of W3C Baggage.

@@ -2,24 +2,13 @@ package loadgen
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // NoSampling as a JobConfig's TraceRatio marks no trace as sampled.
 const NoSampling = -1
-
-// Limits of the standards: W3C Trace Context, section 3.3, and W3C Baggage, section 3.3.
-const (
-	maxTraceState        = 512
-	maxTraceStateMembers = 32
-	maxBaggage           = 8192
-	maxBaggageMembers    = 64
-)
 
 // checkTrace looks at the settings of trace context.
 func (c *JobConfig) checkTrace(f *faults) {
@@ -58,73 +47,6 @@ func (c *JobConfig) checkTrace(f *faults) {
 			f.add("headers."+name, "is written by trace; leave one of the two out")
 		}
 	}
-}
-
-// checkTraceState holds text against the grammar of a tracestate header.
-func checkTraceState(s string) error {
-	seen := map[string]bool{}
-	return checkMembers(s, maxTraceState, maxTraceStateMembers, func(key, value string) error {
-		for i, c := range []byte(key) {
-			first := c >= 'a' && c <= 'z' || c >= '0' && c <= '9'
-			if !first && (i == 0 || !strings.ContainsRune("_-*/@", rune(c))) {
-				return fmt.Errorf("key %q must have lower-case letters, digits and _-*/@ alone", key)
-			}
-		}
-		if len(key) > 256 || len(value) > 256 {
-			return errors.New("keys and values must be at most 256 bytes long")
-		}
-		if value == "" || strings.Contains(value, "=") {
-			return fmt.Errorf("the value of %q must not be empty or have an equals sign", key)
-		}
-		if seen[key] {
-			return fmt.Errorf("has the key %q twice", key)
-		}
-		seen[key] = true
-		return nil
-	})
-}
-
-// checkBaggage holds text against the grammar of a baggage header.
-func checkBaggage(s string) error {
-	return checkMembers(s, maxBaggage, maxBaggageMembers, func(key, value string) error {
-		if key = strings.TrimSpace(key); !validHeaderName(key) {
-			return fmt.Errorf("key %q must be a token", key)
-		}
-		value, _, _ = strings.Cut(value, ";") // properties
-		if strings.ContainsAny(strings.TrimSpace(value), " \"\\") {
-			return fmt.Errorf("the value of %q must escape spaces, quotes and backslashes, as %%20, %%22 and %%5C", key)
-		}
-		return nil
-	})
-}
-
-// checkMembers holds text against the form KEY=VALUE,KEY=VALUE.
-func checkMembers(s string, most, members int, check func(key, value string) error) error {
-	if s == "" {
-		return nil
-	}
-	if len(s) > most {
-		return fmt.Errorf("must be at most %d bytes long, not %d", most, len(s))
-	}
-	for _, c := range []byte(s) {
-		if c < ' ' || c > '~' {
-			return errors.New("must be printable ASCII")
-		}
-	}
-	list := strings.Split(s, ",")
-	if len(list) > members {
-		return fmt.Errorf("must have at most %d members, not %d", members, len(list))
-	}
-	for _, member := range list {
-		key, value, ok := strings.Cut(strings.TrimSpace(member), "=")
-		if !ok || key == "" {
-			return fmt.Errorf("must be KEY=VALUE, or several of that with commas in between, not %s", abbreviate(s))
-		}
-		if err := check(key, value); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // traceRatioField writes NoSampling as 0, which is what a reader takes 0 for; the zero
