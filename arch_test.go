@@ -20,75 +20,119 @@ func goList(t *testing.T, args ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// deps are the packages of this module that a package's code needs, itself and its
-// internal helpers left out.
-func deps(t *testing.T, pkg string) []string {
-	t.Helper()
-	var own []string
-	for _, dep := range goList(t, "-deps", pkg) {
-		if dep != pkg && (dep == module || strings.HasPrefix(dep, module+"/")) {
-			own = append(own, dep)
-		}
-	}
-	return own
+// rooms says of every package of this module what it may import of the others, by paths
+// below the module; "." is the root. vocabulary stands for the public leaves whose types
+// users read. Tests may import more.
+const rooms = `
+# the public leaves: pure data and arithmetic
+failure:
+histogram:              internal/textkit
+pace:
+tracecontext:           internal/textkit
+stats:                  failure histogram tracecontext internal/textkit
+
+# what the root is made of: none of it knows the root
+internal/textkit:       internal/suggest
+internal/suggest:
+internal/secrets:
+internal/alarm:
+internal/rlimit:
+internal/wire:
+internal/schedule:      pace
+internal/meter:         vocabulary internal/textkit
+
+# the facade, and the life of jobs and VUs
+.:                      vocabulary internal/alarm internal/meter internal/rlimit internal/schedule internal/secrets internal/textkit internal/wire
+
+# adapters: they know the root, and never one another
+access:                 internal/origins
+apm:                    . vocabulary internal/secrets
+dashboard:
+httpapi:                . vocabulary internal/origins internal/suggest
+loadtest:               . vocabulary internal/memnet
+locust:                 . vocabulary internal/locustwire
+metrics:                . vocabulary
+overhead:               . vocabulary internal/rss
+report:                 . vocabulary internal/secrets
+scenarios:
+sizing:                 . vocabulary
+socketio:               . vocabulary internal/origins internal/sio/engine internal/sio/socket
+socketio/gosfclient:
+state:                  . vocabulary
+statsd:                 . vocabulary internal/origins internal/sio/engine internal/sio/socket
+
+# helpers of adapters, programs and tests
+internal/convert:       internal/secrets
+internal/faultnet:
+internal/filltest:      histogram
+internal/locustwire:
+internal/memnet:
+internal/origins:
+internal/rss:
+internal/shop:
+internal/sio/engine:
+internal/sio/socket:    internal/sio/engine
+internal/sio/testclient:
+internal/trial:         .
+`
+
+const vocabulary = "failure histogram pace stats tracecontext"
+
+// programs are mains, and folders of tests alone: nobody imports them, and they may import
+// everything.
+func isProgram(name string) bool {
+	return name == "server" || strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench/")
 }
 
-// TestArrows holds the arrows between packages: the library knows none of the
-// others, an adapter knows the library alone, and only the server knows them all.
-func TestArrows(t *testing.T) {
-	// What each package may need beside the library and what has no arrows of its own.
-	allowed := map[string][]string{
-		module:               nil,
-		module + "/httpapi":  {module, module + "/internal/origins"},
-		module + "/socketio": {module, module + "/internal/origins", module + "/internal/sio/engine", module + "/internal/sio/socket"},
-		module + "/statsd":   {module, module + "/internal/origins", module + "/internal/sio/engine", module + "/internal/sio/socket"},
-
-		module + "/socketio/gosfclient": {},                             // for programs elsewhere
-		module + "/access":              {module + "/internal/origins"}, // for any handler
-		module + "/metrics":             {module},
-		module + "/state":               {module},
-		module + "/report":              {module},
-		module + "/apm":                 {module},
-		module + "/dashboard":           {}, // it speaks to the API as any other page does
-		module + "/scenarios":           {},
-		module + "/internal/shop":       {},
-		module + "/sizing":              {module},
-		module + "/locust":              {module, module + "/internal/locustwire"},
-		module + "/overhead":            {module, module + "/internal/rss"},
-		module + "/internal/trial":      {module},
-		module + "/internal/faultnet":   {},
-		module + "/loadtest":            {module, module + "/internal/memnet"}, // the one that may need package testing
-	}
-	all := goList(t, "./...")
-	for _, pkg := range all {
-		name := strings.TrimPrefix(pkg, module+"/")
-		if name == "server" || strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench/") {
-			continue // programs: nobody imports them, and they may import everything
-		}
-		may, known := allowed[pkg]
-		if outer, _, found := strings.Cut(name, "/internal/"); found {
-			name = outer + "/internal" // helpers of one room
-			may, known = []string{}, true
-		}
-		if !known && strings.HasPrefix(name, "internal/") {
-			may, known = []string{}, true // helpers: they need nothing of ours
-		}
-		if !assert.True(t, known, "%s: say in this test what it may import", pkg) {
+// arrows reads the table of rooms.
+func arrows(t *testing.T) map[string][]string {
+	t.Helper()
+	table := map[string][]string{}
+	for line := range strings.Lines(rooms) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
 			continue
 		}
-		for _, dep := range deps(t, pkg) {
-			if dep == module+"/internal/wire" || dep == module+"/internal/rlimit" || dep == module+"/internal/alarm" || dep == module+"/internal/suggest" || dep == module+"/internal/secrets" || strings.HasPrefix(dep, module+"/"+strings.TrimSuffix(name, "/internal")+"/internal/") {
-				continue // the library's own helpers, and the package's
+		name, may, ok := strings.Cut(line, ":")
+		require.True(t, ok, line)
+		may = strings.Replace(may, "vocabulary", vocabulary, 1)
+		assert.NotContains(t, table, name, "there are two rows for it")
+		table[name] = strings.Fields(may)
+	}
+	return table
+}
+
+// TestArrows holds every import between packages of this module against the table.
+func TestArrows(t *testing.T) {
+	table := arrows(t)
+	local := func(pkg string) string {
+		if pkg == module {
+			return "."
+		}
+		return strings.TrimPrefix(pkg, module+"/")
+	}
+	seen := map[string]bool{}
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		name := local(fields[0])
+		if !strings.HasPrefix(fields[0], module) || isProgram(name) {
+			continue
+		}
+		seen[name] = true
+		may, known := table[name]
+		if !assert.True(t, known, "%s: give it a row in the table of rooms", name) {
+			continue
+		}
+		for _, imported := range fields[1:] {
+			if imported == module || strings.HasPrefix(imported, module+"/") {
+				assert.Contains(t, may, local(imported), "%s must not import %s", name, imported)
 			}
-			if strings.HasPrefix(name, "internal/sio/") && strings.HasPrefix(dep, module+"/internal/sio/") {
-				continue // the layers of Socket.IO
-			}
-			assert.Contains(t, may, dep, "%s must not import %s", pkg, dep)
 		}
 	}
-	server := deps(t, module+"/server")
-	for _, pkg := range []string{module, module + "/httpapi", module + "/scenarios"} {
-		assert.Contains(t, server, pkg, "the server brings everything together")
+	for name := range table {
+		assert.True(t, seen[name], "%s is in the table of rooms and does not exist", name)
 	}
 }
 

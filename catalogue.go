@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // MaxScenarioSize is the largest scenario file in bytes.
@@ -121,7 +123,7 @@ func (c *Catalogue) lookup(name string) (entry, error) {
 	if err != nil {
 		msg += "; " + err.Error()
 	}
-	return entry{}, fmt.Errorf("%w: %q%s; %s", ErrScenarioNotFound, abbreviate(name), didYouMean(name, names), msg)
+	return entry{}, fmt.Errorf("%w: %q%s; %s", ErrScenarioNotFound, textkit.Shorten(name), textkit.DidYouMean(name, names), msg)
 }
 
 // find lists the files of all folders by the name of their scenario. The error

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
+
+	"github.com/opbeans/loadgen/internal/meter"
 )
 
 // blunt is a server that costs next to nothing: one fixed answer per read.
@@ -47,9 +49,9 @@ func blunt(tb testing.TB) string {
 // unobserved is a rig whose samples nobody wants, as in most jobs.
 func unobserved(tb testing.TB, url string) *clientRig {
 	rig := newRig(tb, JobConfig{BaseURL: url})
-	rig.job.rec = newRecorder(time.Now(), nil, false)
-	rig.stripe = rig.job.rec.stripe(0)
-	rig.task.stat = rig.job.rec.task("task")
+	rig.job.rec = meter.New(time.Now(), nil, false)
+	rig.stripe = rig.job.rec.Stripe(0)
+	rig.task.stat = rig.job.rec.Task("task")
 	return rig
 }
 
@@ -90,7 +92,7 @@ func TestClientDoesNotAllocateInSteadyState(t *testing.T) {
 		}))
 	})
 	t.Run("observed", func(t *testing.T) {
-		rig.job.rec.sink = func(full []Sample) []Sample { return full[:0] }
+		rig.job.rec.Sink = func(full []Sample) []Sample { return full[:0] }
 		require.Zero(t, testing.AllocsPerRun(500, func() {
 			if err := rig.client.get(rig.ctx, "/api/products?limit=5"); err != nil {
 				t.Fatal(err)

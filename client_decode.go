@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/andybalholm/brotli"
+
 	"github.com/opbeans/loadgen/internal/wire"
 )
 

@@ -407,7 +407,7 @@ func (x *exchange) leave() {
 }
 
 // observed tells whether anybody wants samples of the job.
-func (x *exchange) observed() bool { return x.c.vu.recorder().sink != nil }
+func (x *exchange) observed() bool { return x.c.vu.recorder().Sink != nil }
 
 // measure reports the hop to the VU, unless it was interrupted.
 func (x *exchange) measure(follows bool, err error) {

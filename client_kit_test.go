@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/meter"
 )
 
 // clientRig is a VU without an engine around it, whose requests are observed.
@@ -34,8 +36,8 @@ func newRig(t testing.TB, cfg JobConfig, opts ...Option) *clientRig {
 	rig := &clientRig{t: t, env: m.env}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	job := &Job{name: "rig", rec: newRecorder(time.Now(), func(s []Sample) []Sample { rig.samples = append(rig.samples, s...); return s[:0] }, false)}
-	rig.VU = &VU{job: job, ctx: ctx, stripe: job.rec.stripe(0), task: &planTask{name: "task", stat: job.rec.task("task")}}
+	job := &Job{name: "rig", rec: meter.New(time.Now(), func(s []Sample) []Sample { rig.samples = append(rig.samples, s...); return s[:0] }, false)}
+	rig.VU = &VU{job: job, ctx: ctx, stripe: job.rec.Stripe(0), task: &planTask{name: "task", stat: job.rec.Task("task")}}
 	rig.aim(cfg)
 	rig.client = newClient(rig.VU)
 	t.Cleanup(rig.client.close)
@@ -56,7 +58,7 @@ func (r *clientRig) aim(cfg JobConfig) {
 
 // drain returns what was measured since the call before.
 func (r *clientRig) measurements() []Sample {
-	r.job.rec.flush()
+	r.job.rec.Flush()
 	s := r.samples
 	r.samples = nil
 	return s
@@ -73,7 +75,7 @@ func (r *clientRig) only() Sample {
 // totals are the statistics so far.
 func (r *clientRig) totals() *Totals {
 	var filled Snapshot
-	r.job.rec.fill(&filled, false)
+	r.job.rec.Fill(&filled, false)
 	total := filled.Totals
 	return &total
 }

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // What JobConfig.Reuse can be.
@@ -216,7 +218,7 @@ func (r *route) refused(cfg *JobConfig, o origin) (f faults) {
 			}
 		}
 	}
-	for _, from := range sortedKeys(cfg.ConnectTo) {
+	for _, from := range textkit.SortedKeys(cfg.ConnectTo) {
 		check("connect_to."+from, cfg.ConnectTo[from], rules.certainly)
 	}
 	if r.proxy != nil {
@@ -301,7 +303,7 @@ func (c *JobConfig) checkNetwork(f *faults) {
 			f.add("proxy", "%v", err)
 		}
 	}
-	for _, from := range sortedKeys(c.ConnectTo) {
+	for _, from := range textkit.SortedKeys(c.ConnectTo) {
 		if err := checkHostPort(from); err != nil {
 			f.add("connect_to."+from, "must be for a host and port such as shop:80: %v", err)
 		} else if err := checkConnectTo(c.ConnectTo[from]); err != nil {

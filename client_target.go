@@ -13,9 +13,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/opbeans/loadgen/internal/wire"
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/idna"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/internal/wire"
 )
 
 // What requests carry unless the job or the request says otherwise: what aiohttp
@@ -161,7 +163,7 @@ func (t *target) renderCommon(headers map[string]string, once bool) error {
 		values["Authorization"] = t.site.auth
 		names = append(names, "Authorization")
 	}
-	for _, name := range sortedKeys(headers) {
+	for _, name := range textkit.SortedKeys(headers) {
 		canonical := http.CanonicalHeaderKey(name)
 		if framingHeader(canonical) {
 			continue

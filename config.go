@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Defaults that stand in for a zero field of [JobConfig].
@@ -28,7 +30,7 @@ const (
 	MaxWorkers  = 1_000_000
 	MaxDuration = 100 * 365 * 24 * time.Hour
 	MaxWeight   = 1e9
-	MaxNameLen  = maxNameLen // of names, in bytes
+	MaxNameLen  = textkit.MaxNameLen // of names, in bytes
 
 	StartTolerance = time.Second          // that a job may begin after its StartAt
 	maxStartIn     = 365 * 24 * time.Hour // until StartAt
@@ -259,13 +261,13 @@ func (c *JobConfig) checkWhat(f *faults) {
 	if strings.ContainsFunc(c.ServiceName, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		f.add("service_name", "must have no control characters")
 	}
-	for _, name := range sortedKeys(c.Weights) {
+	for _, name := range textkit.SortedKeys(c.Weights) {
 		if w := c.Weights[name]; !(w >= 0 && w <= MaxWeight) {
 			f.add("weights."+name, "must be a number from 0 to %g, not %v", MaxWeight, w)
 		}
 	}
-	for _, name := range sortedKeys(c.Headers) {
-		if !validHeaderName(name) || !validHeaderValue(c.Headers[name]) {
+	for _, name := range textkit.SortedKeys(c.Headers) {
+		if !textkit.IsToken(name) || !validHeaderValue(c.Headers[name]) {
 			f.add("headers."+name, "is not a valid HTTP header")
 		}
 	}
@@ -289,7 +291,7 @@ func (c *JobConfig) checkHow(f *faults) {
 	}
 	const day = 24 * time.Hour
 	span("delay", c.Delay, 365*day)
-	if err := c.Rate.check(); err != nil {
+	if err := c.Rate.Validate(); err != nil {
 		f.add("rate", "%v", err)
 	}
 	c.checkStages(f)

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // configField is one key of the JSON form of a JobConfig.
@@ -77,7 +79,7 @@ func (c JobConfig) MarshalJSON() ([]byte, error) {
 		if value == nil {
 			continue
 		}
-		text, err := marshalPlain(value)
+		text, err := textkit.MarshalPlain(value)
 		if err != nil {
 			return nil, fmt.Errorf("loadgen: %s: %w", field.name, err)
 		}
@@ -110,12 +112,12 @@ func (c *JobConfig) UnmarshalJSON(data []byte) error {
 		names = append(names, field.name)
 		raw, given := object[field.name]
 		delete(object, field.name)
-		if given && !isNull(raw) {
+		if given && !textkit.IsNull(raw) {
 			field.read(&next, raw, &f)
 		}
 	}
-	for _, name := range sortedKeys(object) {
-		f.add(abbreviate(name), "is not a setting of a job%s", didYouMean(name, names))
+	for _, name := range textkit.SortedKeys(object) {
+		f.add(textkit.Shorten(name), "is not a setting of a job%s", textkit.DidYouMean(name, names))
 	}
 	if err := f.err(); err != nil {
 		return err
@@ -132,7 +134,7 @@ func textField(name string, always bool, at func(*JobConfig) *string) configFiel
 		},
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			if json.Unmarshal(raw, at(c)) != nil {
-				f.add(name, "must be text, not %s", abbreviate(string(raw)))
+				f.add(name, "must be text, not %s", textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -161,7 +163,7 @@ func countField[T int | int64](name string, always bool, at func(*JobConfig) *T)
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			n, ok := parseWhole(scalar(raw), strconv.ParseInt)
 			if *at(c) = T(n); !ok || int64(T(n)) != n {
-				f.add(name, "must be a whole number, not %s", abbreviate(string(raw)))
+				f.add(name, "must be a whole number, not %s", textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -174,7 +176,7 @@ func maxIterationsField() configField {
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			n, ok := parseWhole(scalar(raw), strconv.ParseUint)
 			if c.MaxIterations = n; !ok {
-				f.add("max_iterations", "must be a whole number, and not negative, not %s", abbreviate(string(raw)))
+				f.add("max_iterations", "must be a whole number, and not negative, not %s", textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -192,7 +194,7 @@ func seedField() configField {
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			n, err := strconv.ParseUint(scalar(raw), 10, 64)
 			if c.Seed = n; err != nil {
-				f.add("seed", "must be a whole number from 0 to %d, not %s", uint64(math.MaxUint64), abbreviate(string(raw)))
+				f.add("seed", "must be a whole number from 0 to %d, not %s", uint64(math.MaxUint64), textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -227,7 +229,7 @@ func secondsField(name string, always bool, at func(*JobConfig) *time.Duration) 
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			d, err := parseSeconds(scalar(raw))
 			if *at(c) = d; err != nil {
-				f.add(name, "%v, not %s", err, abbreviate(string(raw)))
+				f.add(name, "%v, not %s", err, textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -261,7 +263,7 @@ func flagField(name string, at func(*JobConfig) *bool) configField {
 			case "true", "false":
 				*at(c) = text == "true"
 			default:
-				f.add(name, "must be true or false, not %s", abbreviate(string(raw)))
+				f.add(name, "must be true or false, not %s", textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -283,7 +285,7 @@ func weightsField() configField {
 		func(raw json.RawMessage) (float64, error) {
 			text := scalar(raw)
 			w, err := strconv.ParseFloat(text, 64)
-			if err != nil || !isDecimal(text) {
+			if err != nil || !textkit.IsDecimal(text) {
 				return 0, errors.New("must be a number")
 			}
 			return w, nil
@@ -312,17 +314,17 @@ func mapField[V any](name string, at func(*JobConfig) *map[string]V, value func(
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			var object map[string]json.RawMessage
 			if json.Unmarshal(raw, &object) != nil {
-				f.add(name, "must be a JSON object, not %s", abbreviate(string(raw)))
+				f.add(name, "must be a JSON object, not %s", textkit.Shorten(string(raw)))
 				return
 			}
-			for _, key := range sortedKeys(object) {
-				if isNull(object[key]) {
+			for _, key := range textkit.SortedKeys(object) {
+				if textkit.IsNull(object[key]) {
 					delete(*at(c), key)
 					continue
 				}
 				v, err := value(object[key])
 				if err != nil {
-					f.add(name+"."+abbreviate(key), "%v, not %s", err, abbreviate(string(object[key])))
+					f.add(name+"."+textkit.Shorten(key), "%v, not %s", err, textkit.Shorten(string(object[key])))
 					continue
 				}
 				if *at(c) == nil {
@@ -364,7 +366,7 @@ func parseWhole[T int64 | uint64](s string, parse func(string, int, int) (T, err
 		return n, true
 	}
 	x, err := strconv.ParseFloat(s, 64)
-	if err != nil || !isDecimal(s) || x != math.Trunc(x) || math.Abs(x) > maxExactFloat {
+	if err != nil || !textkit.IsDecimal(s) || x != math.Trunc(x) || math.Abs(x) > maxExactFloat {
 		return 0, false
 	}
 	n := T(x)
@@ -374,8 +376,8 @@ func parseWhole[T int64 | uint64](s string, parse func(string, int, int) (T, err
 // parseSeconds reads a number of seconds ("0.600"), exact to the nanosecond, or a
 // Go duration ("1m30s").
 func parseSeconds(s string) (time.Duration, error) {
-	if !isDecimal(s) {
-		if d, err := time.ParseDuration(s); err == nil && len(s) <= maxNumberLen {
+	if !textkit.IsDecimal(s) {
+		if d, err := time.ParseDuration(s); err == nil && len(s) <= textkit.MaxNumberLen {
 			return d, nil
 		}
 		return 0, errSeconds

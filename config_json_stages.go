@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // stageFields lists the keys of a stage, which are read and written like those of a
@@ -18,7 +20,7 @@ func stageFields(s *Stage) []configField {
 			write: func(*JobConfig) any { return leaveOut(s.Step, false) },
 			read: func(_ *JobConfig, raw json.RawMessage, f *faults) {
 				if json.Unmarshal(raw, &s.Step) != nil {
-					f.add("step", "must be true or false, not %s", abbreviate(string(raw)))
+					f.add("step", "must be true or false, not %s", textkit.Shorten(string(raw)))
 				}
 			},
 		},
@@ -47,7 +49,7 @@ func stagesField() configField {
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			var list []map[string]json.RawMessage
 			if json.Unmarshal(raw, &list) != nil {
-				f.add("stages", "must be a list of objects, not %s", abbreviate(string(raw)))
+				f.add("stages", "must be a list of objects, not %s", textkit.Shorten(string(raw)))
 				return
 			}
 			c.Stages = nil
@@ -59,12 +61,12 @@ func stagesField() configField {
 					names = append(names, field.name)
 					value, given := object[field.name]
 					delete(object, field.name)
-					if given && !isNull(value) {
+					if given && !textkit.IsNull(value) {
 						field.read(c, value, &own)
 					}
 				}
-				for _, name := range sortedKeys(object) {
-					own.add(abbreviate(name), "is not a setting of a stage%s", didYouMean(name, names))
+				for _, name := range textkit.SortedKeys(object) {
+					own.add(textkit.Shorten(name), "is not a setting of a stage%s", textkit.DidYouMean(name, names))
 				}
 				for _, fault := range own {
 					f.add(fmt.Sprintf("stages.%d.%s", i+1, fault.Field), "%s", fault.Message)

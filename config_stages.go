@@ -5,15 +5,18 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/pace"
 )
 
 // checkSegment looks whether there is something for each segment to do.
 func (c *JobConfig) checkSegment(f *faults) {
-	if err := c.Segment.check(); err != nil {
+	if err := c.Segment.Validate(); err != nil {
 		f.add("segment", "%v, not %d/%d", err, c.Segment.Index, c.Segment.Count)
 		return
 	}
-	n := c.Segment.parts()
+	n := c.Segment.Parts()
 	atLeast := func(field string, have uint64) {
 		if have < uint64(n) {
 			f.add(field, "must be at least %d, one for each segment, not %d: it is that of all segments together", n, have)
@@ -37,7 +40,7 @@ func (c *JobConfig) checkSegment(f *faults) {
 // begin is how many VUs the segment begins with, without stages of workers. One for
 // each segment is the least in the open model, where more are made as needed.
 func (c *JobConfig) begin() int {
-	n := c.Segment.share(c.Workers)
+	n := c.Segment.Share(c.Workers)
 	if c.open() {
 		n = max(n, 1)
 	}
@@ -58,7 +61,7 @@ func segmentField() configField {
 			}
 			if err != nil {
 				_, err = ParseSegment("?") // the form that is expected
-				f.add("segment", "%v, not %s", err, abbreviate(string(raw)))
+				f.add("segment", "%v, not %s", err, textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -81,7 +84,7 @@ func startAtField() configField {
 			}
 			at, err := time.Parse(time.RFC3339, text)
 			if c.StartAt = at; err != nil {
-				f.add("start_at", "%v, not %s", errStartAt, abbreviate(string(raw)))
+				f.add("start_at", "%v, not %s", errStartAt, textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -106,9 +109,9 @@ func (c *JobConfig) pacer(ramp time.Duration, endless bool) Pacer {
 	case !c.open():
 		return nil
 	case len(c.Stages) > 0:
-		return c.Segment.pacer(newLegs(c.Rate, c.Stages, endless))
+		return c.Segment.Pacer(pace.NewPacer(c.Rate, c.Stages, endless))
 	}
-	return c.Segment.pacer(c.Rate.Pacer(ramp))
+	return c.Segment.Pacer(c.Rate.Pacer(ramp))
 }
 
 // stagesLength is how long the stages take together.
@@ -124,8 +127,8 @@ func (c *JobConfig) checkStages(f *faults) {
 	if len(c.Stages) == 0 {
 		return
 	}
-	if len(c.Stages) > maxStages {
-		f.add("stages", "must be at most %d, not %d", maxStages, len(c.Stages))
+	if len(c.Stages) > pace.MaxStages {
+		f.add("stages", "must be at most %d, not %d", pace.MaxStages, len(c.Stages))
 		return
 	}
 	if c.RampUp > 0 {
@@ -134,7 +137,7 @@ func (c *JobConfig) checkStages(f *faults) {
 	open := c.open()
 	sum := time.Duration(0)
 	for i, s := range c.Stages {
-		switch err := s.Rate.check(); {
+		switch err := s.Rate.Validate(); {
 		case s.Duration <= 0 || s.Duration > MaxDuration:
 			f.add("stages", "stage %d must have a duration above 0, not %s", i+1, s.Duration)
 		case err != nil:
@@ -155,5 +158,5 @@ func (c *JobConfig) checkStages(f *faults) {
 // workersAt is the segment's share of the VUs that the stages ask for at a time since
 // their start, and when that changes next.
 func (c *JobConfig) workersAt(at time.Duration) (n int, next time.Duration) {
-	return stagedWorkers(c.Workers, c.Stages, c.Segment, at)
+	return pace.Workers(c.Workers, c.Stages, c.Segment, at)
 }

@@ -10,6 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 const (
@@ -74,12 +77,12 @@ func (j *Job) Exemplars() Exemplars {
 // keeper holds the exemplars of a job. Most requests cost it one comparison.
 type keeper struct {
 	n     int
-	floor atomic.Int64            // once there are n, a request must take longer than this
-	seen  [numClasses]atomic.Bool // there is a failure of the class
+	floor atomic.Int64                    // once there are n, a request must take longer than this
+	seen  [failure.NumClasses]atomic.Bool // there is a failure of the class
 
 	mu      sync.Mutex
 	slowest []Exemplar // the slowest first
-	failed  [numClasses]Exemplar
+	failed  [failure.NumClasses]Exemplar
 }
 
 func newKeeper(n int) *keeper {
@@ -93,7 +96,7 @@ func newKeeper(n int) *keeper {
 
 // offer takes a request that is over, if it is worth keeping.
 func (k *keeper) offer(x *exchange) {
-	took, class := x.m.end.Sub(x.m.start), classNumber(x.m.class)
+	took, class := x.m.end.Sub(x.m.start), failure.Number(x.m.class)
 	slow := int64(took) > k.floor.Load()
 	fails := class != 0 && !k.seen[class].Load()
 	if !slow && !fails {
@@ -130,7 +133,7 @@ func (x *exchange) exemplar(took time.Duration) Exemplar {
 		e.Task = x.c.vu.task.name
 	}
 	if x.m.err != nil {
-		e.Error = errorText(x.m.err)
+		e.Error = textkit.ErrorMessage(x.m.err)
 	}
 	switch {
 	case x.source != nil:

@@ -18,6 +18,8 @@ import (
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Limits of an expression. They bound the parser's recursion and what one
@@ -204,7 +206,7 @@ func (s *exprScope) unknownName(name string) string {
 			return fmt.Sprintf("%q %s", name, other.hint)
 		}
 	}
-	return fmt.Sprintf("unknown name %q%s", name, didYouMean(name, known))
+	return fmt.Sprintf("unknown name %q%s", name, textkit.DidYouMean(name, known))
 }
 
 // names lists what the scope knows besides the language's own functions.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // evalBudget bounds one evaluation: turns of loops, and bytes of joined text,
@@ -139,7 +141,7 @@ func (e *expression) fail(err error) error {
 	case errors.As(err, &fe):
 		err = errors.New(strings.TrimPrefix(fe.Message, "runtime error: "))
 	}
-	return fmt.Errorf("%s: %s: %w", e.at, abbreviate(e.source), err)
+	return fmt.Errorf("%s: %s: %w", e.at, textkit.Shorten(e.source), err)
 }
 
 // binding is what the expressions of one revision of a job are computed with. It

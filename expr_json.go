@@ -8,6 +8,8 @@ import (
 	"io"
 	"strconv"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // decodeJSON parses one JSON value; whole numbers become int, others float64.
@@ -58,7 +60,7 @@ type jsonPath struct {
 // ["name"] for each level.
 func parseJSONPath(s string) (*jsonPath, error) {
 	bad := func(what string) error {
-		return fmt.Errorf("%s in the path %q; a path is $ and then .name, .0, [0] or [\"name\"] for each level", what, abbreviate(s))
+		return fmt.Errorf("%s in the path %q; a path is $ and then .name, .0, [0] or [\"name\"] for each level", what, textkit.Shorten(s))
 	}
 	rest, ok := strings.CutPrefix(s, "$")
 	if !ok {

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Limits of what a value may become when it is written.
@@ -226,7 +228,7 @@ func describe(v any) string {
 	case nil:
 		return "nil"
 	case string:
-		return strconv.Quote(abbreviate(v))
+		return strconv.Quote(textkit.Shorten(v))
 	case int, float64, bool:
 		return fmt.Sprint(v)
 	}

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/expr-lang/expr/types"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // FeedOrder says which row of a [Feeder] an iteration gets.
@@ -80,21 +82,21 @@ func (f *Feeder) check() string {
 	format := f.format()
 	switch {
 	case format == "":
-		return fmt.Sprintf("the name %q does not tell its format: expected a name in .csv, .tsv, .jsonl or .ndjson, or format: csv or jsonl", abbreviate(f.File))
+		return fmt.Sprintf("the name %q does not tell its format: expected a name in .csv, .tsv, .jsonl or .ndjson, or format: csv or jsonl", textkit.Shorten(f.File))
 	case format != "csv" && format != "jsonl":
-		return fmt.Sprintf("expected the format csv or jsonl, found %q", abbreviate(format))
+		return fmt.Sprintf("expected the format csv or jsonl, found %q", textkit.Shorten(format))
 	case f.Delimiter != 0 && format != "csv":
 		return "JSON lines have no delimiter"
 	case f.Delimiter != 0 && (f.Delimiter >= utf8.RuneSelf || strings.ContainsRune("\"\r\n\x00", f.Delimiter)):
 		return fmt.Sprintf("expected one character such as ; as the delimiter, found %q", f.Delimiter)
 	}
 	if !slices.Contains([]FeedOrder{"", FeedSequential, FeedRandom, FeedUnique}, f.Order) {
-		return fmt.Sprintf("expected the order sequential, random or unique, found %q", abbreviate(string(f.Order)))
+		return fmt.Sprintf("expected the order sequential, random or unique, found %q", textkit.Shorten(string(f.Order)))
 	}
 	switch f.AtEnd {
 	case "", FeedCycle, FeedStop:
 	default:
-		return fmt.Sprintf("expected cycle or stop as what happens at the end, found %q", abbreviate(string(f.AtEnd)))
+		return fmt.Sprintf("expected cycle or stop as what happens at the end, found %q", textkit.Shorten(string(f.AtEnd)))
 	}
 	if f.Order == FeedRandom && f.AtEnd == FeedStop {
 		return "rows in random order have no end to stop at"
@@ -157,11 +159,11 @@ func (s *exprScope) unknownColumn(column string) string {
 	for _, f := range s.feeders {
 		known = append(known, f.columns...)
 	}
-	hint := didYouMean(column, known)
+	hint := textkit.DidYouMean(column, known)
 	if hint == "" {
 		hint = "; there are " + strings.Join(known, ", ")
 	}
-	return fmt.Sprintf("unknown column %q%s", abbreviate(column), hint)
+	return fmt.Sprintf("unknown column %q%s", textkit.Shorten(column), hint)
 }
 
 // ErrNoMoreRows is what [VU.Row] returns when a feeder that stops at its end has no

@@ -180,7 +180,7 @@ func (f *feed) choose(vu *VU) (int64, error) {
 	case FeedUnique:
 		i = int64(vu.id)
 	default:
-		i = int64(f.segment.number(int(f.taken.Add(1) - 1)))
+		i = int64(f.segment.Number(int(f.taken.Add(1) - 1)))
 	}
 	switch {
 	case i < f.rows:
@@ -245,7 +245,7 @@ func (f *feed) changed(number int64) error {
 
 // ofSegment completes a sentence on what there is none left of.
 func ofSegment(s Segment) string {
-	if s.parts() == 1 {
+	if s.Parts() == 1 {
 		return ""
 	}
 	return " that are of segment " + s.String()

@@ -187,7 +187,7 @@ func (p *plan) seats(f *faults) {
 		for i, stage := range p.cfg.Stages {
 			refuse(fmt.Sprintf("stages[%d].workers", i), stage.Workers)
 		}
-		if n := p.cfg.Segment.parts(); p.cfg.open() && int64(n) > d.rows {
+		if n := p.cfg.Segment.Parts(); p.cfg.open() && int64(n) > d.rows {
 			f.add("segment", "must be one of at most %d: feeder %q has a row for so many VUs", d.rows, d.name)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Limits of a file of rows.
@@ -182,7 +184,7 @@ func columnNames(row []byte, delimiter byte) ([]string, *rowError) {
 		case name == "":
 			return nil, &rowError{0, fmt.Sprintf("column %d has no name: the first line names the columns", i+1)}
 		case slices.Contains(names, name):
-			return nil, &rowError{0, fmt.Sprintf("two columns are named %q", abbreviate(name))}
+			return nil, &rowError{0, fmt.Sprintf("two columns are named %q", textkit.Shorten(name))}
 		case !utf8.ValidString(name):
 			return nil, &rowError{0, fmt.Sprintf("the name of column %d is not UTF-8 text", i+1)}
 		}

@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // maxLinks is how many symbolic links the path of a file may lead over.
@@ -21,7 +23,7 @@ var (
 // or "".
 func checkFileName(name string) string {
 	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, "\\:") || hasControl(name) {
-		return fmt.Sprintf("expected a file in the scenario's folder, such as data/users.csv, with / and without .., found %q", abbreviate(name))
+		return fmt.Sprintf("expected a file in the scenario's folder, such as data/users.csv, with / and without .., found %q", textkit.Shorten(name))
 	}
 	return ""
 }

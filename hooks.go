@@ -7,6 +7,10 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // hookKind is one of the tasks that a scenario runs beside its iterations.
@@ -113,7 +117,7 @@ func (vu *VU) hook(kind hookKind) error {
 		return nil
 	}
 	rec, name := vu.recorder(), "("+kind.String()+")"
-	vu.task = &planTask{name: name, run: run, stat: rec.task(name)}
+	vu.task = &planTask{name: name, run: run, stat: rec.Task(name)}
 	vu.stat, vu.requestFailed = vu.task.stat, false
 	vu.step |= hookSteps // a set-up that is tried again goes on from there
 	vu.freshRows()
@@ -127,8 +131,8 @@ func (vu *VU) hook(kind hookKind) error {
 	vu.client.rest()
 	if is := vu.judge(err); err != nil && !is.interrupted && !is.exhausted {
 		if now := time.Now(); !vu.requestFailed {
-			rec.note(vu.stat, is.class, err, now)
-			rec.record(vu.stripe, record{at: now.Sub(rec.start), kind: kindHook, task: vu.stat, class: classNumber(is.class), lag: -1}, nil)
+			rec.Note(vu.stat, is.class, err, now)
+			rec.Record(vu.stripe, meter.Record{At: now.Sub(rec.Start), Kind: meter.KindHook, Task: vu.stat, Class: failure.Number(is.class), Lag: -1}, nil)
 		}
 		vu.job.logFailure(name, is.class, err)
 	}
@@ -175,7 +179,7 @@ func (vu *VU) prepare() (resting bool) {
 	case is.aborts:
 		j.abort(err)
 	case vu.tries >= setupTries && !j.prepared.Load() && vu.iteration == 0:
-		j.stop(StateFailed, fmt.Sprintf("the set-up of VU %d has failed %d times, and no other VU's has succeeded: %s", vu.id, vu.tries, errorText(err)))
+		j.stop(StateFailed, fmt.Sprintf("the set-up of VU %d has failed %d times, and no other VU's has succeeded: %s", vu.id, vu.tries, textkit.ErrorMessage(err)))
 	}
 	return false
 }
@@ -204,9 +208,9 @@ func (vu *VU) quit(retire bool) bool {
 }
 
 // hookVU returns a VU for the job's own hooks.
-func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *recorder) *VU {
-	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.stripe(0), rest: rest{wake: make(chan struct{}, 1)}}
-	number := 1<<63 | uint64(p.cfg.Segment.place())
+func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *meter.Recorder) *VU {
+	vu := &VU{id: -1, job: j, plan: p, ctx: ctx, cut: cut, own: rec, stripe: rec.Stripe(0), rest: rest{wake: make(chan struct{}, 1)}}
+	number := 1<<63 | uint64(p.cfg.Segment.Place())
 	vu.pcg, vu.stream = rand.NewPCG(p.cfg.Seed, number), j.stream(number)
 	vu.rand = rand.New(vu.pcg)
 	vu.client = newClient(vu)
@@ -231,7 +235,7 @@ func (j *Job) setUp() {
 	if err == nil {
 		begin, late = j.awaitStart(p)
 	}
-	rec.restart(begin)
+	rec.Restart(begin)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.back != nil {
@@ -246,9 +250,9 @@ func (j *Job) setUp() {
 	case late != nil:
 		j.fail(late.Error())
 	case vu.judge(err).aborts:
-		j.fail(errorText(err))
+		j.fail(textkit.ErrorMessage(err))
 	case err != nil:
-		j.fail("set-up failed: " + errorText(err))
+		j.fail("set-up failed: " + textkit.ErrorMessage(err))
 	default:
 		j.status.Reason = ""
 		j.commence(j.plan.Load())
@@ -322,5 +326,5 @@ func reasonOf(err error) string {
 	if errors.As(err, &end) {
 		return end.text
 	}
-	return errorText(err)
+	return textkit.ErrorMessage(err)
 }

@@ -9,6 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // Status is the state of a job, since when, and why.
@@ -31,7 +34,7 @@ type Transition struct {
 type Job struct {
 	name string
 	m    *Manager
-	rec  *recorder
+	rec  *meter.Recorder
 	log  *slog.Logger
 
 	plan    atomic.Pointer[plan]
@@ -116,7 +119,7 @@ func (j *Job) elapsed() time.Duration {
 	if j.rec == nil { // in its set-up
 		return 0
 	}
-	return time.Since(j.rec.start)
+	return time.Since(j.rec.Start)
 }
 
 // Name is the job's name.
@@ -192,10 +195,10 @@ func (j *Job) SnapshotByMethod() *Snapshot { return j.snapshot(true) }
 
 func (j *Job) snapshot(byMethod bool) *Snapshot {
 	now := time.Now()
-	s := &Snapshot{Job: j.name, Time: now, Totals: newTotals(), Tasks: []TaskSnapshot{}}
+	s := &Snapshot{Job: j.name, Time: now, Totals: stats.NewTotals(), Tasks: []TaskSnapshot{}}
 	j.mu.Lock()
 	s.State, s.Reason, s.Revision = j.status.State, j.status.Reason, j.status.Revision
-	s.Workers, s.Seed, s.VUs = j.cfg.Segment.share(j.cfg.Workers), j.cfg.Seed, int(j.live.Load())
+	s.Workers, s.Seed, s.VUs = j.cfg.Segment.Share(j.cfg.Workers), j.cfg.Seed, int(j.live.Load())
 	if s.State.Active() {
 		s.Workers = int(j.size.Load()) // which stages may have changed
 	}
@@ -208,21 +211,21 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 		final = j.back.stats // it is in its set-up
 	}
 	if rec != nil {
-		s.Elapsed = now.Sub(rec.start)
+		s.Elapsed = now.Sub(rec.Start)
 		s.Offered = j.offeredFor(s.Elapsed)
 	}
 	j.mu.Unlock()
 	if final != nil {
-		return final.ended(s)
+		return final.AtEnd(s)
 	}
 	if rec == nil {
 		s.Valid = true
 		return s
 	}
 	s.Active = int(j.active.Load())
-	s.Started = rec.started
-	rec.fill(s, byMethod)
-	s.Invalid = append(rec.health(s), j.limited(s)...)
+	s.Started = rec.Started
+	rec.Fill(s, byMethod)
+	s.Invalid = append(rec.Health(s), j.limited(s)...)
 	s.Valid = len(s.Invalid) == 0
 	j.judge(s, tripped)
 	if s.State.Ended() {

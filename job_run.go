@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/schedule"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // launch starts a new job.
@@ -46,7 +49,7 @@ func (j *Job) commence(p *plan) {
 		j.back.schedule(p)
 		j.phase = p.cfg.Delay // VUs begin as far apart as they would be by now, not all at once
 	case p.cfg.open():
-		p.sched = newSchedule(p.cfg.pacer(p.cfg.RampUp, true), 0, p.cfg.RampUp)
+		p.sched = schedule.New(p.cfg.pacer(p.cfg.RampUp, true), 0, p.cfg.RampUp)
 	}
 	j.install(p)
 	j.populate(p)
@@ -69,7 +72,7 @@ func (j *Job) install(p *plan) {
 	}
 	j.size.Store(int64(size))
 	for i := range p.tasks {
-		p.tasks[i].stat = j.rec.task(p.tasks[i].name)
+		p.tasks[i].stat = j.rec.Task(p.tasks[i].name)
 	}
 	j.plan.Store(p)
 	if p.sched != nil && j.beats == nil {
@@ -97,7 +100,7 @@ func (j *Job) supervise() {
 	beats := j.beats
 	j.mu.Unlock()
 	beats.stop()
-	j.rec.flush()
+	j.rec.Flush()
 	j.finish()
 }
 
@@ -153,9 +156,9 @@ func (j *Job) untilOver() {
 			}
 			next = min(next, look)
 		}
-		if j.rec.sink != nil {
+		if j.rec.Sink != nil {
 			if now >= flush {
-				j.rec.flush()
+				j.rec.Flush()
 				flush = now + watchEvery
 			}
 			next = min(next, flush)
@@ -205,14 +208,14 @@ func (j *Job) finish() {
 	if limit := p.iterations(); limit > 0 && j.begun.Load() >= limit {
 		j.dropped.Store(0) // it was not to do more
 	} else if p.sched != nil {
-		j.dropped.Add(p.sched.unclaimed(j.ending.at))
+		j.dropped.Add(p.sched.Unclaimed(j.ending.at))
 	}
 	j.set(j.ending.outcome, j.ending.why)
 	j.publish(EventEnded)
 	j.mu.Unlock()
 	closeFeeds(p.feeds, nil)
 	j.log.Info("job ended", "state", j.ending.outcome, "reason", j.ending.why, "iterations", j.begun.Load(),
-		"elapsed", j.ending.ended.Sub(j.rec.start).Round(time.Millisecond))
+		"elapsed", j.ending.ended.Sub(j.rec.Start).Round(time.Millisecond))
 	defer close(j.ending.done) // whatever becomes of those who are told
 	j.m.env.tellEnded(j)
 }
@@ -258,7 +261,7 @@ func (j *Job) end(stage endStage, outcome State, reason string) {
 }
 
 // abort ends the job as failed.
-func (j *Job) abort(err error) { j.stop(StateFailed, errorText(err)) }
+func (j *Job) abort(err error) { j.stop(StateFailed, textkit.ErrorMessage(err)) }
 
 // interrupt cancels running iterations, if the job is stopping.
 func (j *Job) interrupt() {

@@ -3,6 +3,8 @@ package loadgen
 import (
 	"fmt"
 	"slices"
+
+	"github.com/opbeans/loadgen/internal/schedule"
 )
 
 // Update changes a job in place. change edits a copy of its configuration, with
@@ -129,13 +131,13 @@ func (j *Job) reschedule(p *plan) {
 	switch {
 	case pacer == nil && old.sched == nil:
 	case pacer == nil:
-		j.dropped.Add(old.sched.unclaimed(now))
-		old.sched.close(now)
+		j.dropped.Add(old.sched.Unclaimed(now))
+		old.sched.Close(now)
 	case old.sched == nil:
-		p.sched = newSchedule(pacer, now, 0)
+		p.sched = schedule.New(pacer, now, 0)
 	case same:
 		p.sched = old.sched
 	default:
-		p.sched = old.sched.replace(pacer, now, len(p.cfg.Stages)+len(old.cfg.Stages) == 0)
+		p.sched = old.sched.Replace(pacer, now, len(p.cfg.Stages)+len(old.cfg.Stages) == 0)
 	}
 }

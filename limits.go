@@ -39,7 +39,7 @@ type Usage struct {
 // none.
 func WithLimits(l Limits) Option {
 	return func(e *environment) {
-		if l.MaxRate.check() != nil {
+		if l.MaxRate.Validate() != nil {
 			l.MaxRate = Rate{}
 		}
 		l.MaxWorkers, l.MaxJobs = max(l.MaxWorkers, 0), max(l.MaxJobs, 0)
@@ -120,7 +120,7 @@ func (e *environment) unreserve(n int) { e.workers.Add(-int64(n)) }
 func (l *Limits) check(c *JobConfig) (f faults) {
 	if l.MaxWorkers > 0 {
 		beyond := func(field string, n int) {
-			if n = c.Segment.share(n); n > l.MaxWorkers {
+			if n = c.Segment.Share(n); n > l.MaxWorkers {
 				f.add(field, "must be at most %d, all jobs together, not %d", l.MaxWorkers, n)
 			}
 		}
@@ -131,7 +131,7 @@ func (l *Limits) check(c *JobConfig) (f faults) {
 	}
 	if !l.MaxRate.IsZero() {
 		beyond := func(field string, r Rate) {
-			if r.Hz()/float64(c.Segment.parts()) > l.MaxRate.Hz() {
+			if r.Hz()/float64(c.Segment.Parts()) > l.MaxRate.Hz() {
 				f.add(field, "must be at most %s, all jobs together, not %s", l.MaxRate, r)
 			}
 		}

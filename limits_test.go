@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/internal/memnet"
+	"github.com/opbeans/loadgen/pace"
 )
 
 // arrivals serves in memory and notes when requests come.
@@ -223,7 +224,7 @@ func TestRateAboveTheLimit(t *testing.T) {
 
 // BenchmarkThrottle shows what a request pays for a rate limit.
 func BenchmarkThrottle(b *testing.B) {
-	t := newThrottle(PerSecond(maxRatePerSecond))
+	t := newThrottle(PerSecond(pace.MaxRatePerSecond))
 	ctx := b.Context()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen/internal/alarm"
+	"github.com/opbeans/loadgen/internal/schedule"
 )
 
 const (
@@ -44,22 +45,22 @@ func (m *metronome) stop() {
 
 // beat is where a metronome is in a schedule.
 type beat struct {
-	sched *schedule
+	sched *schedule.Schedule
 	slot  uint64 // none before it is still to come
 }
 
 // next is how long to wait from a time on, until a slot of a schedule is due.
-func (b *beat) next(s *schedule, now time.Duration) time.Duration {
+func (b *beat) next(s *schedule.Schedule, now time.Duration) time.Duration {
 	if s == nil {
 		return beatMost
 	}
 	if b.sched != s {
 		*b = beat{sched: s}
 	}
-	b.slot = dueFrom(s.pacer, b.slot, now-s.origin)
-	due, ok := s.pacer.Due(b.slot)
-	if !ok || due > now-s.origin+beatMost {
+	b.slot = schedule.DueFrom(s.Pacer, b.slot, now-s.Origin)
+	due, ok := s.Pacer.Due(b.slot)
+	if !ok || due > now-s.Origin+beatMost {
 		return beatMost
 	}
-	return max(s.origin+due-now, beatLeast)
+	return max(s.Origin+due-now, beatLeast)
 }

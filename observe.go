@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/meter"
 )
 
 const (
@@ -84,7 +86,7 @@ func (w *watcher) observe(samples []Sample, hurry *atomic.Bool) (n int) {
 func (w *watchers) take(samples []Sample) []Sample {
 	b, _ := w.spare.Get().(*batch)
 	if b == nil {
-		b = &batch{samples: make([]Sample, 0, stripeLen)}
+		b = &batch{samples: make([]Sample, 0, meter.StripeLen)}
 	}
 	room := b.samples[:0]
 	b.samples = samples
@@ -108,7 +110,7 @@ func (w *watchers) done(b *batch) {
 }
 
 // sink is where recorders send their samples; nil without observers.
-func (w *watchers) sink() sink {
+func (w *watchers) sink() meter.Sink {
 	if len(w.queues) == 0 {
 		return nil
 	}

@@ -36,8 +36,8 @@ func (o *offered) filled(p *plan, now time.Duration) {
 	if s == nil {
 		return
 	}
-	if s.first() {
-		if due, ok := s.pacer.Due(p.iterations()); ok {
+	if s.First() {
+		if due, ok := s.Pacer.Due(p.iterations()); ok {
 			now = max(now, due)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sort"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/schedule"
 )
 
 // plan is one revision of a job, ready to run: nothing in it changes, so that all
@@ -28,15 +30,15 @@ type plan struct {
 
 	newSession bool // each iteration has a session of its own
 	tasks      []planTask
-	sums       []float64     // sums[i] is the weight of tasks[0..i] together
-	verdicts   []Threshold   // those of the job and of its scenario
-	sched      *schedule     // of the open model; nil in the closed one
-	staged     time.Duration // when its stages began, since the job's start
-	end        time.Duration // no iteration begins that is due at or after it
+	sums       []float64          // sums[i] is the weight of tasks[0..i] together
+	verdicts   []Threshold        // those of the job and of its scenario
+	sched      *schedule.Schedule // of the open model; nil in the closed one
+	staged     time.Duration      // when its stages began, since the job's start
+	end        time.Duration      // no iteration begins that is due at or after it
 }
 
 // iterations is how many there are to be, 0 for no limit.
-func (p *plan) iterations() uint64 { return p.cfg.Segment.shareOf(p.cfg.MaxIterations) }
+func (p *plan) iterations() uint64 { return p.cfg.Segment.ShareOf(p.cfg.MaxIterations) }
 
 // time sets when the stages of the plan begin, and when it ends.
 func (p *plan) time(staged time.Duration) {

@@ -7,6 +7,11 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/internal/schedule"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // limit is the number of VUs that may exist under a plan.
@@ -16,7 +21,7 @@ func (j *Job) limit(p *plan) int {
 		if p.rows > 0 {
 			most = int(min(int64(most), p.rows))
 		}
-		return p.cfg.Segment.share(most)
+		return p.cfg.Segment.Share(most)
 	}
 	return int(j.size.Load())
 }
@@ -59,10 +64,10 @@ func (j *Job) spawn(p *plan, seat int) bool {
 		j.short.workers.Store(true)
 		return false
 	}
-	id := p.cfg.Segment.number(seat)
+	id := p.cfg.Segment.Number(seat)
 	vu := &VU{
 		id: id, seat: seat, job: j, plan: p, ctx: j.ending.hard,
-		stripe:    j.rec.stripe(seat),
+		stripe:    j.rec.Stripe(seat),
 		rest:      rest{wake: make(chan struct{}, 1)},
 		awaited:   -1,
 		freeSince: j.elapsed(),
@@ -127,7 +132,7 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 		return false
 	}
 	vu.client.close()
-	if vu.slot.ok && !vu.slot.void() {
+	if vu.slot.OK && !vu.slot.Void() {
 		j.giveBack(vu.slot, retire)
 	}
 	j.vus[vu.seat] = nil
@@ -143,13 +148,13 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 
 // giveBack lets somebody else have the slot that a leaving VU had claimed; j is
 // locked.
-func (j *Job) giveBack(s slot, retire bool) {
+func (j *Job) giveBack(s schedule.Slot, retire bool) {
 	switch sched := j.plan.Load().sched; {
 	case retire && sched != nil:
-		sched.giveBack(s)
+		sched.GiveBack(s)
 		j.freed.Store(true) // supervise wakes the others, once for many that leave together
 		j.replan()
-	case s.due < j.ending.at || retire:
+	case s.Due < j.ending.at || retire:
 		j.dropped.Add(1)
 	}
 }
@@ -246,7 +251,7 @@ func (vu *VU) await() (time.Duration, bool) {
 			j.expire(end)
 			continue
 		}
-		if vu.slot.sched != nil && vu.slot.void() {
+		if vu.slot.Sched != nil && vu.slot.Void() {
 			continue // replaced this moment
 		}
 		if !j.begin(vu.plan) {
@@ -259,12 +264,12 @@ func (vu *VU) await() (time.Duration, bool) {
 			}
 			continue
 		}
-		vu.slot = slot{}
+		vu.slot = schedule.Slot{}
 		vu.lag, vu.late = -1, false
 		if vu.awaited == due {
 			vu.lag = -left
 		} else if vu.plan.sched != nil {
-			vu.late = -left > lateBy
+			vu.late = -left > meter.LateBy
 		}
 		vu.awaited = -1
 		if vu.plan.sched != nil && j.idle.Load() == 0 && j.preparing.Load() == 0 && int(j.live.Load()) < j.limit(vu.plan) {
@@ -278,22 +283,22 @@ func (vu *VU) await() (time.Duration, bool) {
 func (vu *VU) next() (time.Duration, bool) {
 	sched := vu.plan.sched
 	if sched == nil {
-		if vu.slot.ok && !vu.slot.void() {
+		if vu.slot.OK && !vu.slot.Void() {
 			vu.job.dropped.Add(1) // it was due, and the job is not of the open model any more
 		}
-		vu.slot = slot{}
+		vu.slot = schedule.Slot{}
 		if vu.iteration == 0 {
 			return vu.freeSince, true
 		}
 		return vu.freeSince + vu.plan.cfg.Delay, true
 	}
-	if !vu.slot.void() {
-		if sched.spare.Load() > 0 {
-			vu.slot = sched.reclaim(vu.slot)
+	if !vu.slot.Void() {
+		if sched.Spare.Load() > 0 {
+			vu.slot = sched.Reclaim(vu.slot)
 		}
-		return vu.slot.due, vu.slot.ok
+		return vu.slot.Due, vu.slot.OK
 	}
-	s, ok := sched.claim()
+	s, ok := sched.Claim()
 	if !ok { // replaced this moment: wait until the update is through
 		vu.job.mu.Lock()
 		vu.plan = vu.job.plan.Load()
@@ -301,7 +306,7 @@ func (vu *VU) next() (time.Duration, bool) {
 		return vu.next()
 	}
 	vu.slot = s
-	return s.due, s.ok
+	return s.Due, s.OK
 }
 
 // begin counts an iteration as started, and its VU as active. It refuses one that
@@ -337,7 +342,7 @@ func (j *Job) complete() {
 // failureLog limits how often each class of failure is logged.
 type failureLog struct {
 	mu      sync.Mutex
-	classes [numClasses]struct {
+	classes [failure.NumClasses]struct {
 		last    time.Time
 		skipped uint64
 	}
@@ -352,7 +357,7 @@ func (j *Job) logFailure(task string, class ErrorClass, err error) {
 	if !ok {
 		return
 	}
-	attrs := []any{"task", task, "class", class, "error", errorText(err), "not_logged", skipped}
+	attrs := []any{"task", task, "class", class, "error", textkit.ErrorMessage(err), "not_logged", skipped}
 	if p := panicOf(err); p != nil {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
@@ -364,7 +369,7 @@ func (j *Job) logFailure(task string, class ErrorClass, err error) {
 func (l *failureLog) pass(class ErrorClass) (skipped uint64, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f := &l.classes[classNumber(class)]
+	f := &l.classes[failure.Number(class)]
 	now := time.Now()
 	if now.Sub(f.last) < failureLogEvery {
 		f.skipped++

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/schedule"
 )
 
 // A ramp to 10,000 VUs has as many steps: were each to wake all VUs there are, they would
@@ -68,18 +70,18 @@ func TestWhatLeavingVUsHadClaimedIsDoneInTime(t *testing.T) {
 }
 
 func TestSlotsThatWereGivenBackGoInOrder(t *testing.T) {
-	s := newSchedule(PerSecond(1).Pacer(0), 0, 0)
-	at := func(d int) slot { return slot{sched: s, due: time.Duration(d), ok: true} }
+	s := schedule.New(PerSecond(1).Pacer(0), 0, 0)
+	at := func(d int) schedule.Slot { return schedule.Slot{Sched: s, Due: time.Duration(d), OK: true} }
 	for _, d := range []int{5, 2, 9, 2, 7} {
-		s.giveBack(at(d))
+		s.GiveBack(at(d))
 	}
-	assert.Equal(t, at(1), s.reclaim(at(1)), "none is earlier")
-	assert.Equal(t, at(2), s.reclaim(at(6)), "which is given back for it")
+	assert.Equal(t, at(1), s.Reclaim(at(1)), "none is earlier")
+	assert.Equal(t, at(2), s.Reclaim(at(6)), "which is given back for it")
 	for _, want := range []int{2, 5, 6, 7, 9} {
-		got, ok := s.claim()
+		got, ok := s.Claim()
 		require.True(t, ok)
 		assert.Equal(t, at(want), got)
 	}
-	got, _ := s.claim()
-	assert.Zero(t, got.due, "and then those of the pacer")
+	got, _ := s.Claim()
+	assert.Zero(t, got.Due, "and then those of the pacer")
 }

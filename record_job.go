@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // Group runs a part of a task under a name, and measures how long it takes without
@@ -36,9 +39,9 @@ func (vu *VU) endGroup(t groupTimer, err error) {
 		return
 	}
 	now, rec := time.Now(), vu.recorder()
-	rec.record(vu.stripe, record{
-		at: now.Sub(rec.start), took: now.Sub(t.begin) - (vu.thought - t.thought),
-		kind: kindGroup, task: t.number, failed: err != nil, lag: -1,
+	rec.Record(vu.stripe, meter.Record{
+		At: now.Sub(rec.Start), Took: now.Sub(t.begin) - (vu.thought - t.thought),
+		Kind: meter.KindGroup, Task: t.number, Failed: err != nil, Lag: -1,
 	}, nil)
 }
 
@@ -54,8 +57,8 @@ func (vu *VU) groupNumber(name string) int32 {
 			return vu.groups[i].number
 		}
 	}
-	n := vu.recorder().group(name)
-	if len(vu.groups) < maxGroups {
+	n := vu.recorder().Group(name)
+	if len(vu.groups) < stats.MaxGroups {
 		vu.groups = append(vu.groups, vuGroup{name, n})
 	}
 	return n
@@ -68,8 +71,8 @@ func (vu *VU) groupNumber(name string) int32 {
 func WithExactTimes() Option { return func(e *environment) { e.exactTimes = true } }
 
 // newRecorder is what a run of the job measures with.
-func (j *Job) newRecorder() *recorder {
-	return newRecorder(time.Now(), j.m.watch.sink(), j.m.env.exactTimes)
+func (j *Job) newRecorder() *meter.Recorder {
+	return meter.New(time.Now(), j.m.watch.sink(), j.m.env.exactTimes)
 }
 
 // limited says what the limits over all jobs have kept a job from.

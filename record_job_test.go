@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 func TestSnapshotRecordOfAJob(t *testing.T) {
@@ -37,3 +39,5 @@ func TestSnapshotRecordOfAJob(t *testing.T) {
 	assert.Equal(t, s, &back.Snapshot)
 	assert.Zero(t, s.Since(&back.Snapshot).Requests, "the difference of the two is nothing")
 }
+
+func keys(object any) []string { return textkit.SortedKeys(object.(map[string]any)) }

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/internal/schedule"
 )
 
 // JobRecord is a job at one moment, as data: with it and the statistics of that
@@ -69,18 +72,18 @@ func (j *Job) Record() JobRecord {
 	case j.rec == nil:
 		return r
 	}
-	r.Started, r.Elapsed = j.rec.started, j.elapsed()
+	r.Started, r.Elapsed = j.rec.Started, j.elapsed()
 	if !j.ending.ended.IsZero() {
-		r.Elapsed = j.ending.ended.Sub(j.rec.start)
+		r.Elapsed = j.ending.ended.Sub(j.rec.Start)
 	}
 	p := j.plan.Load()
 	r.Position.Staged, r.Position.Spawned, r.Position.Rows = p.staged, j.spawned, givenOut(p.feeds)
 	if p.sched != nil {
-		r.Position.Origin, r.Position.Ramp = p.sched.origin, p.sched.ramp
-		r.Position.Overdue = p.sched.unclaimed(r.Elapsed)
+		r.Position.Origin, r.Position.Ramp = p.sched.Origin, p.sched.Ramp
+		r.Position.Overdue = p.sched.Unclaimed(r.Elapsed)
 	}
-	share := j.rec.watched()
-	r.Position.Watched, r.Position.CPU, r.Position.GC = share.watched, share.saturated, share.paused
+	share := j.rec.Watched()
+	r.Position.Watched, r.Position.CPU, r.Position.GC = share.Watched, share.Saturated, share.Paused
 	return r
 }
 
@@ -132,7 +135,7 @@ func (m *Manager) Restore(r JobRecord, stats *Snapshot) (*Job, error) {
 	if r.Status.State.Ended() {
 		kind = EventEnded
 		j.ending.outcome, j.ending.why, j.ending.ended = r.Status.State, r.Status.Reason, r.Status.Since
-		j.final = stats.clone()
+		j.final = stats.Clone()
 		j.final.Job, j.final.Started, j.final.Elapsed = j.name, r.Started, r.Elapsed
 		j.ending.cut()
 		j.ending.cutLast()
@@ -164,7 +167,7 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 			return nil, err
 		}
 	} else {
-		j.back = &comeback{record: *r, stats: stats.clone()}
+		j.back = &comeback{record: *r, stats: stats.Clone()}
 	}
 	if err := m.run(j, p); err != nil {
 		return nil, err
@@ -182,9 +185,11 @@ type comeback struct {
 
 // takeUp lets the recorder, which begins now, and the counters of the job go on from
 // there; j is locked, or not yet shared.
-func (b *comeback) takeUp(j *Job, rec *recorder) {
+func (b *comeback) takeUp(j *Job, rec *meter.Recorder) {
 	r, stats := &b.record, b.stats
-	rec.resume(stats, r.Started, r.Elapsed, processShare{r.Position.Watched, r.Position.CPU, r.Position.GC})
+	rec.Resume(stats, r.Started, r.Elapsed, meter.ProcessShare{
+		Watched: r.Position.Watched, Saturated: r.Position.CPU, Paused: r.Position.GC,
+	})
 	j.dropped.Store(stats.Dropped + r.Position.Overdue)
 	j.short.held.Store(stats.Held)
 	j.begun.Store(stats.Iterations + stats.Interrupted)
@@ -196,8 +201,8 @@ func (b *comeback) schedule(p *plan) {
 	at := &b.record.Position
 	p.time(at.Staged)
 	if p.cfg.open() {
-		p.sched = newSchedule(p.cfg.pacer(at.Ramp, true), at.Origin, at.Ramp)
-		p.sched.skipDue(b.record.Elapsed)
+		p.sched = schedule.New(p.cfg.pacer(at.Ramp, true), at.Origin, at.Ramp)
+		p.sched.SkipDue(b.record.Elapsed)
 	}
 }
 

@@ -3,7 +3,9 @@ package loadgen
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/filltest"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // napping is a scenario that only waits, so that all of a job is exact in virtual time.
@@ -140,8 +145,18 @@ func states(j *Job) (all []State) {
 func TestRestoreKeepsEveryCounter(t *testing.T) {
 	m := New()
 	defer m.Close()
-	before := filledSnapshot(rand.New(rand.NewPCG(1, 1)))
-	before.Totals = newTotals()
+	before, rng := &Snapshot{}, rand.New(rand.NewPCG(1, 1))
+	filltest.Fill(rng, reflect.ValueOf(before).Elem(), func(field any) bool {
+		_, ok := field.(*Threshold) // which the job has none of
+		return ok
+	})
+	for i := range before.Tasks {
+		before.Tasks[i].Task = fmt.Sprint("task ", i)
+	}
+	for i := range before.Groups {
+		before.Groups[i].Group = fmt.Sprint("group ", i)
+	}
+	before.Totals = stats.NewTotals()
 	for i := range before.Tasks {
 		before.Tasks[i].Method = "" // which the statistics of a job do not have
 		before.Totals.Merge(&before.Tasks[i].Totals)
@@ -235,7 +250,7 @@ func TestRestoreOfJobsAtRest(t *testing.T) {
 			assert.Equal(t, map[string]string{"X-Key": "1"}, j.Config().Headers)
 			require.ErrorIs(t, j.Update(func(c *JobConfig) { c.Workers = 9 }), ErrJobEnded)
 			j.Stop()
-			s.Merge(s.clone()) // what a reader does with its copy
+			s.Merge(s.Clone()) // what a reader does with its copy
 			assert.Equal(t, before[name].Iterations, j.Snapshot().Iterations)
 			var first JobRecord
 			require.NoError(t, json.Unmarshal(records[name][0], &first))

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // TaskFunc is one iteration of a task. It runs on the goroutine of its VU,
@@ -254,9 +256,9 @@ func (s *Scenario) check() faults {
 func (s *Scenario) weigh(b *binding, cfg *JobConfig) ([]TaskWeight, faults) {
 	var f faults
 	names := s.TaskNames()
-	for _, name := range sortedKeys(cfg.Weights) {
+	for _, name := range textkit.SortedKeys(cfg.Weights) {
 		if !slices.Contains(names, name) {
-			f.add("weights."+name, "scenario %q has no such task%s", s.name, didYouMean(name, names))
+			f.add("weights."+name, "scenario %q has no such task%s", s.name, textkit.DidYouMean(name, names))
 		}
 	}
 	weights := make([]TaskWeight, len(s.tasks))

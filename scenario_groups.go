@@ -1,6 +1,10 @@
 package loadgen
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+)
 
 // groupNames are the groups that a scenario has. It knows them all only if every task
 // and hook is from a file: a function may begin groups of any name.
@@ -34,8 +38,8 @@ func (s *Scenario) lacksGroup(name string) (hint string, lacks bool) {
 	if !all || slices.Contains(names, name) {
 		return "", false
 	}
-	if hint = didYouMean(name, names); hint == "" {
-		hint = listOf("; there are ", names)
+	if hint = textkit.DidYouMean(name, names); hint == "" {
+		hint = textkit.List("; there are ", names)
 	}
 	return hint, true
 }

@@ -14,7 +14,7 @@ import (
 )
 
 func TestSegmentAsJSON(t *testing.T) {
-	cfg := JobConfig{Segment: Segment{3, 10}, StartAt: time.Date(2026, 11, 26, 12, 0, 0, 5, time.UTC)}
+	cfg := JobConfig{Segment: Segment{Index: 3, Count: 10}, StartAt: time.Date(2026, 11, 26, 12, 0, 0, 5, time.UTC)}
 	text, err := json.Marshal(cfg)
 	require.NoError(t, err)
 	assert.Contains(t, string(text), `"segment":"3/10","start_at":"2026-11-26T12:00:00.000000005Z"`)
@@ -112,7 +112,7 @@ func FuzzSegmentsOfARate(f *testing.F) {
 			part := whole
 			part.Segment = s
 			pacer := part.Pacer()
-			for k := range s.shareOf(most) {
+			for k := range s.ShareOf(most) {
 				if due, ok := pacer.Due(k); ok {
 					got = append(got, due)
 				}
@@ -124,7 +124,7 @@ func FuzzSegmentsOfARate(f *testing.F) {
 }
 
 func TestSegmentsOfASchedulePastItsEnd(t *testing.T) {
-	cfg := JobConfig{Rate: PerSecond(1), Segment: Segment{2, 3}}
+	cfg := JobConfig{Rate: PerSecond(1), Segment: Segment{Index: 2, Count: 3}}
 	_, ok := cfg.Pacer().Due(math.MaxUint64/3 + 1)
 	assert.False(t, ok, "its number in the whole does not exist")
 }
@@ -157,8 +157,8 @@ func TestSegmentsOfAFeeder(t *testing.T) {
 				sequential[i]++
 			}
 			f = open(FeedUnique, s)
-			for seat := range s.share(rows) {
-				i, err := f.choose(&VU{id: s.number(seat)})
+			for seat := range s.Share(rows) {
+				i, err := f.choose(&VU{id: s.Number(seat)})
 				require.NoError(t, err)
 				unique[i]++
 			}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // escape says how a computed value is written into a text, so that no value can
@@ -102,7 +104,7 @@ func appendEscapedText[T string | []byte](e escape, dst []byte, s T) ([]byte, er
 
 func appendPercent[T string | []byte](dst []byte, s T, plain string) []byte {
 	for i := range len(s) {
-		if c := s[i]; isPlain(c, plain) {
+		if c := s[i]; textkit.IsPlain(c, plain) {
 			dst = append(dst, c)
 		} else {
 			dst = appendEscaped(dst, c)
@@ -121,7 +123,7 @@ func appendTarget[T string | []byte](dst []byte, s T) []byte {
 	for i := range len(s) {
 		c := s[i]
 		switch {
-		case isPlain(c, plainTarget), c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+		case textkit.IsPlain(c, plainTarget), c == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
 			dst = append(dst, c)
 		default:
 			dst = appendEscaped(dst, c)

@@ -6,6 +6,9 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // metricSource is what WithMetrics was given.
@@ -32,8 +35,8 @@ func checkThresholds(list []Threshold, f *faults) {
 		return
 	}
 	for i := range list {
-		if err := list[i].check(); err != nil {
-			f.add("thresholds", "threshold %q: %v", abbreviate(list[i].String()), err)
+		if err := list[i].Validate(); err != nil {
+			f.add("thresholds", "threshold %q: %v", textkit.Shorten(list[i].String()), err)
 		}
 	}
 }
@@ -51,7 +54,7 @@ func thresholdsField() configField {
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			var texts []string
 			if json.Unmarshal(raw, &texts) != nil {
-				f.add("thresholds", "must be a list of texts such as \"p99 < 200ms\", not %s", abbreviate(string(raw)))
+				f.add("thresholds", "must be a list of texts such as \"p99 < 200ms\", not %s", textkit.Shorten(string(raw)))
 				return
 			}
 			c.Thresholds = nil
@@ -70,7 +73,7 @@ func thresholdsField() configField {
 // judge makes the thresholds of the configuration and of the scenario those of the
 // plan.
 func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
-	p.verdicts = mergeThresholds(p.cfg.Thresholds, scenario.thresholds)
+	p.verdicts = stats.MergeThresholds(p.cfg.Thresholds, scenario.thresholds)
 	tasks := scenario.TaskNames()
 	var others []string
 	for _, source := range env.metrics {
@@ -82,15 +85,15 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 		if i >= len(p.cfg.Thresholds) {
 			field = "scenario"
 		}
-		unknown := slices.DeleteFunc(t.otherMetrics(), func(name string) bool { return slices.Contains(others, name) })
+		unknown := slices.DeleteFunc(t.OtherMetrics(), func(name string) bool { return slices.Contains(others, name) })
 		switch {
 		case len(unknown) > 0:
-			f.add(field, "threshold %q: nobody measures %s%s", abbreviate(t.String()), unknown[0], listOf("; there are ", others))
+			f.add(field, "threshold %q: nobody measures %s%s", textkit.Shorten(t.String()), unknown[0], textkit.List("; there are ", others))
 		case t.Task != "" && !slices.Contains(tasks, t.Task):
-			f.add(field, "threshold %q: scenario %q has no such task%s", abbreviate(t.String()), scenario.name, didYouMean(t.Task, tasks))
+			f.add(field, "threshold %q: scenario %q has no such task%s", textkit.Shorten(t.String()), scenario.name, textkit.DidYouMean(t.Task, tasks))
 		case t.Group != "":
 			if hint, lacks := scenario.lacksGroup(t.Group); lacks {
-				f.add(field, "threshold %q: scenario %q has no such group%s", abbreviate(t.String()), scenario.name, hint)
+				f.add(field, "threshold %q: scenario %q has no such group%s", textkit.Shorten(t.String()), scenario.name, hint)
 			}
 		}
 	}
@@ -121,7 +124,7 @@ func (j *Job) judge(s *Snapshot, tripped *Verdict) {
 	}
 	most := j.most(p)
 	for _, t := range p.verdicts {
-		v := t.evaluate(s, most)
+		v := t.EvaluateAtMost(s, most)
 		if tripped != nil && tripped.Threshold == t {
 			v = *tripped
 		}
@@ -136,11 +139,11 @@ func (j *Job) most(p *plan) uint64 {
 	if p.sched == nil || p.end == math.MaxInt64 {
 		return most
 	}
-	n := p.sched.dueBefore(p.end)
-	if !p.sched.first() {
+	n := p.sched.DueBefore(p.end)
+	if !p.sched.First() {
 		// There was another schedule before. Read in this order, no iteration is missed on
 		// its way from unclaimed over claimed to begun.
-		n = p.sched.unclaimed(p.end)
+		n = p.sched.Unclaimed(p.end)
 		n += uint64(max(0, j.live.Load()))
 		n += j.begun.Load()
 	}
@@ -162,7 +165,7 @@ func (j *Job) guard() time.Duration {
 		if !t.Abort || v.Outcome != OutcomeFail || s.State != StateRunning {
 			continue
 		}
-		late := t.AbortAfter > 0 && s.Elapsed >= t.AbortAfter && v.Certain && v.enough()
+		late := t.AbortAfter > 0 && s.Elapsed >= t.AbortAfter && v.Certain && v.EnoughSamples()
 		if v.Final || late {
 			j.trip(v)
 			break

@@ -32,28 +32,6 @@ func TestValidateThresholds(t *testing.T) {
 	assert.ErrorContains(t, cfg.Validate(), "must be at most 100, not 101")
 }
 
-// twoTasks is a snapshot with 100 iterations of 1 ms to 100 ms, and one of a second.
-func twoTasks(t *testing.T) *loadgen.Snapshot {
-	t.Helper()
-	s := &loadgen.Snapshot{Elapsed: 10 * time.Second, Metrics: map[string]float64{"apm.missing": 2}}
-	s.Iterations, s.FailedIterations, s.Requests, s.FailedRequests = 101, 2, 200, 3
-	s.Status = map[int]uint64{200: 190, 404: 4, 500: 5, 503: 1}
-	s.Errors = map[loadgen.ErrorClass]loadgen.ErrorStat{loadgen.ClassCheck: {Count: 2}, loadgen.ClassTimeout: {Count: 3}}
-	for ms := range 100 {
-		s.Response.Record(time.Duration(ms+1) * time.Millisecond)
-		s.Service.Record(time.Millisecond)
-	}
-	s.Response.Record(time.Second)
-	s.Tasks = []loadgen.TaskSnapshot{{Task: "one"}}
-	s.Tasks[0].Iterations = 1
-	s.Tasks[0].Response.Record(time.Second)
-	s.Groups = []loadgen.GroupSnapshot{{Group: "pay", Count: 50, Failed: 5}, {Group: "begun"}}
-	for range 50 {
-		s.Groups[0].Time.Record(3 * time.Millisecond)
-	}
-	return s
-}
-
 // script is a scenario whose iterations take what a function says, and fail where
 // it says so.
 func script(took func(i int) (time.Duration, bool)) *loadgen.Scenario {

@@ -5,6 +5,8 @@ import (
 	"math/bits"
 	"net/http"
 	"strconv"
+
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
 const (
@@ -118,9 +120,9 @@ func (x *exchange) appendTrace(t *tracing, own []headerField) {
 	}
 	x.trace = t.context(vu.stream, vu.iteration, vu.step, x.hop)
 	if theirs := fieldValue(own, traceparentField); theirs != nil {
-		x.trace, _ = parseTraceparent(theirs)
+		x.trace, _ = tracecontext.ParseTraceparent(theirs)
 	} else {
-		x.out = append(appendTraceparent(append(x.out, "traceparent: "...), &x.trace), "\r\n"...)
+		x.out = append(tracecontext.AppendTraceparent(append(x.out, "traceparent: "...), &x.trace), "\r\n"...)
 	}
 	for i := range t.fields {
 		f := &t.fields[i]

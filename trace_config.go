@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
 // NoSampling as a JobConfig's TraceRatio marks no trace as sampled.
@@ -15,10 +18,10 @@ func (c *JobConfig) checkTrace(f *faults) {
 	if r := c.TraceRatio; r != NoSampling && !(r >= 0 && r <= 1) {
 		f.add("trace_ratio", "must be a number from 0 to 1, not %v", r)
 	}
-	if err := checkTraceState(c.TraceState); err != nil {
+	if err := tracecontext.CheckState(c.TraceState); err != nil {
 		f.add("tracestate", "%v", err)
 	}
-	if err := checkBaggage(c.Baggage); err != nil {
+	if err := tracecontext.CheckBaggage(c.Baggage); err != nil {
 		f.add("baggage", "%v", err)
 	}
 	written := []string{traceparentField}
@@ -30,7 +33,7 @@ func (c *JobConfig) checkTrace(f *faults) {
 	}
 	if h := http.CanonicalHeaderKey(c.TraceHeader); h != "" {
 		switch {
-		case !validHeaderName(h):
+		case !textkit.IsToken(h):
 			f.add("trace_header", "is not a valid name of an HTTP header: %q", c.TraceHeader)
 		case framingHeader(h), private(h), slices.Contains([]string{
 			traceparentField, tracestateField, baggageField, "Host", "Connection", "Expect", "Accept-Encoding", "Upgrade", "Keep-Alive", "Te",
@@ -42,7 +45,7 @@ func (c *JobConfig) checkTrace(f *faults) {
 	if !c.Trace {
 		return
 	}
-	for _, name := range sortedKeys(c.Headers) {
+	for _, name := range textkit.SortedKeys(c.Headers) {
 		if slices.Contains(written, http.CanonicalHeaderKey(name)) {
 			f.add("headers."+name, "is written by trace; leave one of the two out")
 		}
@@ -64,8 +67,8 @@ func traceRatioField() configField {
 		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
 			text := scalar(raw)
 			r, err := strconv.ParseFloat(text, 64)
-			if err != nil || !isDecimal(text) || r < 0 { // so that -1 does not mean NoSampling
-				f.add(name, "must be a number from 0 to 1, not %s", abbreviate(string(raw)))
+			if err != nil || !textkit.IsDecimal(text) || r < 0 { // so that -1 does not mean NoSampling
+				f.add(name, "must be a number from 0 to 1, not %s", textkit.Shorten(string(raw)))
 				return
 			}
 			if c.TraceRatio = r; r == 0 {

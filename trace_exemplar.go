@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // TraceExemplar is a traced request that took about as long as a percentile says, so
@@ -53,11 +55,11 @@ func NewTraceExemplars(template string) (*TraceExemplars, error) {
 		u, err := url.Parse(strings.NewReplacer("{trace_id}", "0", "{span_id}", "0").Replace(template))
 		switch {
 		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsFunc(template, func(r rune) bool { return r <= ' ' || r == 0x7f }):
-			return nil, fmt.Errorf("%s must be an http or https URL, for instance http://kibana:5601/app/apm/link-to/trace/{trace_id}", abbreviate(template))
+			return nil, fmt.Errorf("%s must be an http or https URL, for instance http://kibana:5601/app/apm/link-to/trace/{trace_id}", textkit.Shorten(template))
 		case !strings.Contains(template, "{trace_id}"):
-			return nil, fmt.Errorf("%s must have {trace_id} where the id of the trace goes", abbreviate(template))
+			return nil, fmt.Errorf("%s must have {trace_id} where the id of the trace goes", textkit.Shorten(template))
 		case u.User != nil:
-			return nil, fmt.Errorf("%s must have no user or password: it is shown to everybody", abbreviate(u.Redacted()))
+			return nil, fmt.Errorf("%s must have no user or password: it is shown to everybody", textkit.Shorten(u.Redacted()))
 		}
 	}
 	return &TraceExemplars{template: template, jobs: map[string]*tracesOfJob{}}, nil

@@ -22,7 +22,7 @@ func TestTraceExemplarsStandBehindPercentiles(t *testing.T) {
 	observe := func(at time.Time, service time.Duration, n int, sampled bool) {
 		traces.Observe(Sample{
 			Job: "shop", Task: fmt.Sprint("task ", n), Start: at, Service: service, Status: 200,
-			Trace: TraceContext{TraceID{15: byte(n)}, SpanID{7: byte(n)}, sampled},
+			Trace: TraceContext{TraceID: TraceID{15: byte(n)}, SpanID: SpanID{7: byte(n)}, Sampled: sampled},
 		})
 	}
 	observe(start.Add(-time.Hour), time.Millisecond, 1, true) // another run

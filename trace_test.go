@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/internal/memnet"
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
 // traced are the trace headers that a server has got, by path.
@@ -40,7 +41,7 @@ func (s *traced) contexts(t *testing.T, path string) (list []TraceContext) {
 	defer s.mu.Unlock()
 	for _, h := range s.seen[path] {
 		require.Len(t, h.Values("Traceparent"), 1)
-		c, err := parseTraceparent([]byte(h.Get("Traceparent")))
+		c, err := tracecontext.ParseTraceparent([]byte(h.Get("Traceparent")))
 		require.NoError(t, err, h.Get("Traceparent"))
 		list = append(list, c)
 	}
@@ -157,7 +158,7 @@ func TestTraceIDsRepeatWithTheSeedAndNeverWithinARun(t *testing.T) {
 	assert.Equal(t, first, again)
 	require.Len(t, kept.Slowest, 1)
 	e := kept.Slowest[0]
-	assert.Contains(t, first, TraceContext{e.TraceID, e.SpanID, true}, "exemplars tell their trace")
+	assert.Contains(t, first, TraceContext{TraceID: e.TraceID, SpanID: e.SpanID, Sampled: true}, "exemplars tell their trace")
 
 	for _, other := range []JobConfig{{Name: "x", Seed: 43, MaxIterations: 20}, {Name: "y", Seed: 42, MaxIterations: 20}} {
 		ids, _ := tracesOf(t, other)
@@ -293,19 +294,19 @@ func FuzzTraceparent(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		c, err := parseTraceparent([]byte(s))
+		c, err := tracecontext.ParseTraceparent([]byte(s))
 		if err != nil {
 			require.Zero(t, c)
 			return
 		}
-		back, err := parseTraceparent(appendTraceparent(nil, &c))
+		back, err := tracecontext.ParseTraceparent(tracecontext.AppendTraceparent(nil, &c))
 		require.NoError(t, err)
 		require.Equal(t, c, back)
 	})
 }
 
 func TestTraceparentOfTheStandard(t *testing.T) {
-	c, err := parseTraceparent([]byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+	c, err := tracecontext.ParseTraceparent([]byte("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
 	require.NoError(t, err)
 	assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", c.TraceID.String())
 	assert.Equal(t, "b7ad6b7169203331", c.SpanID.String())
@@ -315,7 +316,7 @@ func TestTraceparentOfTheStandard(t *testing.T) {
 		"00-00000000000000000000000000000000-b7ad6b7169203331-01", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
 		"00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	} {
-		_, err := parseTraceparent([]byte(s))
+		_, err := tracecontext.ParseTraceparent([]byte(s))
 		assert.Error(t, err, s)
 	}
 	var id TraceID

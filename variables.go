@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Limits of what a job may put into a variable.
@@ -154,7 +156,7 @@ func convert(text string, def any) (any, error) {
 			return int64(f), nil
 		}
 	}
-	return nil, fmt.Errorf("must be %s, not %q", typeWord(def), abbreviate(text))
+	return nil, fmt.Errorf("must be %s, not %q", typeWord(def), textkit.Shorten(text))
 }
 
 // resolve gives every variable its value for one job: its own value, else that of
@@ -172,7 +174,7 @@ func (s *Scenario) resolve(cfg *JobConfig, lookupEnv func(string) (string, bool)
 			s.resolveRow([]string{v.Name}, cfg, lookupEnv, vars, &f)
 		}
 	}
-	for _, name := range sortedKeys(cfg.Variables) {
+	for _, name := range textkit.SortedKeys(cfg.Variables) {
 		if _, known := vars[name]; known {
 			continue
 		}
@@ -260,7 +262,7 @@ func (s *Scenario) unknownVariable(name string) string {
 	for _, row := range StandardVariables() {
 		all = append(all, row...)
 	}
-	msg := "scenario " + strconv.Quote(s.name) + " has no such variable" + didYouMean(name, all)
+	msg := "scenario " + strconv.Quote(s.name) + " has no such variable" + textkit.DidYouMean(name, all)
 	if len(declared) == 0 {
 		return msg + "; it declares none"
 	}

@@ -8,6 +8,10 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"time"
+
+	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/internal/schedule"
 )
 
 // VU is a virtual user: one goroutine with a random source, session values,
@@ -27,26 +31,26 @@ type VU struct {
 	iteration uint64
 	stream    uint64          // of its trace ids, which no other VU of the job has
 	ctx       context.Context // the hard context of the job
-	stripe    *stripe
+	stripe    *meter.Stripe
 	client    *client
 	values    map[string]any
 	scratch   *scratch // of tasks from files; nil until the first
 
-	prepared *plan          // that it was set up under; nil: not set up
-	kept     map[string]any // what its set-up has captured
-	rows     []*feederRow   // of feeders
-	groups   []vuGroup      // that it knows
-	thought  time.Duration  // think time so far
-	tries    int            // of its set-up, that have failed
-	retry    time.Duration  // when it tries again
-	own      *recorder      // instead of the job's; of the VUs for the job's own hooks
+	prepared *plan           // that it was set up under; nil: not set up
+	kept     map[string]any  // what its set-up has captured
+	rows     []*feederRow    // of feeders
+	groups   []vuGroup       // that it knows
+	thought  time.Duration   // think time so far
+	tries    int             // of its set-up, that have failed
+	retry    time.Duration   // when it tries again
+	own      *meter.Recorder // instead of the job's; of the VUs for the job's own hooks
 	cut      context.CancelFunc
 
 	// Of the current iteration:
 	requestFailed bool   // a request failed, and is counted
 	step          uint64 // requests so far, without hops of redirects; from hookSteps in hooks
 
-	slot      slot // the claimed due time, in the open model
+	slot      schedule.Slot // the claimed due time, in the open model
 	rest      rest
 	due       time.Duration // of the current iteration
 	awaited   time.Duration // the due time that it has waited for last; else negative
@@ -143,7 +147,7 @@ func (vu *VU) Cookie(url, name string) string {
 }
 
 // recorder is where the VU's measurements go.
-func (vu *VU) recorder() *recorder {
+func (vu *VU) recorder() *meter.Recorder {
 	if vu.own != nil {
 		return vu.own
 	}
@@ -196,22 +200,22 @@ func (vu *VU) conclude(err error) {
 	if is.exhausted {
 		j.stop(StateFinished, reasonOf(err))
 	}
-	at := time.Since(j.rec.start)
+	at := time.Since(j.rec.Start)
 	vu.freeSince = at
-	rec := record{at: at, took: at - vu.due, task: vu.stat, kind: kindIteration, lag: vu.lag, late: vu.late}
+	rec := meter.Record{At: at, Took: at - vu.due, Task: vu.stat, Kind: meter.KindIteration, Lag: vu.lag, Late: vu.late}
 	switch {
 	case err == nil:
 	case is.interrupted || is.exhausted:
-		rec.kind = kindInterrupted
+		rec.Kind = meter.KindInterrupted
 	default:
-		rec.failed = true
+		rec.Failed = true
 		if !vu.requestFailed {
-			rec.class = classNumber(is.class)
-			j.rec.note(vu.stat, is.class, err, j.rec.start.Add(at))
+			rec.Class = failure.Number(is.class)
+			j.rec.Note(vu.stat, is.class, err, j.rec.Start.Add(at))
 		}
 		j.logFailure(vu.task.name, is.class, err)
 	}
-	j.rec.record(vu.stripe, rec, nil)
+	j.rec.Record(vu.stripe, rec, nil)
 	if is.aborts {
 		j.abort(err)
 	}
@@ -262,27 +266,27 @@ func (vu *VU) run() (err error) {
 // measured takes the measurement of one request from the client.
 func (vu *VU) measured(m *measurement) {
 	to := vu.recorder()
-	rec := record{
-		at:       m.end.Sub(to.start),
-		took:     m.end.Sub(m.start),
-		sent:     m.sent,
-		received: m.received,
-		status:   int16(m.status),
-		method:   methodNumber(m.method),
-		kind:     kindRequest,
-		task:     vu.stat,
+	rec := meter.Record{
+		At:       m.end.Sub(to.Start),
+		Took:     m.end.Sub(m.start),
+		Sent:     m.sent,
+		Received: m.received,
+		Status:   int16(m.status),
+		Method:   meter.MethodNumber(m.method),
+		Kind:     meter.KindRequest,
+		Task:     vu.stat,
 	}
 	if m.class != ClassNone {
-		rec.failed = true
-		rec.class = classNumber(m.class)
+		rec.Failed = true
+		rec.Class = failure.Number(m.class)
 		vu.requestFailed = true
-		to.note(rec.task, m.class, vu.plan.mask.error(m.err), m.end)
+		to.Note(rec.Task, m.class, vu.plan.mask.error(m.err), m.end)
 	}
 	if !m.complete {
-		rec.took = -1
+		rec.Took = -1
 	}
-	if to.sink == nil {
-		to.record(vu.stripe, rec, nil)
+	if to.Sink == nil {
+		to.Record(vu.stripe, rec, nil)
 		return
 	}
 	vu.observed(m, rec)
@@ -292,7 +296,7 @@ func (vu *VU) measured(m *measurement) {
 // takes room on the stack, which every VU would have.
 //
 //go:noinline
-func (vu *VU) observed(m *measurement, rec record) {
+func (vu *VU) observed(m *measurement, rec meter.Record) {
 	j := vu.job
 	s := Sample{
 		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.method, URL: m.url, Remote: m.remote, Hop: m.hop, Follows: m.follows,
@@ -303,7 +307,7 @@ func (vu *VU) observed(m *measurement, rec record) {
 		s.Task = vu.task.name
 	}
 	vu.plan.mask.url(&s.URL)
-	vu.recorder().record(vu.stripe, rec, &s)
+	vu.recorder().Record(vu.stripe, rec, &s)
 }
 
 // measurement is what the client knows of one request when it is over. An

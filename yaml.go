@@ -14,6 +14,8 @@ import (
 
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Limits of a scenario file, besides its size.
@@ -67,7 +69,7 @@ func ParseScenarioFile(name, file string, src []byte) (*Scenario, error) {
 func LoadScenario(folder fs.FS, file string) (*Scenario, error) {
 	name, ok := scenarioName(path.Base(file))
 	if !ok {
-		return nil, fmt.Errorf("loadgen: expected a scenario file NAME.yaml, found %q", abbreviate(file))
+		return nil, fmt.Errorf("loadgen: expected a scenario file NAME.yaml, found %q", textkit.Shorten(file))
 	}
 	src, err := readIn(folder, file, MaxScenarioSize)
 	if err != nil {
@@ -229,7 +231,7 @@ func (p *yamlParser) variables(s *Scenario, n *yaml.Node) {
 	p.pairs(n, "variables", func(key string, k, v *yaml.Node) {
 		def, ok := p.scalar(v)
 		switch {
-		case !isIdentifier(key):
+		case !textkit.IsIdentifier(key):
 			p.errorf(k, "%q cannot be a variable: expected letters, digits and _, not beginning with a digit", key)
 			return
 		case slices.Contains(reservedNames(), key):
@@ -306,7 +308,7 @@ func (p *yamlParser) thresholds(s *Scenario, n *yaml.Node) {
 		case err != nil:
 			p.errorf(item, "the %v", err)
 		case t.Task != "" && !slices.Contains(names, t.Task):
-			p.errorf(item, "the threshold %q: there is no task %q%s", abbreviate(text), t.Task, didYouMean(t.Task, names))
+			p.errorf(item, "the threshold %q: there is no task %q%s", textkit.Shorten(text), t.Task, textkit.DidYouMean(t.Task, names))
 		case t.Group != "" && p.lacksGroup(s, item, t.Group):
 		default:
 			s.thresholds = append(s.thresholds, t)
@@ -318,7 +320,7 @@ func (p *yamlParser) thresholds(s *Scenario, n *yaml.Node) {
 func (p *yamlParser) lacksGroup(s *Scenario, item *yaml.Node, group string) bool {
 	hint, lacks := s.lacksGroup(group)
 	if lacks {
-		p.errorf(item, "the threshold %q: there is no group %q%s", abbreviate(item.Value), group, hint)
+		p.errorf(item, "the threshold %q: there is no group %q%s", textkit.Shorten(item.Value), group, hint)
 	}
 	return lacks
 }

@@ -26,7 +26,7 @@ func flowRig(tb testing.TB) (*clientRig, TaskFunc) {
 	rig.plan.feeds, f = s.openFeeds(nil, Segment{})
 	require.NoError(tb, f.err())
 	require.NoError(tb, rig.hook(hookVUSetup))
-	rig.task = &planTask{name: "flow", stat: rig.job.rec.task("flow")}
+	rig.task = &planTask{name: "flow", stat: rig.job.rec.Task("flow")}
 	require.Len(tb, b.tasks, 1)
 	return rig, b.tasks[0].run
 }

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 type bodyKind uint8
@@ -202,7 +204,7 @@ func (p *yamlParser) filePart(part *yamlPart, f map[string]*yaml.Node, k *yaml.N
 	case f["file"] != nil:
 		part.content, kind = p.fileContent(f["file"], f["template"], scope)
 	case f["content"] == nil:
-		p.errorf(k, "the file %q has no content", abbreviate(k.Value))
+		p.errorf(k, "the file %q has no content", textkit.Shorten(k.Value))
 	default:
 		if n := f["template"]; n != nil {
 			p.errorf(n, "template is for a file; content is always a template")
@@ -238,7 +240,7 @@ func (p *yamlParser) mediaType(n *yaml.Node) string {
 		return ""
 	}
 	if _, _, err := mime.ParseMediaType(text); err != nil || !strings.Contains(text, "/") || hasControl(text) {
-		p.errorf(n, "expected a media type such as text/plain, found %q", abbreviate(text))
+		p.errorf(n, "expected a media type such as text/plain, found %q", textkit.Shorten(text))
 		return ""
 	}
 	return text
@@ -277,7 +279,7 @@ func (p *yamlParser) fileContent(n, asTemplate *yaml.Node, scope *exprScope) (t 
 	}
 	data, err := p.readFile(name)
 	if err != nil {
-		p.errorf(n, "%s: %v", abbreviate(name), err)
+		p.errorf(n, "%s: %v", textkit.Shorten(name), err)
 		return nil, ""
 	}
 	if !templated {
@@ -287,7 +289,7 @@ func (p *yamlParser) fileContent(n, asTemplate *yaml.Node, scope *exprScope) (t 
 	// The file is read like a text of this one; errors name it instead.
 	q := &yamlParser{file: path.Join(path.Dir(p.file), name), vars: p.vars, feeders: p.feeders}
 	if !utf8.Valid(data) {
-		p.errorf(n, "%s: a template must be UTF-8 text", abbreviate(name))
+		p.errorf(n, "%s: a template must be UTF-8 text", textkit.Shorten(name))
 		return nil, ""
 	}
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // The keys of each kind of map in a scenario file. The JSON Schema lists the
@@ -70,13 +72,13 @@ func (p *yamlParser) plain(n *yaml.Node) bool {
 		p.errorf(n, "expected a value, found an alias: anchors and aliases are not supported")
 		return false
 	case n.Anchor != "":
-		p.errorf(n, "anchors and aliases are not supported: remove &%s", abbreviate(n.Anchor))
+		p.errorf(n, "anchors and aliases are not supported: remove &%s", textkit.Shorten(n.Anchor))
 		return false
 	}
 	switch tag := n.ShortTag(); tag {
 	case "", "!!str", "!!int", "!!float", "!!bool", "!!null", "!!map", "!!seq", "!!timestamp", "!!merge":
 	default:
-		p.errorf(n, "the tag %s is not supported", abbreviate(tag))
+		p.errorf(n, "the tag %s is not supported", textkit.Shorten(tag))
 		return false
 	}
 	for _, c := range n.Content {
@@ -105,7 +107,7 @@ func (p *yamlParser) pairs(n *yaml.Node, what string, each func(key string, k, v
 			continue
 		}
 		if line, twice := seen[k.Value]; twice {
-			p.errorf(k, "the key %q is already in line %d", abbreviate(k.Value), line)
+			p.errorf(k, "the key %q is already in line %d", textkit.Shorten(k.Value), line)
 			continue
 		}
 		seen[k.Value] = k.Line
@@ -120,11 +122,11 @@ func (p *yamlParser) fields(n *yaml.Node, what string, known []string) (map[stri
 	ok := p.pairs(n, what, func(key string, k, v *yaml.Node) {
 		switch {
 		case !slices.Contains(known, key):
-			hint := didYouMean(key, known)
+			hint := textkit.DidYouMean(key, known)
 			if hint == "" {
 				hint = "; " + what + " has " + strings.Join(known, ", ")
 			}
-			p.errorf(k, "unknown key %q%s", abbreviate(key), hint)
+			p.errorf(k, "unknown key %q%s", textkit.Shorten(key), hint)
 		case v.ShortTag() == "!!null" && key != "json":
 			p.errorf(k, "%s has no value", key)
 		default:
@@ -196,7 +198,7 @@ func kindWord(n *yaml.Node) string {
 	case yaml.SequenceNode:
 		return "a list"
 	}
-	value := abbreviate(n.Value)
+	value := textkit.Shorten(n.Value)
 	switch n.ShortTag() {
 	case "!!null":
 		return "nothing"

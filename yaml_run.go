@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // boundYAMLTask is a task of a file under one job's variables. It is immutable;
@@ -336,7 +338,7 @@ func (s *boundStep) settle(sc *scratch) error {
 		}
 		if v == nil {
 			return s.fail(ClassCheck, fmt.Errorf("capture %s: %s: %s finds nothing in the response (status %d)",
-				c.name, c.expr.at, abbreviate(c.expr.source), r.status))
+				c.name, c.expr.at, textkit.Shorten(c.expr.source), r.status))
 		}
 		sc.env[c.name] = v
 	}
@@ -353,7 +355,7 @@ func (s *boundStep) settle(sc *scratch) error {
 		}
 		if !ok {
 			return s.fail(ClassCheck, fmt.Errorf("%s: check failed: %s (status %d, %s)",
-				check.at, abbreviate(check.source), r.status, r.service))
+				check.at, textkit.Shorten(check.source), r.status, r.service))
 		}
 	}
 	return nil

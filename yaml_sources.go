@@ -8,6 +8,8 @@ import (
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Limits of the lists of a scenario file.
@@ -49,12 +51,12 @@ func (p *yamlParser) secrets(s *Scenario, n *yaml.Node) {
 func (p *yamlParser) newName(n *yaml.Node, name, what string) bool {
 	_, taken := p.vars[name]
 	switch {
-	case !isIdentifier(name):
-		p.errorf(n, "%q cannot be the name of %s: expected letters, digits and _, not beginning with a digit", abbreviate(name), what)
+	case !textkit.IsIdentifier(name):
+		p.errorf(n, "%q cannot be the name of %s: expected letters, digits and _, not beginning with a digit", textkit.Shorten(name), what)
 	case slices.Contains(reservedNames(), name):
-		p.errorf(n, "%q cannot be the name of %s: expressions already have something of that name", abbreviate(name), what)
+		p.errorf(n, "%q cannot be the name of %s: expressions already have something of that name", textkit.Shorten(name), what)
 	case taken:
-		p.errorf(n, "%q is a variable or secret already", abbreviate(name))
+		p.errorf(n, "%q is a variable or secret already", textkit.Shorten(name))
 	default:
 		return true
 	}
@@ -114,7 +116,7 @@ func (p *yamlParser) feeder(n *yaml.Node) (def Feeder, at *yaml.Node, ok bool) {
 	def.Format, def.Order, def.AtEnd = word("format"), FeedOrder(word("order")), FeedEnd(word("at_end"))
 	if d := word("delimiter"); d != "" {
 		if utf8.RuneCountInString(d) != 1 {
-			p.errorf(f["delimiter"], "expected one character such as ; as the delimiter, found %q", abbreviate(d))
+			p.errorf(f["delimiter"], "expected one character such as ; as the delimiter, found %q", textkit.Shorten(d))
 		}
 		def.Delimiter, _ = utf8.DecodeRuneInString(d)
 	}
@@ -163,7 +165,7 @@ func (p *yamlParser) session(s *Scenario, n *yaml.Node) {
 	case text == "iteration":
 		s.newSession = true
 	case text != "vu":
-		p.errorf(n, "expected vu or iteration, for how long cookies and connections are kept, found %q", abbreviate(text))
+		p.errorf(n, "expected vu or iteration, for how long cookies and connections are kept, found %q", textkit.Shorten(text))
 	}
 }
 

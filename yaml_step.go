@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // step reads a request with all that belongs to it. known are the names that are
@@ -23,7 +25,7 @@ func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string
 	p.authorize(&s, f["auth"], scope, kind)
 	p.body(&s, f, scope)
 	if s.body.kind != bodyNone && bare {
-		p.errorf(f["request"], "a request with a body needs its method, such as \"POST %s\"", abbreviate(f["request"].Value))
+		p.errorf(f["request"], "a request with a body needs its method, such as \"POST %s\"", textkit.Shorten(f["request"].Value))
 	}
 	if n := f["expect"]; n != nil {
 		s.expect, s.expected = p.expect(n)
@@ -114,7 +116,7 @@ func (p *yamlParser) headers(s *yamlStep, n *yaml.Node, scope *exprScope) {
 		name := http.CanonicalHeaderKey(key)
 		switch {
 		case !isToken(key):
-			p.errorf(k, "%q cannot be the name of a header", abbreviate(key))
+			p.errorf(k, "%q cannot be the name of a header", textkit.Shorten(key))
 		case name == "Content-Length" || name == "Transfer-Encoding" || name == "Connection":
 			p.errorf(k, "%s is set by the client, from the body and the connection", name)
 		case slices.ContainsFunc(s.headers, func(h yamlHeader) bool { return h.name == name }):
@@ -129,7 +131,7 @@ func (p *yamlParser) headers(s *yamlStep, n *yaml.Node, scope *exprScope) {
 // isToken tells whether a text can name a header.
 func isToken(s string) bool {
 	for i := range len(s) {
-		if !isPlain(s[i], "!#$%&'*+-.^_`|~") {
+		if !textkit.IsPlain(s[i], "!#$%&'*+-.^_`|~") {
 			return false
 		}
 	}
@@ -180,8 +182,8 @@ func (p *yamlParser) captures(s *yamlStep, n *yaml.Node, scope *exprScope) {
 	p.pairs(n, "capture", func(key string, k, v *yaml.Node) {
 		_, isVariable := p.vars[key]
 		switch {
-		case !isIdentifier(key) || slices.Contains(reservedNames(), key):
-			p.errorf(k, "%q cannot be a captured name: expected letters, digits and _, and no word of the expression language", abbreviate(key))
+		case !textkit.IsIdentifier(key) || slices.Contains(reservedNames(), key):
+			p.errorf(k, "%q cannot be a captured name: expected letters, digits and _, and no word of the expression language", textkit.Shorten(key))
 			return
 		case isVariable:
 			p.errorf(k, "%q is a variable already", key)
@@ -256,7 +258,7 @@ func (p *yamlParser) expect(n *yaml.Node) (set statusSet, words string) {
 		for word := range strings.SplitSeq(text, ",") {
 			word = strings.TrimSpace(word)
 			if !class.MatchString(word) {
-				p.errorf(item, "expected a status such as 200, or a class such as 2xx, found %q", abbreviate(word))
+				p.errorf(item, "expected a status such as 200, or a class such as 2xx, found %q", textkit.Shorten(word))
 				continue
 			}
 			all = append(all, strings.ToLower(word))

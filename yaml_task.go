@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // yamlTask is what a task of a file becomes: immutable, and bound anew for each
@@ -280,11 +282,11 @@ func (l *stepList) group(n *yaml.Node, outer string) {
 		p.label(f["group"], "group")
 	}
 	if outer != "" {
-		p.errorf(n, "groups cannot be nested: this one is within %q", abbreviate(outer))
+		p.errorf(n, "groups cannot be nested: this one is within %q", textkit.Shorten(outer))
 		return
 	}
 	if f["steps"] == nil {
-		p.errorf(n, "the group %q has no steps", abbreviate(name))
+		p.errorf(n, "the group %q has no steps", textkit.Shorten(name))
 		return
 	}
 	think := l.think
@@ -314,7 +316,7 @@ func (p *yamlParser) think(n *yaml.Node) thinkTime {
 
 func parseThink(text string) (thinkTime, error) {
 	bad := func() (thinkTime, error) {
-		return thinkTime{}, fmt.Errorf("expected a duration with its unit such as 200ms, a range such as 200ms..2s, or one with a jitter such as 1s +/- 20%%, found %q", abbreviate(text))
+		return thinkTime{}, fmt.Errorf("expected a duration with its unit such as 200ms, a range such as 200ms..2s, or one with a jitter such as 1s +/- 20%%, found %q", textkit.Shorten(text))
 	}
 	var t thinkTime
 	least, most, isRange := strings.Cut(text, "..")
@@ -339,7 +341,7 @@ func parseThink(text string) (thinkTime, error) {
 			return bad()
 		}
 		if by < 0 || by > d {
-			return thinkTime{}, fmt.Errorf("expected a jitter from 0 to the pause itself, found %q", abbreviate(text))
+			return thinkTime{}, fmt.Errorf("expected a jitter from 0 to the pause itself, found %q", textkit.Shorten(text))
 		}
 		t = thinkTime{min: d - by, max: d + by}
 	default:
@@ -352,11 +354,11 @@ func parseThink(text string) (thinkTime, error) {
 			return bad()
 		}
 		if t = (thinkTime{min: a, max: b}); a > b {
-			return thinkTime{}, fmt.Errorf("the range %q ends before it begins", abbreviate(text))
+			return thinkTime{}, fmt.Errorf("the range %q ends before it begins", textkit.Shorten(text))
 		}
 	}
 	if t.min < 0 || t.max > 24*time.Hour {
-		return thinkTime{}, fmt.Errorf("expected a duration from 0 to 24h, found %q", abbreviate(text))
+		return thinkTime{}, fmt.Errorf("expected a duration from 0 to 24h, found %q", textkit.Shorten(text))
 	}
 	return t, nil
 }

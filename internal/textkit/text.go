@@ -1,0 +1,106 @@
+// Package textkit has checks and short forms of text that several packages need.
+package textkit
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/http/httpguts"
+
+	"github.com/opbeans/loadgen/internal/suggest"
+)
+
+// SortedKeys makes the order of faults in a map the same each time.
+func SortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// MaxNameLen bounds names of all kinds in bytes.
+const MaxNameLen = 200
+
+// MaxNumberLen bounds the text of a number, which keeps the arithmetic on it cheap.
+const MaxNumberLen = 64
+
+// MarshalPlain leaves < and > as they are, which thresholds have. An encoder further out
+// escapes them if it is to.
+func MarshalPlain(v any) ([]byte, error) {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
+}
+
+func IsNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
+
+// IsDecimal tells numbers as people and JSON write them from what else Go takes for
+// one: NaN, infinities, hexadecimals, underscores.
+func IsDecimal(s string) bool {
+	return s != "" && len(s) <= MaxNameLen && len(s) <= MaxNumberLen && strings.Trim(s, "0123456789+-.eE") == ""
+}
+
+const maxSample = 200 // bytes of an error's sample message
+
+// ErrorMessage is the message of an error, fit for display. It survives an Error
+// method that panics.
+func ErrorMessage(err error) string { return Message(fmt.Sprint(err)) }
+
+// Message makes a message fit for display: one line of valid UTF-8, at most
+// maxSample bytes.
+func Message(s string) string {
+	long := len(s) > maxSample
+	if long {
+		s = s[:maxSample] // spares what follows a message of megabytes
+	}
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD")) // which may make it longer, too
+	if !long && len(s) <= maxSample {
+		return s
+	}
+	end := min(len(s), maxSample-len("…"))
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + "…"
+}
+
+func List(intro string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return intro + strings.Join(names, ", ")
+}
+
+// DidYouMean suggests the nearest of some names, as text to append, or "".
+func DidYouMean(name string, names []string) string { return suggest.DidYouMean(name, names) }
+
+// Shorten bounds what an error message quotes.
+func Shorten(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+func IsIdentifier(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '_' && !IsPlain(c, "") || i == 0 && '0' <= c && c <= '9' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= MaxNameLen
+}
+
+func IsPlain(c byte, plain string) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
+}
+
+func IsToken(s string) bool { return httpguts.ValidHeaderFieldName(s) }
