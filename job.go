@@ -205,14 +205,14 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 	if !j.ending.ended.IsZero() {
 		now = j.ending.ended
 	}
-	s.Dropped, s.Held = j.dropped.Load(), j.short.held.Load()
+	s.Dropped, s.Throttled = j.dropped.Load(), j.short.held.Load()
 	rec, tripped, final := j.rec, j.tripped, j.final
 	if rec == nil && j.back != nil {
 		final = j.back.stats // it is in its set-up
 	}
 	if rec != nil {
 		s.Elapsed = now.Sub(rec.Start)
-		s.Offered = j.offeredFor(s.Elapsed)
+		s.LoadDuration = j.offeredFor(s.Elapsed)
 	}
 	j.mu.Unlock()
 	if final != nil {
@@ -225,8 +225,9 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 	s.Active = int(j.active.Load())
 	s.Started = rec.Started
 	rec.Fill(s, byMethod)
-	s.Invalid = append(rec.Health(s), j.limited(s)...)
-	s.Valid = len(s.Invalid) == 0
+	s.Valid = true
+	s.AddIssues(rec.Issues(s)...)
+	s.AddIssues(j.limited(s)...)
 	j.judge(s, tripped)
 	if s.State.Ended() {
 		s.Recent = Recent{}

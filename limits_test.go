@@ -89,13 +89,13 @@ func TestRateLimit(t *testing.T) {
 		assert.GreaterOrEqual(t, a.take(), 5990, "and no less than may be")
 		for _, j := range []*Job{closed, open} {
 			s := j.Snapshot()
-			assert.Positive(t, s.Held)
+			assert.Positive(t, s.Throttled)
 			assert.False(t, s.Valid)
 			assert.Contains(t, s.Invalid[len(s.Invalid)-1], "rate limit: ")
 			assert.Contains(t, s.Invalid[len(s.Invalid)-1], "at most 100/s")
 			assert.Less(t, s.Service.Max(), time.Millisecond, "the target was not slow")
 		}
-		assert.Equal(t, m.Usage().Held, closed.Snapshot().Held+open.Snapshot().Held)
+		assert.Equal(t, m.Usage().Held, closed.Snapshot().Throttled+open.Snapshot().Throttled)
 
 		// What is stopped does not keep its place in the queue.
 		closed.Stop()
@@ -113,7 +113,7 @@ func TestRateLimitUnused(t *testing.T) {
 		require.NoError(t, j.Wait(t.Context()))
 		s := j.Snapshot()
 		assert.EqualValues(t, 500, s.Requests)
-		assert.Zero(t, s.Held)
+		assert.Zero(t, s.Throttled)
 		assert.True(t, s.Valid, "%v", s.Invalid)
 	})
 }

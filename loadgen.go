@@ -383,7 +383,7 @@ func (m *Manager) Close() {
 func (m *Manager) Catalogue() *Catalogue { return m.env.catalogue }
 
 // Missed is the number of samples that observers missed because they were slow.
-func (m *Manager) Missed() uint64 { return m.watch.missed.Load() }
+func (m *Manager) DroppedSamples() uint64 { return m.watch.missed.Load() }
 
 // Run runs one job to its end and returns its statistics: for tests and small
 // programs. When ctx is done the job is stopped, with its grace time, and the

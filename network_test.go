@@ -207,7 +207,7 @@ func TestObserversSeeEveryRequest(t *testing.T) {
 		require.NoError(t, j.Wait(t.Context()))
 		m.Close()
 		assert.Len(t, seen, 10)
-		assert.Zero(t, m.Missed())
+		assert.Zero(t, m.DroppedSamples())
 	}, loadgen.WithObserver(observer))
 }
 
@@ -227,8 +227,8 @@ func TestASlowOrPanickingObserverSlowsNothing(t *testing.T) {
 		assert.Zero(t, snap.Response.Max())
 		synctest.Wait()
 		assert.EqualValues(t, 60_000, got.Load())
-		assert.Positive(t, m.Missed(), "what the slow one has missed is known")
-		assert.Less(t, m.Missed(), uint64(60_000))
+		assert.Positive(t, m.DroppedSamples(), "what the slow one has missed is known")
+		assert.Less(t, m.DroppedSamples(), uint64(60_000))
 		closed := time.Now()
 		m.Close()
 		assert.LessOrEqual(t, time.Since(closed), time.Minute+time.Second, "nor does it hold up the end by more than its one call")

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// offered knows for how long a job has offered load: see [Snapshot.Offered]. What is
+// offered knows for how long a job has offered load: see [Snapshot.LoadDuration]. What is
 // not atomic is written with the job locked.
 type offered struct {
 	full  atomic.Int64  // when a schedule would have had the iteration after the last that the job may have
@@ -14,7 +14,7 @@ type offered struct {
 	after time.Duration // how long those went on, together
 }
 
-// offeredFor is [Snapshot.Offered] at a time since the job's start; j is locked.
+// offeredFor is [Snapshot.LoadDuration] at a time since the job's start; j is locked.
 func (j *Job) offeredFor(elapsed time.Duration) time.Duration {
 	o, p := &j.offered, j.plan.Load()
 	limit, full := p.iterations(), time.Duration(o.full.Load())

@@ -75,16 +75,16 @@ func TestRateIsOfTheTimeUnderLoad(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.iterations, snap.Iterations)
 			assert.InDelta(t, tt.elapsed, snap.Elapsed, float64(time.Microsecond))
-			assert.InDelta(t, tt.offered, snap.Offered, float64(time.Microsecond))
-			assert.InDelta(t, float64(tt.iterations)/tt.offered.Seconds(), snap.PerSecond(snap.Iterations), 1e-3)
+			assert.InDelta(t, tt.offered, snap.LoadDuration, float64(time.Microsecond))
+			assert.InDelta(t, float64(tt.iterations)/tt.offered.Seconds(), snap.RateOf(snap.Iterations), 1e-3)
 			v := loadgen.MustThresholds("iteration_rate < 1000/s")[0].Evaluate(snap)
-			assert.InDelta(t, snap.PerSecond(snap.Iterations), v.Observed, 1e-9)
+			assert.InDelta(t, snap.RateOf(snap.Iterations), v.Observed, 1e-9)
 
 			text, err := json.Marshal(loadgen.SnapshotRecord{Snapshot: *snap})
 			require.NoError(t, err)
 			var back loadgen.SnapshotRecord
 			require.NoError(t, json.Unmarshal(text, &back))
-			assert.Equal(t, snap.Offered, back.Offered)
+			assert.Equal(t, snap.LoadDuration, back.LoadDuration)
 		})
 	}
 }
@@ -104,13 +104,13 @@ func TestOfferedAddsUp(t *testing.T) {
 		for range 8 {
 			time.Sleep(500 * time.Millisecond)
 			s := j.Snapshot()
-			sum += s.Since(last).Offered
+			sum += s.Since(last).LoadDuration
 			last = s
 		}
 		require.NoError(t, j.Wait(t.Context()))
 		assert.Equal(t, 2*time.Second, sum)
-		assert.Equal(t, 20.0/2, j.Snapshot().PerSecond(20))
-		assert.Equal(t, 4.0, (&loadgen.Snapshot{Elapsed: time.Second}).PerSecond(4), "one that does not know")
-		assert.Zero(t, (&loadgen.Snapshot{}).PerSecond(4))
+		assert.Equal(t, 20.0/2, j.Snapshot().RateOf(20))
+		assert.Equal(t, 4.0, (&loadgen.Snapshot{Elapsed: time.Second}).RateOf(4), "one that does not know")
+		assert.Zero(t, (&loadgen.Snapshot{}).RateOf(4))
 	})
 }

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/opbeans/loadgen/internal/meter"
@@ -75,20 +74,23 @@ func (j *Job) newRecorder() *meter.Recorder {
 	return meter.New(time.Now(), j.m.watch.sink(), j.m.env.exactTimes)
 }
 
-// limited says what the limits over all jobs have kept a job from.
-func (j *Job) limited(s *Snapshot) []string {
-	var why []string
-	if n := s.Requests; n > 0 && float64(s.Held) > maxHeld*float64(n) {
-		why = append(why, fmt.Sprintf("rate limit: %d of %d requests had to wait, because all jobs together may send at most %s", s.Held, n, j.m.env.limits.MaxRate))
+// limited returns what the limits over all jobs have kept a job from.
+func (j *Job) limited(s *Snapshot) []stats.Issue {
+	var list []stats.Issue
+	add := func(kind stats.IssueKind, format string, args ...any) {
+		list = append(list, stats.NewIssue(kind, format, args...))
+	}
+	if n := s.Requests; n > 0 && float64(s.Throttled) > maxThrottled*float64(n) {
+		add(stats.IssueRateLimit, "rate limit: %d of %d requests had to wait, because all jobs together may send at most %s", s.Throttled, n, j.m.env.limits.MaxRate)
 	}
 	if n := j.short.files.Load(); n > 0 {
-		why = append(why, fmt.Sprintf("file descriptors: %d connections could not be opened, because this process may have no more", n))
+		add(stats.IssueFileDescriptors, "file descriptors: %d connections could not be opened, because this process may have no more", n)
 	}
 	if j.short.workers.Load() {
-		why = append(why, fmt.Sprintf("worker limit: fewer VUs than the job needed, because there may be at most %d, all jobs together", j.m.env.limits.MaxWorkers))
+		add(stats.IssueWorkerLimit, "worker limit: fewer VUs than the job needed, because there may be at most %d, all jobs together", j.m.env.limits.MaxWorkers)
 	}
-	return why
+	return list
 }
 
-// maxHeld is the share of requests that may wait for a limit before the run is invalid.
-const maxHeld = 0.01
+// maxThrottled is the share of requests that may wait for a limit before the run is invalid.
+const maxThrottled = 0.01

@@ -172,9 +172,9 @@ func TestRestoreKeepsEveryCounter(t *testing.T) {
 	after.Tasks = after.Tasks[:len(before.Tasks)] // the scenario's own has done nothing yet
 	// What is of the moment, of the job, or judged anew:
 	for _, s := range []*Snapshot{before, after} {
-		s.Job, s.State, s.Reason, s.Revision, s.Seed, s.Time, s.Elapsed, s.Offered = "", "", "", 0, 0, time.Time{}, 0, 0
+		s.Job, s.State, s.Reason, s.Revision, s.Seed, s.Time, s.Elapsed, s.LoadDuration = "", "", "", 0, 0, time.Time{}, 0, 0
 		s.Workers, s.VUs, s.Active, s.Recent = 0, 0, 0, Recent{}
-		s.Valid, s.Invalid, s.Verdicts, s.Metrics, s.MetricsOpen = false, nil, nil, nil, false
+		s.Valid, s.Invalid, s.Issues, s.Verdicts, s.Metrics, s.MetricsOpen = false, nil, nil, nil, nil, false
 	}
 	assert.Equal(t, before, after)
 }

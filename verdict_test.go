@@ -24,7 +24,7 @@ func TestAHealthyRunIsValid(t *testing.T) {
 		cfg.Rate, cfg.Duration = loadgen.PerSecond(100), time.Minute
 		snap := run(t, cfg)
 		assert.True(t, snap.Valid, snap.Invalid)
-		assert.Zero(t, snap.Starved+snap.Dropped)
+		assert.Zero(t, snap.LateStarts+snap.Dropped)
 		assert.Positive(t, snap.Lag.Count())
 		assert.Zero(t, snap.Lag.Max())
 	})
@@ -36,7 +36,7 @@ func TestStarvedVUsMakeARunInvalid(t *testing.T) {
 		cfg.Rate, cfg.MaxWorkers, cfg.Duration, cfg.Grace = loadgen.PerSecond(20), 1, 20*time.Second, time.Minute
 		snap := run(t, cfg)
 		requireInvalid(t, snap, "VU starvation")
-		assert.InDelta(t, 399, snap.Starved, 1)
+		assert.InDelta(t, 399, snap.LateStarts, 1)
 		assert.Zero(t, snap.Dropped, "within the grace time all of them began")
 	})
 }

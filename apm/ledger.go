@@ -65,7 +65,7 @@ func (l *Ledger) Options() []loadgen.Option {
 func (l *Ledger) Bind(m *loadgen.Manager) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.missed = m.Missed
+	l.missed = m.DroppedSamples
 }
 
 func (l *Ledger) missedNow() uint64 {

@@ -59,9 +59,9 @@ func (r *result) plus(o *result) *result {
 	if r == nil {
 		return o
 	}
-	elapsed, offered := r.snap.Elapsed+o.snap.Elapsed, r.snap.Offered+o.snap.Offered
+	elapsed, offered := r.snap.Elapsed+o.snap.Elapsed, r.snap.LoadDuration+o.snap.LoadDuration
 	r.snap.Merge(o.snap)
-	r.snap.Elapsed, r.snap.Offered = elapsed, offered
+	r.snap.Elapsed, r.snap.LoadDuration = elapsed, offered
 	for i, v := range r.snap.Verdicts {
 		if !v.Aborted {
 			r.snap.Verdicts[i] = v.Threshold.Evaluate(r.snap)
@@ -84,7 +84,7 @@ func (r *result) plus(o *result) *result {
 // report gives the metrics, in the units that benchmarks of the Go project use.
 func report(b *testing.B, s *loadgen.Snapshot) {
 	if s.Elapsed > 0 {
-		b.ReportMetric(s.PerSecond(s.Requests), "req/s")
+		b.ReportMetric(s.RateOf(s.Requests), "req/s")
 	}
 	if s.Response.Count() == 0 {
 		return

@@ -205,7 +205,7 @@ func statuses(counts map[int]uint64) string {
 }
 
 func perSecond(s *loadgen.Snapshot, n uint64) string {
-	return fmt.Sprintf("%.4g", s.PerSecond(n))
+	return fmt.Sprintf("%.4g", s.RateOf(n))
 }
 
 // show is a duration with three or four significant digits.

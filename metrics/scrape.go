@@ -99,7 +99,7 @@ func (s *scrape) manager(m *loadgen.Manager) {
 		}
 	}
 	s.gauge(s.omitted, len(jobs)-len(shown))
-	missed, err := prometheus.NewConstMetric(s.missed, prometheus.CounterValue, float64(m.Missed()))
+	missed, err := prometheus.NewConstMetric(s.missed, prometheus.CounterValue, float64(m.DroppedSamples()))
 	s.send(s.missed, missed, err)
 }
 
@@ -131,7 +131,7 @@ func (s *scrape) job(name string, snap *loadgen.Snapshot) {
 		return // nothing is counted yet
 	}
 	s.created = snap.Started
-	s.counter(s.starved, snap.Starved, name)
+	s.counter(s.starved, snap.LateStarts, name)
 	s.counter(s.dropped, snap.Dropped, name)
 	s.histogram(s.lag, &snap.Lag, name)
 	for _, t := range foldTasks(snap.Tasks) {

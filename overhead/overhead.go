@@ -176,8 +176,8 @@ func (m Measurement) Run(ctx context.Context, opts ...loadgen.Option) (*Result, 
 		return r, ctx.Err()
 	case why != nil:
 		return r, why
-	case manager.Missed() > 0:
-		return r, fmt.Errorf("overhead: %d requests were not seen: this machine is too slow for that many workers", manager.Missed())
+	case manager.DroppedSamples() > 0:
+		return r, fmt.Errorf("overhead: %d requests were not seen: this machine is too slow for that many workers", manager.DroppedSamples())
 	}
 	return r, nil
 }

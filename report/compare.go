@@ -221,7 +221,7 @@ type measured struct {
 }
 
 func whole(s *loadgen.Snapshot) measured {
-	return measured{&s.Totals, cmp.Or(s.Offered, s.Elapsed)}
+	return measured{&s.Totals, cmp.Or(s.LoadDuration, s.Elapsed)}
 }
 
 // differences resamples two runs, or parts of them, and compares.

@@ -287,7 +287,7 @@ func TestCompareTasks(t *testing.T) {
 	steady := synthetic{seconds: 10, perSecond: 100, factor: 1, whole: true}
 	slower := steady
 	slower.factor = 1.3
-	a, b := New(loadgen.JobConfig{}, &loadgen.Snapshot{Valid: true, Offered: 10 * time.Second}), New(loadgen.JobConfig{}, &loadgen.Snapshot{Valid: true, Offered: 10 * time.Second})
+	a, b := New(loadgen.JobConfig{}, &loadgen.Snapshot{Valid: true, LoadDuration: 10 * time.Second}), New(loadgen.JobConfig{}, &loadgen.Snapshot{Valid: true, LoadDuration: 10 * time.Second})
 	task(a, "home", steady, 1)
 	task(a, "buy", steady, 2)
 	task(a, "old", steady, 3)
@@ -329,7 +329,7 @@ func TestCompareRateIsOfTheTimeUnderLoad(t *testing.T) {
 		b.Intervals[i].Offered = b.Intervals[i].Length()
 	}
 	b.Intervals = append(b.Intervals, Interval{From: 30 * time.Second, To: 60 * time.Second})
-	b.Snapshot.Offered, b.Snapshot.Elapsed = 30*time.Second, time.Minute
+	b.Snapshot.LoadDuration, b.Snapshot.Elapsed = 30*time.Second, time.Minute
 	c, err := Compare(a, b, CompareOptions{})
 	require.NoError(t, err)
 	rate := c.Metrics[slices.IndexFunc(c.Metrics, func(d Difference) bool { return d.Metric == "rate" })]

@@ -82,5 +82,5 @@ func (r *Report) intervalsOrWhole() []Interval {
 		return r.Intervals
 	}
 	s := r.Snapshot
-	return []Interval{{To: s.Elapsed, VUs: s.VUs, Starved: s.Starved, Dropped: s.Dropped, Lag: s.Lag, Totals: s.Totals}}
+	return []Interval{{To: s.Elapsed, VUs: s.VUs, Starved: s.LateStarts, Dropped: s.Dropped, Lag: s.Lag, Totals: s.Totals}}
 }

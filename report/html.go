@@ -172,8 +172,8 @@ func (r *Report) tiles() []tile {
 		return tile{Name: name, Value: Duration(of(&s.Response)), Note: "service " + Duration(of(&s.Service))}
 	}
 	return []tile{
-		{Name: "Requests", Value: Rate(s.PerSecond(s.Requests)), Unit: "/s", Note: group(s.Requests) + " in " + Duration(cmp.Or(s.Offered, s.Elapsed))},
-		{Name: "Iterations", Value: Rate(s.PerSecond(s.Iterations)), Unit: "/s", Note: group(s.Iterations) + ", " + group(s.Interrupted) + " interrupted"},
+		{Name: "Requests", Value: Rate(s.RateOf(s.Requests)), Unit: "/s", Note: group(s.Requests) + " in " + Duration(cmp.Or(s.LoadDuration, s.Elapsed))},
+		{Name: "Iterations", Value: Rate(s.RateOf(s.Iterations)), Unit: "/s", Note: group(s.Iterations) + ", " + group(s.Interrupted) + " interrupted"},
 		{
 			Name: "Error rate", Value: percent(errorRate(&s.Totals)), Class: bad(s.FailedRequests + s.FailedIterations),
 			Note: group(s.FailedRequests) + " requests, " + group(s.FailedIterations) + " iterations",
@@ -196,10 +196,10 @@ func (p *page) taskRows() {
 		h, rate := &t.Response, errorRate(&t.Totals)
 		row := taskRow{
 			Name: taskName(t.Task), Iterations: group(t.Iterations), Failed: group(t.FailedIterations), Share: percent(rate),
-			Rate: Rate(p.Snapshot.PerSecond(t.Iterations)),
+			Rate: Rate(p.Snapshot.RateOf(t.Iterations)),
 			P50:  Duration(h.P50()), P90: Duration(h.P90()), P99: Duration(h.P99()), Max: Duration(h.Max()),
 			Bar: math.Round(1000*float64(h.P99())/float64(slowest)) / 10, Bad: rate > 0,
-			Sort: []float64{0, float64(t.Iterations), p.Snapshot.PerSecond(t.Iterations), float64(t.FailedIterations), rate, ms(h.P50()), ms(h.P90()), ms(h.P99()), ms(h.Max())},
+			Sort: []float64{0, float64(t.Iterations), p.Snapshot.RateOf(t.Iterations), float64(t.FailedIterations), rate, ms(h.P50()), ms(h.P90()), ms(h.P99()), ms(h.Max())},
 		}
 		p.Tasks = append(p.Tasks, row)
 	}
@@ -216,10 +216,10 @@ func (p *page) groupRows() {
 		h, rate := &g.Time, share(g.Failed, g.Count)
 		p.Groups = append(p.Groups, taskRow{
 			Name: g.Group, Iterations: group(g.Count), Failed: group(g.Failed), Share: percent(rate),
-			Rate: Rate(p.Snapshot.PerSecond(g.Count)),
+			Rate: Rate(p.Snapshot.RateOf(g.Count)),
 			P50:  Duration(h.P50()), P90: Duration(h.P90()), P99: Duration(h.P99()), Max: Duration(h.Max()),
 			Bar: math.Round(1000*float64(h.P99())/float64(slowest)) / 10, Bad: rate > 0,
-			Sort: []float64{0, float64(g.Count), p.Snapshot.PerSecond(g.Count), float64(g.Failed), rate, ms(h.P50()), ms(h.P90()), ms(h.P99()), ms(h.Max())},
+			Sort: []float64{0, float64(g.Count), p.Snapshot.RateOf(g.Count), float64(g.Failed), rate, ms(h.P50()), ms(h.P90()), ms(h.P99()), ms(h.Max())},
 		})
 	}
 }

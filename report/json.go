@@ -50,8 +50,8 @@ func (i intervalJSON) MarshalJSON() ([]byte, error) {
 		fmt.Fprintf(&b, "%q:%s,", c.name, v)
 	}
 	record, err := json.Marshal(loadgen.SnapshotRecord{Compact: true, Snapshot: loadgen.Snapshot{
-		VUs: i.VUs, Elapsed: i.Length(), Offered: i.Offered, Valid: true,
-		Lag: i.Lag, Starved: i.Starved, Dropped: i.Dropped, Totals: i.Totals,
+		VUs: i.VUs, Elapsed: i.Length(), LoadDuration: i.Offered, Valid: true,
+		Lag: i.Lag, LateStarts: i.Starved, Dropped: i.Dropped, Totals: i.Totals,
 	}})
 	if err != nil {
 		return nil, err
@@ -76,8 +76,8 @@ func (i *intervalJSON) UnmarshalJSON(data []byte) error {
 		return errors.New("an interval has impossible times")
 	}
 	i.Interval = Interval{
-		From: from, To: from + s.Elapsed, Offered: s.Offered, VUs: s.VUs,
-		Lag: s.Lag, Starved: s.Starved, Dropped: s.Dropped, Totals: s.Totals,
+		From: from, To: from + s.Elapsed, Offered: s.LoadDuration, VUs: s.VUs,
+		Lag: s.Lag, Starved: s.LateStarts, Dropped: s.Dropped, Totals: s.Totals,
 	}
 	return nil
 }

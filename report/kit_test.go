@@ -38,7 +38,7 @@ func sample() *report.Report {
 		Started: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), Time: time.Date(2026, 11, 25, 12, 0, 6, 0, time.UTC),
 		Elapsed: seconds * time.Second, Workers: 4,
 		Invalid: []string{"schedule lag: 1 % of the iterations that had a VU waiting began 12ms late or more"},
-		Starved: 3,
+		LateStarts: 3,
 		Tasks:   []loadgen.TaskSnapshot{{Task: "home"}, {Task: "never"}, {Task: "<script>alert(1)</script>"}},
 	}
 	r := report.New(loadgen.JobConfig{

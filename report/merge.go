@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // MergeOptions say how [Merge] merges. The zero value is fine.
@@ -191,18 +192,19 @@ func (m *merging) snapshot(s *loadgen.Snapshot, missing []string) {
 	for _, p := range m.parts {
 		one := *p.Snapshot
 		one.Reason = fmt.Sprintf("segment %s: %s", p.Config.Segment, one.Reason)
-		one.Invalid = slices.Clone(one.Invalid)
-		for i, why := range one.Invalid {
-			one.Invalid[i] = fmt.Sprintf("segment %s: %s", p.Config.Segment, why)
+		one.Issues, one.Invalid = nil, nil
+		for _, issue := range p.Snapshot.AllIssues() {
+			issue.Text = fmt.Sprintf("segment %s: %s", p.Config.Segment, issue.Text)
+			one.AddIssues(issue)
 		}
 		s.Merge(&one)
 		elapsed = max(elapsed, m.offset(p)+one.Elapsed)
 	}
-	s.Offered = m.offered(func(p *Report) time.Duration {
-		if p.Snapshot.Offered == 0 {
+	s.LoadDuration = m.offered(func(p *Report) time.Duration {
+		if p.Snapshot.LoadDuration == 0 {
 			return 0
 		}
-		return m.offset(p) + p.Snapshot.Offered
+		return m.offset(p) + p.Snapshot.LoadDuration
 	})
 	if s.Elapsed = elapsed; s.State == loadgen.StateFinished {
 		s.Reason = fmt.Sprintf("all %d segments are done", len(m.parts))
@@ -212,20 +214,17 @@ func (m *merging) snapshot(s *loadgen.Snapshot, missing []string) {
 			s.Verdicts[i] = v.Threshold.Evaluate(s)
 		}
 	}
-	doubt := func(format string, args ...any) {
-		s.Valid, s.Invalid = false, append(s.Invalid, fmt.Sprintf(format, args...))
-	}
-	for _, why := range s.Doubts() { // which a segment may have too few iterations to have
-		kind, _, _ := strings.Cut(why, ":")
-		if !slices.ContainsFunc(s.Invalid, func(known string) bool { return strings.Contains(known, ": "+kind+":") }) {
-			doubt("all segments: %s", why)
+	for _, issue := range s.HealthIssues() { // which a segment may have too few iterations to have
+		if !slices.ContainsFunc(s.Issues, func(known stats.Issue) bool { return known.Kind == issue.Kind }) {
+			issue.Text = "all segments: " + issue.Text
+			s.AddIssues(issue)
 		}
 	}
 	if m.apart > loadgen.StartTolerance && m.apart > time.Duration(maxApart*float64(elapsed)) {
-		doubt("out of step: segments began up to %s apart; -start-at lines them up", m.apart.Round(time.Millisecond))
+		s.AddIssues(stats.NewIssue(stats.IssueOutOfStep, "out of step: segments began up to %s apart; -start-at lines them up", m.apart.Round(time.Millisecond)))
 	}
 	if len(missing) > 0 {
-		doubt("incomplete: without segment %s", cut(strings.Join(missing, ", ")))
+		s.AddIssues(stats.NewIssue(stats.IssueIncomplete, "incomplete: without segment %s", cut(strings.Join(missing, ", "))))
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/report"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // waiting is a scenario whose iterations take between 1 and 50 ms, by the values of
@@ -84,7 +85,7 @@ func TestMergeIsTheWhole(t *testing.T) {
 		assert.Equal(t, whole.Snapshot.Totals, merged.Snapshot.Totals)
 		assert.Equal(t, whole.Snapshot.Lag, merged.Snapshot.Lag)
 		assert.Equal(t, whole.Snapshot.Elapsed, merged.Snapshot.Elapsed)
-		assert.InDelta(t, whole.Snapshot.Offered, merged.Snapshot.Offered, float64(time.Microsecond))
+		assert.InDelta(t, whole.Snapshot.LoadDuration, merged.Snapshot.LoadDuration, float64(time.Microsecond))
 		assert.Equal(t, whole.Snapshot.Workers, merged.Snapshot.Workers)
 		assert.Equal(t, whole.Snapshot.Verdicts, merged.Snapshot.Verdicts)
 		assert.True(t, merged.Snapshot.Valid, "%q", merged.Snapshot.Invalid)
@@ -161,7 +162,7 @@ func TestMergeDoubtsTheSum(t *testing.T) {
 	require.Len(t, merged.Snapshot.Invalid, 1)
 	assert.Contains(t, merged.Snapshot.Invalid[0], "all segments: schedule lag")
 
-	parts[1].Snapshot.Valid, parts[1].Snapshot.Invalid = false, []string{"schedule lag: said before"}
+	parts[1].Snapshot.AddIssues(stats.NewIssue(stats.IssueScheduleLag, "schedule lag: said before"))
 	parts[2].Snapshot.State, parts[2].Snapshot.Reason = loadgen.StateFailed, "it broke"
 	merged, err = report.Merge(parts, report.MergeOptions{})
 	require.NoError(t, err)

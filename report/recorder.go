@@ -85,8 +85,8 @@ func (r *Recorder) take(s *loadgen.Snapshot) {
 	}
 	r.last = s
 	i := Interval{
-		From: to - d.Elapsed, To: to, Offered: d.Offered, VUs: vus,
-		Starved: d.Starved, Dropped: d.Dropped, Lag: d.Lag, Totals: d.Totals,
+		From: to - d.Elapsed, To: to, Offered: d.LoadDuration, VUs: vus,
+		Starved: d.LateStarts, Dropped: d.Dropped, Lag: d.Lag, Totals: d.Totals,
 	}
 	n := len(r.intervals)
 	switch {

@@ -50,22 +50,22 @@ func WriteSummary(w io.Writer, s *loadgen.Snapshot) error {
 // drained tells whether the end of a run without new load was so long that the rates
 // would puzzle those who do not know of it.
 func drained(s *loadgen.Snapshot) bool {
-	return s.Offered > 0 && s.Elapsed-s.Offered > max(s.Elapsed/50, 10*time.Millisecond)
+	return s.LoadDuration > 0 && s.Elapsed-s.LoadDuration > max(s.Elapsed/50, 10*time.Millisecond)
 }
 
 func writeSummary(b *strings.Builder, s *loadgen.Snapshot) {
 	fmt.Fprintf(b, "  %s: %s after %s", s.Job, s.State, s.Elapsed.Round(time.Millisecond))
 	if drained(s) {
-		fmt.Fprintf(b, ", with load for %s", s.Offered.Round(time.Millisecond))
+		fmt.Fprintf(b, ", with load for %s", s.LoadDuration.Round(time.Millisecond))
 	}
 	if s.Reason != "" {
 		fmt.Fprintf(b, " (%s)", s.Reason)
 	}
 	b.WriteString("\n")
 	fmt.Fprintf(b, "    iterations  %d, %s/s, %d failed, %d interrupted\n",
-		s.Iterations, Rate(s.PerSecond(s.Iterations)), s.FailedIterations, s.Interrupted)
+		s.Iterations, Rate(s.RateOf(s.Iterations)), s.FailedIterations, s.Interrupted)
 	fmt.Fprintf(b, "    requests    %d, %s/s, %d failed\n",
-		s.Requests, Rate(s.PerSecond(s.Requests)), s.FailedRequests)
+		s.Requests, Rate(s.RateOf(s.Requests)), s.FailedRequests)
 	writeTimes(b, "response", &s.Response)
 	writeTimes(b, "service", &s.Service)
 	all := failures(&s.Totals)

@@ -128,7 +128,7 @@ func (a *app) closeStatsD() {
 	if a.manager == nil {
 		return // which has never begun
 	}
-	if dropped, missed := a.datagrams.Dropped(), a.manager.Missed(); dropped > 0 || missed > 0 {
+	if dropped, missed := a.datagrams.Dropped(), a.manager.DroppedSamples(); dropped > 0 || missed > 0 {
 		a.log.Warn("StatsD did not get everything", "sent", a.datagrams.Sent(), "dropped", dropped, "missed", missed)
 	}
 }

@@ -58,7 +58,7 @@ func (s *sizer) run(ctx context.Context, args []string) error {
 		}
 		snap := t.Snapshot
 		_ = write(s.stdout, fmt.Sprintf("%s %d: %.5g requests/s, p95 %s, %d failed: %s\n", s.By, t.Load,
-			snap.PerSecond(snap.Requests), snap.Response.P95().Round(10*time.Microsecond), snap.FailedRequests, word))
+			snap.RateOf(snap.Requests), snap.Response.P95().Round(10*time.Microsecond), snap.FailedRequests, word))
 	}
 	found, err := s.Search.Run(ctx, opts...)
 	switch {

@@ -177,7 +177,7 @@ func (k *keptJob) add(e *entryValue) {
 	now := *d // of what does not add up, the newer counts
 	k.stats.Merge(d)
 	k.stats.State, k.stats.Reason, k.stats.Revision = now.State, now.Reason, now.Revision
-	k.stats.Valid, k.stats.Invalid = now.Valid, now.Invalid
+	k.stats.Valid, k.stats.Invalid, k.stats.Issues = now.Valid, now.Invalid, now.Issues
 	k.stats.Workers, k.stats.VUs, k.stats.Active, k.stats.Recent = now.Workers, now.VUs, now.Active, now.Recent
 	if elapsed := time.Duration(e.Elapsed); elapsed > k.record.Elapsed {
 		k.record.Elapsed, k.record.Position = elapsed, e.Position

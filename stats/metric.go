@@ -59,7 +59,7 @@ func plainMetrics() []metric {
 		task("failed_requests", func(t *Totals) uint64 { return t.FailedRequests }),
 		task("failures", (*Totals).failures),
 		task("expected_errors", (*Totals).expectedErrors),
-		job("starved", func(s *Snapshot) uint64 { return s.Starved }),
+		job("starved", func(s *Snapshot) uint64 { return s.LateStarts }),
 		job("dropped", func(s *Snapshot) uint64 { return s.Dropped }),
 	}
 }

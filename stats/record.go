@@ -17,8 +17,8 @@ import (
 // reader of the form before would take something for what it is not.
 const recordVersion = 1
 
-// maxInvalid bounds the reasons of a merged snapshot.
-const maxInvalid = 100
+// maxIssues bounds the issues of a merged snapshot.
+const maxIssues = 100
 
 // Record is a [Snapshot] whose JSON form loses nothing: statistics that are
 // kept in a file, sent to another process, and compared or added up there. It has all
@@ -49,7 +49,7 @@ func (r Record) MarshalJSON() ([]byte, error) {
 		ElapsedNS int64   `json:"elapsed_ns"`
 		Offered   float64 `json:"offered_s"`
 		OfferedNS int64   `json:"offered_ns"`
-	}{recordVersion, plain(s), s.Elapsed.Seconds(), int64(s.Elapsed), s.Offered.Seconds(), int64(s.Offered)})
+	}{recordVersion, plain(s), s.Elapsed.Seconds(), int64(s.Elapsed), s.LoadDuration.Seconds(), int64(s.LoadDuration)})
 }
 
 // UnmarshalJSON reads what MarshalJSON has written, of this version of the form. Data
@@ -98,8 +98,8 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 	}
 	s := Snapshot(in.plain)
 	s.Elapsed = time.Duration(head.Elapsed)
-	if s.Offered = s.Elapsed; head.Offered != nil {
-		s.Offered = time.Duration(*head.Offered)
+	if s.LoadDuration = s.Elapsed; head.Offered != nil {
+		s.LoadDuration = time.Duration(*head.Offered)
 	}
 	s.Lag = in.Lag.Histogram
 	in.fill(&s.Totals)
@@ -161,11 +161,12 @@ func (s *Snapshot) histograms() iter.Seq[*histogram.Histogram] {
 // Merge adds what o counts to s: statistics of another job or process that ran side
 // by side with s, or a part of the same run. Counts, bytes, histograms, errors and
 // statuses add up exactly, tasks by their name and method, groups by their name; so do workers, VUs,
-// and the rates of Recent. Started is the earlier of the two, Time the later, Elapsed, Offered and
-// Revision the larger. Invalid has the reasons of both, at most 100; s stays Valid if o is, too.
+// and the rates of Recent. Started is the earlier of the two, Time the later, Elapsed, LoadDuration and
+// Revision the larger. Issues and Invalid have the reasons of both, at most 100; s stays
+// Valid if o is, too.
 // Verdicts are given anew on the sum, except for those that have ended a job, and
 // Metrics add up.
-// State is that which says most of what is wrong or still going on, with its Reason.
+// State is the more severe of the two, with its Reason.
 // Job and Seed are those of s, unless it has none.
 //
 // Merging is associative. The zero Snapshot changes nothing where it is added, and as
@@ -185,7 +186,7 @@ func (s *Snapshot) Merge(o *Snapshot) {
 	if o.Time.After(s.Time) {
 		s.Time = o.Time
 	}
-	s.Elapsed, s.Offered = max(s.Elapsed, o.Elapsed), max(s.Offered, o.Offered)
+	s.Elapsed, s.LoadDuration = max(s.Elapsed, o.Elapsed), max(s.LoadDuration, o.LoadDuration)
 	s.Workers += o.Workers
 	s.VUs += o.VUs
 	s.Active += o.Active
@@ -196,16 +197,13 @@ func (s *Snapshot) Merge(o *Snapshot) {
 	if o.State != "" || !o.Time.IsZero() {
 		s.Valid = s.Valid && o.Valid
 	}
-	s.Invalid = slices.Clip(s.Invalid)
-	for _, why := range o.Invalid {
-		if len(s.Invalid) < maxInvalid && !slices.Contains(s.Invalid, why) {
-			s.Invalid = append(s.Invalid, why)
-		}
-	}
+	valid := s.Valid
+	s.AddIssues(o.AllIssues()...)
+	s.Valid = valid
 	s.Lag.Merge(&o.Lag)
-	s.Starved += o.Starved
+	s.LateStarts += o.LateStarts
 	s.Dropped += o.Dropped
-	s.Held += o.Held
+	s.Throttled += o.Throttled
 	s.Totals.Merge(&o.Totals)
 	s.Tasks = slices.Clip(s.Tasks)
 	for i := range o.Tasks {

@@ -175,8 +175,9 @@ func TestMergeAddsUp(t *testing.T) {
 	a.Tasks, b.Tasks = a.Tasks[:1], append(b.Tasks[:1:1], TaskSnapshot{Task: "only b"})
 	b.Tasks[0].Task, b.Tasks[0].Method = a.Tasks[0].Task, a.Tasks[0].Method
 	a.State, b.State, b.Reason = StateFinished, StateFailed, "aborted"
-	a.Valid, a.Invalid = true, nil
-	b.Valid, b.Invalid = false, []string{"lag", "lag"}
+	a.Valid, a.Invalid, a.Issues = true, nil, nil
+	lag := Issue{Kind: IssueScheduleLag, Text: "lag"}
+	b.Invalid, b.Issues = []string{"lag", "lag"}, []Issue{lag, lag}
 	before, err := json.Marshal(Record{Snapshot: *b})
 	require.NoError(t, err)
 
@@ -194,6 +195,7 @@ func TestMergeAddsUp(t *testing.T) {
 	assert.Equal(t, "aborted", sum.Reason)
 	assert.False(t, sum.Valid)
 	assert.Equal(t, []string{"lag"}, sum.Invalid)
+	assert.Equal(t, []Issue{lag}, sum.Issues)
 	require.Len(t, sum.Tasks, 2)
 	assert.Equal(t, a.Tasks[0].Iterations+b.Tasks[0].Iterations, sum.Tasks[0].Iterations)
 	assert.Equal(t, "only b", sum.Tasks[1].Task)

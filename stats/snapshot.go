@@ -58,7 +58,7 @@ func (u SampleURL) String() string {
 
 // Observer is told of every measured request, in batches soon after the fact, on
 // a goroutine of its own. An Observer that falls behind misses samples and slows
-// nothing down; [Manager.Missed] counts what was missed. A panic in it is logged.
+// nothing down; [Manager.DroppedSamples] counts what was missed. A panic in it is logged.
 // Observe is not called concurrently with itself.
 type Observer interface{ Observe(Sample) }
 
@@ -80,29 +80,32 @@ type Snapshot struct {
 	Started  time.Time     `json:"started,omitzero"`
 	Time     time.Time     `json:"time"`
 	Elapsed  time.Duration `json:"-"` // from the start to Time, or to the job's end
-	// Offered is for how long the job has offered load, which rates are per second of:
-	// from the start until no iteration could begin any more, or to Time. What ends after
-	// that, it counts, and the time that takes it does not. In the closed model, where
-	// it is the VUs that offer load, each does until it has ended its last iteration,
-	// and Offered is their mean.
-	Offered time.Duration `json:"-"`
-	Workers int           `json:"workers"`
-	VUs     int           `json:"vus"`    // that exist now
-	Active  int           `json:"active"` // of those, in an iteration now
-	Recent  Recent        `json:"recent"`
+	// LoadDuration is for how long the job has offered load: from the start until no
+	// iteration could begin any more, or until Time. Rates are per second of it. Work that
+	// finishes later is counted; the extra time is not. In the closed model each VU offers
+	// load until the end of its last iteration, and LoadDuration is the mean over the VUs.
+	LoadDuration time.Duration `json:"-"`
+	Workers      int           `json:"workers"`
+	VUs          int           `json:"vus"`    // that exist now
+	Active       int           `json:"active"` // of those, in an iteration now
+	Recent       Recent        `json:"recent"`
 
 	// Valid is false when the generator, not the target, was the limit, so that the
 	// numbers say little about the target. Invalid then says why.
 	Valid   bool     `json:"valid"`
 	Invalid []string `json:"invalid,omitempty"`
+	// Issues are the same reasons for programs: the texts of Issues are Invalid.
+	Issues []Issue `json:"issues,omitempty"`
 	// Lag is how late iterations began for which a VU was waiting: the error of the
-	// schedule. Starved counts those that began more than 10 ms late because every VU
-	// was busy, Dropped those that were due and had not begun when the job ended.
-	Lag     histogram.Histogram `json:"lag"`
-	Starved uint64              `json:"starved"`
-	Dropped uint64              `json:"dropped"`
-	// Held counts requests that had to wait because of [Limits.MaxRate].
-	Held uint64 `json:"held,omitempty"`
+	// schedule. LateStarts counts the iterations that began more than 10 ms late because
+	// every VU was busy. Dropped counts those that were due and had not begun when the job
+	// ended.
+	Lag        histogram.Histogram `json:"lag"`
+	LateStarts uint64              `json:"starved"`
+	Dropped    uint64              `json:"dropped"`
+	// Throttled counts requests that had to wait for the limit of a Manager on the rate of
+	// all jobs together.
+	Throttled uint64 `json:"held,omitempty"`
 
 	// Verdicts are what the thresholds of the job, and then those of its scenario, say of
 	// it so far.
@@ -118,10 +121,10 @@ type Snapshot struct {
 	Groups []GroupSnapshot `json:"groups,omitempty"`
 }
 
-// PerSecond is n, a count of the snapshot, per second of Offered; of Elapsed if that is
-// not known.
-func (s *Snapshot) PerSecond(n uint64) float64 {
-	d := s.Offered
+// RateOf returns n, a count of the snapshot, per second of LoadDuration, or of Elapsed if
+// that is not known.
+func (s *Snapshot) RateOf(n uint64) float64 {
+	d := s.LoadDuration
 	if d <= 0 {
 		d = s.Elapsed
 	}
@@ -138,13 +141,14 @@ func (s Snapshot) MarshalJSON() ([]byte, error) {
 		plain
 		Elapsed float64 `json:"elapsed_s"`
 		Offered float64 `json:"offered_s"`
-	}{plain(s), s.Elapsed.Seconds(), s.Offered.Seconds()})
+	}{plain(s), s.Elapsed.Seconds(), s.LoadDuration.Seconds()})
 }
 
 // Clone returns a copy that shares nothing with s.
 func (s *Snapshot) Clone() *Snapshot {
 	c := *s
-	c.Invalid, c.Lag, c.Totals = slices.Clone(s.Invalid), s.Lag.Clone(), s.Totals.Clone()
+	c.Invalid, c.Issues = slices.Clone(s.Invalid), slices.Clone(s.Issues)
+	c.Lag, c.Totals = s.Lag.Clone(), s.Totals.Clone()
 	c.Tasks = make([]TaskSnapshot, len(s.Tasks))
 	for i := range s.Tasks {
 		c.Tasks[i] = TaskSnapshot{Task: s.Tasks[i].Task, Method: s.Tasks[i].Method, Totals: s.Tasks[i].Clone()}
@@ -222,9 +226,9 @@ func (s *Snapshot) Since(prev *Snapshot) *Snapshot {
 		prev = &Snapshot{}
 	}
 	d.Verdicts, d.Metrics = nil, nil
-	d.Elapsed, d.Offered = s.Elapsed-prev.Elapsed, max(s.Offered-prev.Offered, 0)
+	d.Elapsed, d.LoadDuration = s.Elapsed-prev.Elapsed, max(s.LoadDuration-prev.LoadDuration, 0)
 	d.Lag = s.Lag.Since(&prev.Lag)
-	d.Starved, d.Dropped, d.Held = s.Starved-prev.Starved, s.Dropped-prev.Dropped, s.Held-prev.Held
+	d.LateStarts, d.Dropped, d.Throttled = s.LateStarts-prev.LateStarts, s.Dropped-prev.Dropped, s.Throttled-prev.Throttled
 	d.Totals = s.Totals.since(&prev.Totals)
 	d.Groups = groupsSince(s.Groups, prev.Groups)
 	type key struct{ task, method string }

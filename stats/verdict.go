@@ -230,7 +230,7 @@ func (m *metric) observe(t *Threshold, s *Snapshot) observation {
 		o.samples = max(sum.Iterations, sum.Requests)
 	case m.kind == metricRate:
 		o.samples, o.known = m.count(s, sum), s.Elapsed > 0
-		o.value = s.PerSecond(o.samples)
+		o.value = s.RateOf(o.samples)
 	case t.Class != "":
 		o.samples = sum.Errors[t.Class].Count
 	case t.Status != "":

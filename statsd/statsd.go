@@ -24,7 +24,7 @@
 // works out is that of the requests, too.
 //
 // What the network or a slow Observer cost is counted: see [Observer.Dropped] and
-// [loadgen.Manager.Missed].
+// [loadgen.Manager.DroppedSamples].
 package statsd
 
 import (

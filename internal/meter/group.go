@@ -82,7 +82,7 @@ func (r *Recorder) Resume(stats *stats.Snapshot, started time.Time, elapsed time
 		g.took.Merge(&stats.Groups[i].Time)
 	}
 	r.lag.Merge(&stats.Lag)
-	r.late += stats.Starved
+	r.late += stats.LateStarts
 	r.watch.ProcessShare = share
 }
 

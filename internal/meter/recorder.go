@@ -341,7 +341,7 @@ func (r *Recorder) Fill(s *stats.Snapshot, byMethod bool) {
 	}
 	s.Groups = r.groupSnapshots()
 	s.Recent = r.rates(s.Elapsed)
-	s.Lag, s.Starved = r.lag.Clone(), r.late
+	s.Lag, s.LateStarts = r.lag.Clone(), r.late
 	r.mu.Unlock()
 	s.Totals = stats.NewTotals()
 	for i := range s.Tasks {

@@ -1,7 +1,6 @@
 package meter
 
 import (
-	"fmt"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -85,20 +84,22 @@ func gcPauses() time.Duration {
 	return time.Duration(sample[0].Value.Float64() / float64(runtime.GOMAXPROCS(0)) * float64(time.Second))
 }
 
-// Health says why the measurements cannot be trusted; nothing if they can.
-func (w *selfWatch) Health(s *stats.Snapshot) []string {
-	why := s.Doubts()
-	add := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+// issues are what the process did to the measurements.
+func (w *selfWatch) issues() []stats.Issue {
+	var list []stats.Issue
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if part := float64(w.Saturated) / float64(w.Watched); w.Watched > 0 && part > maxSaturated {
-		add("CPU saturation: this process used all the CPU it may for %.0f %% of the time", 100*part)
+		list = append(list, stats.NewIssue(stats.IssueCPU, "CPU saturation: this process used all the CPU it may for %.0f %% of the time", 100*part))
 	}
 	if part := float64(w.Paused) / float64(w.Watched); w.Watched > 0 && part > maxGCPause {
-		add("GC pauses: garbage collection stopped this process for %.0f %% of the time", 100*part)
+		list = append(list, stats.NewIssue(stats.IssueGC, "GC pauses: garbage collection stopped this process for %.0f %% of the time", 100*part))
 	}
-	return why
+	return list
 }
 
-// Health says why the measurements of a snapshot cannot be trusted; nothing if they can.
-func (r *Recorder) Health(s *stats.Snapshot) []string { return r.watch.Health(s) }
+// Issues returns why the measurements of a snapshot say little about the target; nothing if
+// they do.
+func (r *Recorder) Issues(s *stats.Snapshot) []stats.Issue {
+	return append(s.HealthIssues(), r.watch.issues()...)
+}

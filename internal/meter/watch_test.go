@@ -40,34 +40,34 @@ func TestVerdictOnTheProcess(t *testing.T) {
 				use.gcPause += seconds(real * tc.pause)
 				now = now.Add(seconds(real * tc.clock))
 			}
-			why := w.Health(&stats.Snapshot{})
+			why := w.issues()
 			if tc.why == "" {
 				assert.Empty(t, why)
 				return
 			}
 			require.Len(t, why, 1)
-			assert.Equal(t, tc.why, why[0])
+			assert.Equal(t, tc.why, why[0].Text)
 		})
 	}
 }
 
 func TestVerdictOnScheduleLag(t *testing.T) {
-	w := selfWatch{use: func() processUse { return processUse{} }}
+	r := &Recorder{watch: selfWatch{use: func() processUse { return processUse{} }}}
 	s := &stats.Snapshot{}
 	for range 98 {
 		s.Lag.Record(time.Millisecond)
 	}
 	s.Lag.Record(time.Second)
-	assert.Empty(t, w.Health(s), "too few to tell")
+	assert.Empty(t, r.Issues(s), "too few to tell")
 	for range 900 {
 		s.Lag.Record(time.Millisecond)
 	}
-	assert.Empty(t, w.Health(s), "one in a thousand")
+	assert.Empty(t, r.Issues(s), "one in a thousand")
 	for range 20 {
 		s.Lag.Record(50 * time.Millisecond)
 	}
-	require.Len(t, w.Health(s), 1)
-	assert.Contains(t, w.Health(s)[0], "schedule lag: 1 % of the iterations that had a VU waiting began 50ms late or more")
+	require.Len(t, r.Issues(s), 1)
+	assert.Contains(t, r.Issues(s)[0].Text, "schedule lag: 1 % of the iterations that had a VU waiting began 50ms late or more")
 }
 
 // What the kernel says of this process is what it does.
@@ -106,6 +106,6 @@ func TestClockJumps(t *testing.T) {
 		use.cpu += 100 * time.Millisecond
 		now = now.Add(2 * time.Second) // of Go's monotonic clock, which does not leap
 	}
-	assert.Empty(t, w.Health(&stats.Snapshot{}))
+	assert.Empty(t, w.issues())
 	assert.Equal(t, 57*2*time.Second, w.Watched, "all but the two leaps")
 }
