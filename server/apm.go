@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -293,30 +292,4 @@ func (t *tracing) serveAPM(ctx context.Context, addr string) (where string, stop
 		}
 		<-done
 	}, nil
-}
-
-// settle waits until everything has come that agents have to say of a job, or the grace
-// time is over, or one more signal asks for an end.
-func (r *runner) settle(ctx context.Context, t *tracing, job string) {
-	v := t.ledger.Verdict(job)
-	if v.Settled {
-		return
-	}
-	if ctx.Err() != nil { // a first signal has stopped the job; what it has sent still counts
-		ctx = context.WithoutCancel(ctx)
-	}
-	if !r.quiet {
-		_, _ = fmt.Fprintf(r.stderr, "waiting for agents, at most %s: %s\n", r.apm.grace, v)
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	hard := r.hard.expect()
-	go func() {
-		select {
-		case <-hard:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	t.ledger.Settle(ctx, job)
 }

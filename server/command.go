@@ -31,59 +31,6 @@ type command struct {
 	run func(ctx context.Context, sys *system, args []string) error
 }
 
-// commands are all there are, in the order of the list.
-func commands() []*command {
-	return []*command{
-		serveCommand(),
-		runCommand(),
-		compareCommand(),
-		reportCommand(),
-		mergeCommand(),
-		checkCommand(),
-		sizeCommand(),
-		workerCommand(),
-		overheadCommand(),
-		initCommand(),
-		fromCommand(),
-		completionCommand(),
-		helpCommand(),
-		versionCommand(),
-	}
-}
-
-// defaultCommand is what runs if the first argument is none.
-const defaultCommand = "serve"
-
-// run runs the command that args name until it is done or ctx is. It takes no
-// signals and never exits, so that tests can call it.
-func run(ctx context.Context, sys *system, args []string) error {
-	name := defaultCommand
-	switch {
-	case len(args) == 0:
-	case !strings.HasPrefix(args[0], "-"):
-		name, args = args[0], args[1:]
-	case slices.Contains([]string{"-h", "-help", "--help"}, args[0]):
-		name, args = "help", args[1:]
-	}
-	c, err := findCommand(name)
-	if err != nil {
-		return err
-	}
-	return c.call(ctx, sys, args)
-}
-
-func findCommand(name string) (*command, error) {
-	var known []string
-	for _, c := range commands() {
-		if c.name == name {
-			return c, nil
-		}
-		known = append(known, c.name)
-	}
-	return nil, usageErrorf("there is no command %q%s, only: %s; loadgen help says what they do",
-		name, suggest.DidYouMean(name, known), strings.Join(known, ", "))
-}
-
 // newFlags is a set for the flags of a command; messages about them are run's.
 func newFlags() *flag.FlagSet {
 	fs := flag.NewFlagSet("loadgen", flag.ContinueOnError)
@@ -243,45 +190,6 @@ func pick(rows []setting, names []string) []setting {
 		}
 	}
 	return some
-}
-
-func helpCommand() *command {
-	return &command{
-		name: "help", args: "[COMMAND]", summary: "list the commands, or all flags of one",
-		example: "loadgen help serve",
-		run: func(_ context.Context, sys *system, args []string) error {
-			if len(args) == 0 {
-				return write(sys.stdout, overview())
-			}
-			c, err := findCommand(args[0])
-			if err != nil {
-				return err
-			}
-			return write(sys.stdout, c.help(false))
-		},
-	}
-}
-
-// overview lists the commands.
-func overview() string {
-	var b strings.Builder
-	b.WriteString("loadgen generates HTTP load.\n\nUsage: loadgen [COMMAND] [FLAGS] [ARGUMENTS]\n\n")
-	tw := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	for _, c := range commands() {
-		fmt.Fprintf(tw, "  %s\t%s\n", c.name, c.summary)
-	}
-	_ = tw.Flush()
-	fmt.Fprintf(&b, "\nWithout a command it is %s. loadgen COMMAND -h shows the flags of one.\n", defaultCommand)
-	return b.String()
-}
-
-func versionCommand() *command {
-	return &command{
-		name: "version", summary: "print the version", example: "loadgen version",
-		run: func(_ context.Context, sys *system, _ []string) error {
-			return write(sys.stdout, "loadgen "+version()+"\n")
-		},
-	}
 }
 
 // version is the module version that the binary was built from, with the commit

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -21,9 +20,9 @@ import (
 // TestHelpFits holds every command to a screen of 24 lines with one example, and its
 // short help to flags that there are.
 func TestHelpFits(t *testing.T) {
-	for _, c := range commands() {
+	for _, c := range commands().all() {
 		var out bytes.Buffer
-		require.NoError(t, run(context.Background(), &system{stdout: &out}, []string{c.name, "-h"}))
+		require.NoError(t, commands().run(context.Background(), &system{stdout: &out}, []string{c.name, "-h"}))
 		lines := strings.Split(strings.TrimRight(out.String(), "\n"), "\n")
 		assert.LessOrEqual(t, len(lines), 24, "loadgen %s -h", c.name)
 		for _, line := range lines {
@@ -35,31 +34,6 @@ func TestHelpFits(t *testing.T) {
 			assert.NotNil(t, c.flags.Lookup(name), "loadgen %s has no flag -%s", c.name, name)
 		}
 	}
-}
-
-func TestParse(t *testing.T) {
-	tests := []struct {
-		args, rest string
-		n          int
-	}{
-		{"", "", 0},
-		{"-n 3", "", 3},
-		{"a -n 3 b", "a b", 3},
-		{"a b -n=3", "a b", 3},
-		{"--n 3 -- a -n 4", "a -n 4", 3},
-		{"a -- -n 4", "a -n 4", 0},
-		{"- -n 3", "-", 3},
-	}
-	for _, tt := range tests {
-		fs := newFlags()
-		n := fs.Int("n", 0, "")
-		rest, err := parse(fs, strings.Fields(tt.args))
-		require.NoError(t, err, tt.args)
-		assert.Equal(t, tt.rest, strings.Join(rest, " "), tt.args)
-		assert.Equal(t, tt.n, *n, tt.args)
-	}
-	_, err := parse(newFlags(), []string{"a", "-h"})
-	assert.ErrorIs(t, err, flag.ErrHelp)
 }
 
 // contextWithStop is the context of a command, and what a first Ctrl-C does to it.
@@ -77,7 +51,7 @@ func TestRunOfStandardInput(t *testing.T) {
 	call := func(stdin string) (string, error) {
 		var out bytes.Buffer
 		sys := &system{getenv: environ(nil), stdin: strings.NewReader(stdin), stdout: &out, stderr: io.Discard, hard: &hardStop{}}
-		err := run(t.Context(), sys, []string{"run", "-", "-url", target.URL, "-max-iterations", "3"})
+		err := commands().run(t.Context(), sys, []string{"run", "-", "-url", target.URL, "-max-iterations", "3"})
 		return out.String(), err
 	}
 	out, err := call("tasks: [{name: home, request: GET /}]")

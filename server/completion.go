@@ -22,7 +22,7 @@ func completionCommand() *command {
 			if script == nil {
 				return usageErrorf("there is no completion for %q%s, only for %s", args[0], suggest.DidYouMean(args[0], shells), strings.Join(shells, ", "))
 			}
-			return write(sys.stdout, script(commands()))
+			return write(sys.stdout, script(commands().all()))
 		},
 	}
 }

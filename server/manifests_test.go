@@ -118,7 +118,7 @@ func TestManifestsRun(t *testing.T) {
 			env[indexVariable] = "3"
 			var out bytes.Buffer
 			sys := &system{getenv: environ(env), stdin: strings.NewReader(""), stdout: &out, stderr: io.Discard, hard: &hardStop{}}
-			require.NoError(t, run(t.Context(), sys, append(args, "-dry-run")))
+			require.NoError(t, commands().run(t.Context(), sys, append(args, "-dry-run")))
 			var cfg loadgen.JobConfig
 			require.NoError(t, json.Unmarshal(out.Bytes(), &cfg))
 			assert.Equal(t, 4, cfg.Segment.Index)

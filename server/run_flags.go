@@ -203,42 +203,7 @@ func readConfig(file string, text []byte, cfg *loadgen.JobConfig) error {
 	return nil
 }
 
-// flagFaults says what is wrong with a job's configuration in the words of the command
-// line.
-func flagFaults(err error) error { return faultsOf(err, "-") }
-
-func faultsOf(err error, prefix string) error {
-	var invalid *loadgen.ValidationError
-	if !errors.As(err, &invalid) {
-		return errors.New(strings.TrimPrefix(err.Error(), "loadgen: "))
-	}
-	singular := map[string]string{"variables": "var", "weights": "weight", "headers": "header", "job": "name", "thresholds": "threshold", "ca_certs": "cacert"}
-	var lines []string
-	for _, f := range invalid.Fields {
-		name := f.Field
-		if prefix != "" && f.Field != "scenario" && !strings.HasPrefix(f.Field, "secrets") { // which are no flags
-			key, rest, dotted := strings.Cut(name, ".")
-			if s, ok := singular[key]; ok {
-				key = s
-			}
-			if name = prefix + strings.ReplaceAll(key, "_", "-"); dotted {
-				name += " " + rest
-			}
-		}
-		lines = append(lines, name+": "+f.Message)
-	}
-	return errors.New(strings.Join(lines, "\n  "))
-}
-
 func asText(s string) (string, error) { return s, nil }
-
-func strconvAtoi(s string) (int, error) {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0, errors.New("must be a whole number")
-	}
-	return n, nil
-}
 
 // parseWorkers refuses none: 0 stands for the default in a configuration, which is not
 // what somebody means who says it.
@@ -282,25 +247,6 @@ func parseRatio(s string) (float64, error) {
 		err = errors.New("must be a number from 0 to 1")
 	}
 	return x, err
-}
-
-// parseSpan reads a Go duration, or a number of seconds, as the API takes both.
-func parseSpan(s string) (time.Duration, error) {
-	if d, err := time.ParseDuration(s); err == nil {
-		return d, notNegative(d)
-	}
-	d, err := time.ParseDuration(s + "s")
-	if err != nil {
-		return 0, errors.New("must be a duration such as 1m30s, or a number of seconds")
-	}
-	return d, notNegative(d)
-}
-
-func notNegative(d time.Duration) error {
-	if d < 0 {
-		return errors.New("must not be negative")
-	}
-	return nil
 }
 
 // parseStages reads DURATION:TARGET[:step], separated by commas. A target with a slash

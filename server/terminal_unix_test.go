@@ -35,7 +35,7 @@ func TestRunOnATerminal(t *testing.T) {
 		ended := make(chan error)
 		go func() {
 			sys := &system{getenv: environ(env), stdout: &stdout, stderr: tty, hard: &hardStop{signal: make(chan os.Signal)}}
-			ended <- run(ctx, sys, []string{"run", target.URL, "-duration", "1h", "-delay", "10ms", "-threshold", "error_rate < 1%"})
+			ended <- commands().run(ctx, sys, []string{"run", target.URL, "-duration", "1h", "-delay", "10ms", "-threshold", "error_rate < 1%"})
 		}()
 
 		_, err = shown.await(regexp.MustCompile(`(?s)1:00:00, .* left.*so far.*[1-9][0-9]* requests, .*failures  .*none.*threshold .*pass.*generator .*keeps up`))
