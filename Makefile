@@ -85,10 +85,10 @@ soak: ## run fifty jobs under faults, and look for what is left or lost (SOAK=10
 	LOADGEN_SOAK=$(SOAK) go test -race -count 1 -v -timeout 48h -run '^TestSoak$$' .
 
 kill: ## kill a server over and over, and look for what it lost (KILLS=2000)
-	LOADGEN_KILLS=$(KILLS) go test -count 1 -v -timeout 24h -run '^TestKilledServerLosesNothing$$' ./server
+	LOADGEN_KILLS=$(KILLS) go test -count 1 -v -timeout 24h -run '^TestKilledServerLosesNothing$$' ./internal/cli
 
-build: ## build the server for this machine
-	go build -o $(BIN) ./server
+build: ## build the program for this machine
+	go build -o $(BIN) ./cmd/loadgen
 
 cross: ## build everything for every supported platform, without cgo
 	@set -e; for platform in $(PLATFORMS); do \

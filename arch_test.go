@@ -61,7 +61,13 @@ socketio/gosfclient:
 state:                  . vocabulary
 statsd:                 . vocabulary internal/origins internal/sio/engine internal/sio/socket
 
+# programs, in rooms of their own
+internal/command:       internal/suggest
+internal/serve:         . vocabulary access apm dashboard httpapi internal/command internal/rlimit internal/shop internal/suggest metrics report scenarios socketio state statsd
+internal/cli:           . vocabulary apm internal/command internal/convert internal/serve internal/suggest internal/trial locust overhead report sizing
+
 # helpers of adapters, programs and tests
+internal/golden:
 internal/convert:       internal/secrets
 internal/faultnet:
 internal/filltest:      histogram
@@ -81,7 +87,7 @@ const vocabulary = "failure histogram pace stats tracecontext"
 // programs are mains, and folders of tests alone: nobody imports them, and they may import
 // everything.
 func isProgram(name string) bool {
-	return name == "server" || strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench/")
+	return name == "server" || name == "cmd/loadgen" || strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "bench/")
 }
 
 // arrows reads the table of rooms.

@@ -37,9 +37,9 @@ func sample() *report.Report {
 		Job: "shop <&>", State: loadgen.StateFinished, Reason: "its duration of 5s is over", Revision: 1, Seed: 7,
 		Started: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), Time: time.Date(2026, 11, 25, 12, 0, 6, 0, time.UTC),
 		Elapsed: seconds * time.Second, Workers: 4,
-		Invalid: []string{"schedule lag: 1 % of the iterations that had a VU waiting began 12ms late or more"},
+		Invalid:    []string{"schedule lag: 1 % of the iterations that had a VU waiting began 12ms late or more"},
 		LateStarts: 3,
-		Tasks:   []loadgen.TaskSnapshot{{Task: "home"}, {Task: "never"}, {Task: "<script>alert(1)</script>"}},
+		Tasks:      []loadgen.TaskSnapshot{{Task: "home"}, {Task: "never"}, {Task: "<script>alert(1)</script>"}},
 	}
 	r := report.New(loadgen.JobConfig{
 		Name: "shop <&>", ScenarioName: "shop", BaseURL: "http://user:geheim@localhost:8000", Workers: 4,

@@ -1,6 +1,11 @@
-// Command server is the load generator as a program: a service with the HTTP API
-// of httpapi over one Manager, or, given OPBEANS_URLS without WS, a fixed set of
-// jobs without it.
+// Command server is the load generator as a service: the HTTP API over one Manager with
+// its stream, metrics and web page, or, given OPBEANS_URLS without WS, a fixed set of jobs.
+// Command loadgen is the same with commands for people at a terminal.
 package main
 
-func main() { commands().main() }
+import (
+	"github.com/opbeans/loadgen/internal/command"
+	"github.com/opbeans/loadgen/internal/serve"
+)
+
+func main() { command.Program{serve.Command()}.Main() }

@@ -135,7 +135,7 @@ func startServer(ctx context.Context) (addr string, stop func(), err error) {
 		}
 	}()
 	binary, file := filepath.Join(dir, "loadgen"), filepath.Join(dir, "addr")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./server")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/loadgen")
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return "", nil, fmt.Errorf("building the server, from the root of the module: %w", err)

@@ -271,7 +271,7 @@ func (m *master) stop(ids ...string) *stats {
 func build(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "loadgen")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../server").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "../../cmd/loadgen").CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return bin
 }

@@ -1,8 +1,0 @@
-//go:build !windows
-
-package main
-
-import "os"
-
-// understandsANSI tells whether a terminal moves its cursor on request.
-func understandsANSI(*os.File) bool { return true }
