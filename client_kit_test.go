@@ -51,7 +51,7 @@ func (r *clientRig) aim(cfg JobConfig) {
 	base, err := parseBaseURL(cfg.BaseURL)
 	require.NoError(r.t, err)
 	target, f := newTarget(&r.cfg, base, r.env)
-	require.NoError(r.t, f.err())
+	require.NoError(r.t, validation(f))
 	r.revision++
 	r.plan = &plan{revision: r.revision, cfg: r.cfg, base: base, target: target}
 }

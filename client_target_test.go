@@ -105,7 +105,7 @@ func TestTargetsThatCannotBe(t *testing.T) {
 		u, err := url.Parse(base)
 		require.NoError(t, err)
 		_, f := newTarget(&JobConfig{}, u, env)
-		assert.Error(t, f.err(), base)
+		assert.Error(t, validation(f), base)
 	}
 }
 

@@ -229,7 +229,7 @@ func StandardVariables() [][]string {
 // Validate reports every fault of c at once, as a [*ValidationError], or nil. It
 // changes nothing and looks nothing up: whether a scenario of that name exists,
 // and whether the variables fit it, shows when a Manager takes the config.
-func (c *JobConfig) Validate() error { return c.check().err() }
+func (c *JobConfig) Validate() error { return validation(c.check()) }
 
 func (c *JobConfig) check() faults {
 	var f faults

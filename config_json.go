@@ -119,7 +119,7 @@ func (c *JobConfig) UnmarshalJSON(data []byte) error {
 	for _, name := range textkit.SortedKeys(object) {
 		f.add(textkit.Shorten(name), "is not a setting of a job%s", textkit.DidYouMean(name, names))
 	}
-	if err := f.err(); err != nil {
+	if err := validation(f); err != nil {
 		return err
 	}
 	*c = next

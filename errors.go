@@ -2,7 +2,6 @@ package loadgen
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 )
 
@@ -48,19 +47,14 @@ func (e *ValidationError) Error() string {
 	return "loadgen: invalid job: " + strings.Join(parts, "; ")
 }
 
-type faults []FieldError
-
-func (f *faults) add(field, format string, args ...any) {
-	*f = append(*f, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
-}
-
-func (f *faults) missing(field, format string, args ...any) {
-	*f = append(*f, FieldError{Field: field, Message: fmt.Sprintf(format, args...), Missing: true})
-}
-
-func (f faults) err() error {
+// validation makes an error of faults; nil if there are none.
+func validation(f faults) error {
 	if len(f) == 0 {
 		return nil
 	}
-	return &ValidationError{Fields: f}
+	e := &ValidationError{Fields: make([]FieldError, len(f))}
+	for i := range f {
+		e.Fields[i] = FieldError(f[i])
+	}
+	return e
 }

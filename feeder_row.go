@@ -161,10 +161,10 @@ func (p *plan) open(scenario, ran *Scenario, before *plan) error {
 	if scenario == ran {
 		p.feeds = before.feeds
 	} else if p.feeds, f = scenario.openFeeds(before, p.cfg.Segment); len(f) > 0 {
-		return f.err()
+		return validation(f)
 	}
 	p.seats(&f)
-	if err := f.err(); err != nil {
+	if err := validation(f); err != nil {
 		closeFeeds(p.feeds, before)
 		return err
 	}
@@ -199,7 +199,7 @@ func (p *plan) seats(f *faults) {
 func (s *Scenario) CheckFiles() error {
 	feeds, f := s.openFeeds(nil, Segment{})
 	closeFeeds(feeds, nil)
-	return f.err()
+	return validation(f)
 }
 
 // closeFeeds closes feeders that a plan does not have.

@@ -10,7 +10,7 @@ import "fmt"
 // updated, or [ErrJobNotFound] if it was replaced or removed.
 func (j *Job) SetNext(cfg JobConfig) error {
 	if cfg.Name != j.name {
-		return faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}.err()
+		return validation(faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}})
 	}
 	if err := cfg.Validate(); err != nil {
 		return err

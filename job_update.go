@@ -28,7 +28,7 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	change(&cfg)
 	if cfg.Name != j.name {
 		f := faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}
-		return append(f, present(cfg.check())...).err()
+		return validation(append(f, present(cfg.check())...))
 	}
 	switch {
 	case cfg.Scenario != before.Scenario:
@@ -47,13 +47,13 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	if err != nil {
 		return err
 	}
-	if err := p.cfg.fixed(&before).err(); err != nil {
+	if err := validation(p.cfg.fixed(&before)); err != nil {
 		return err
 	}
 	if !scenario.follows(ran) {
 		f := faults{}
 		f.add("scenario", "has another set-up than the job has run, and a job runs its set-up once: stop the job, and start it again")
-		return f.err()
+		return validation(f)
 	}
 	old := j.plan.Load()
 	if err := p.open(scenario, ran, old); err != nil {
@@ -102,7 +102,7 @@ func (j *Job) enforce(p *plan, scenario *Scenario) error {
 }
 
 func (j *Job) updatePending(cfg JobConfig) error {
-	if err := present(cfg.check()).err(); err != nil {
+	if err := validation(present(cfg.check())); err != nil {
 		return err
 	}
 	j.mu.Lock()

@@ -175,7 +175,7 @@ func (m *Manager) register(j *Job, admit func() error, begin func()) error {
 // The error is a *[ValidationError] for what is wrong rather than missing, or wraps
 // [ErrJobRunning] or [ErrClosed].
 func (m *Manager) Prepare(cfg JobConfig) (*Job, error) {
-	if err := present(cfg.check()).err(); err != nil {
+	if err := validation(present(cfg.check())); err != nil {
 		return nil, err
 	}
 	if cfg.Name == "" {
@@ -199,7 +199,7 @@ func (m *Manager) enter(j *Job, kind EventKind) (*Job, error) {
 
 // present drops the faults that are only something missing.
 func present(f faults) faults {
-	return slices.DeleteFunc(f, func(e FieldError) bool { return e.Missing })
+	return slices.DeleteFunc(f, func(e fault) bool { return e.Missing })
 }
 
 // compile makes the plan of a config. The scenario is the one that the job already
@@ -234,7 +234,7 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 		p.session = sessionKey{scenario, cfg.BaseURL}
 		p.newSession = scenario.newSession
 	}
-	if err := f.err(); err != nil {
+	if err := validation(f); err != nil {
 		return nil, nil, err
 	}
 	var err error
@@ -242,7 +242,7 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 		return nil, nil, err // cannot be: check has parsed it
 	}
 	p.target, f = newTarget(&p.cfg, p.base, m.env)
-	if err := f.err(); err != nil {
+	if err := validation(f); err != nil {
 		return nil, nil, err
 	}
 	return scenario, p, nil

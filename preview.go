@@ -27,7 +27,7 @@ func (m *Manager) Preview(cfg JobConfig) (*Preview, error) {
 	f = append(scenario.check(), f...)
 	secrets, _ := scenario.resolveSecrets(nil) // their values are not to be seen
 	weights, wf := scenario.weigh(newBinding(vars, secrets), &cfg)
-	if err := append(f, wf...).err(); err != nil {
+	if err := validation(append(f, wf...)); err != nil {
 		return nil, err
 	}
 	return &Preview{Scenario: scenario, Variables: vars, Weights: weights}, nil

@@ -157,7 +157,7 @@ func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 	f = append(s.check(), f...)
 	secrets, _ := s.resolveSecrets(nil)
 	weights, wf := s.weigh(newBinding(vars, secrets), &cfg)
-	if err := append(f, wf...).err(); err != nil {
+	if err := validation(append(f, wf...)); err != nil {
 		return nil, err
 	}
 	return weights, nil

@@ -95,7 +95,7 @@ func TestBuiltinsRunWithoutVariables(t *testing.T) {
 		require.NoError(t, err)
 		for _, service := range []string{"", "opbeans-node", "opbeans-python-2"} {
 			b, f := s.bind(&JobConfig{ServiceName: service, BaseURL: "http://h"}, nil)
-			require.NoError(t, f.err())
+			require.NoError(t, validation(f))
 			assert.NotEmpty(t, b.tasks)
 		}
 	}
@@ -111,7 +111,7 @@ func TestBuilder(t *testing.T) {
 	assert.Equal(t, []string{"home", "never", "less"}, s.TaskNames())
 
 	b, f := s.bind(&JobConfig{BaseURL: "http://h", Weights: map[string]float64{"never": 2}}, nil)
-	require.NoError(t, f.err())
+	require.NoError(t, validation(f))
 	require.Len(t, b.tasks, 2)
 	assert.Equal(t, "home", b.tasks[0].name)
 	assert.InDelta(t, 3.0, b.tasks[0].weight, 0)
@@ -143,7 +143,7 @@ func TestBuilderMistakes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, f := c.scenario.bind(&c.cfg, nil)
-			assert.Equal(t, c.want, fieldsOf(t, f.err()))
+			assert.Equal(t, c.want, fieldsOf(t, validation(f)))
 		})
 	}
 }
@@ -202,7 +202,7 @@ func TestVariableSources(t *testing.T) {
 				s.Variable(k, v)
 			}
 			b, f := s.bind(&c.cfg, c.env)
-			require.NoError(t, f.err())
+			require.NoError(t, validation(f))
 			for k, v := range c.want {
 				assert.Equal(t, v, b.vars[k], k)
 			}
@@ -222,8 +222,8 @@ func TestVariableFaults(t *testing.T) {
 		`variables.F: must be a number, not "NaN"`,
 		`variables.B: must be true or false, not "perhaps"`,
 		`variables.T: must be at most 65536 bytes long, not 65537`,
-	}, fieldsOf(t, f.err()))
+	}, fieldsOf(t, validation(f)))
 
 	_, f = s.bind(&JobConfig{}, func(string) (string, bool) { return "x", true })
-	assert.Contains(t, fieldsOf(t, f.err()), `variables.N: the value from the environment must be a whole number, not "x"`)
+	assert.Contains(t, fieldsOf(t, validation(f)), `variables.N: the value from the environment must be a whole number, not "x"`)
 }

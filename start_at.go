@@ -25,7 +25,7 @@ func (c *JobConfig) checkStart() error {
 	case -d > maxStartIn:
 		f.add("start_at", "must be within a year, not at %s", c.StartAt.Format(time.RFC3339))
 	}
-	return f.err()
+	return validation(f)
 }
 
 // fixed refuses an update of what stays as it is for as long as a job runs.

@@ -102,7 +102,7 @@ func boundRequest(t testing.TB, request string, vars map[string]string) boundSte
 	s, err := ParseScenario("t", []byte("variables: {A: a, B: b, N: 3}\ntasks: [{name: t, request: "+quoteYAML(request)+"}]"))
 	require.NoError(t, err)
 	b, f := s.bind(&JobConfig{BaseURL: "http://host:1/base", Variables: vars}, nil)
-	require.NoError(t, f.err())
+	require.NoError(t, validation(f))
 	return stepsOf(t, s, "t", b.vars)[0]
 }
 

@@ -21,10 +21,10 @@ func flowRig(tb testing.TB) (*clientRig, TaskFunc) {
 	rig := unobserved(tb, cfg.BaseURL)
 	rig.rand = rand.New(rand.NewPCG(1, 2))
 	b, f := s.bind(&cfg, func(name string) (string, bool) { return "hush", name == "KEY" })
-	require.NoError(tb, f.err())
+	require.NoError(tb, validation(f))
 	rig.plan.take(b)
 	rig.plan.feeds, f = s.openFeeds(nil, Segment{})
-	require.NoError(tb, f.err())
+	require.NoError(tb, validation(f))
 	require.NoError(tb, rig.hook(hookVUSetup))
 	rig.task = &planTask{name: "flow", stat: rig.job.rec.Task("flow")}
 	require.Len(tb, b.tasks, 1)

@@ -45,7 +45,7 @@ func onlyTask(t testing.TB, variables string, lines ...string) (*boundYAMLTask, 
 	s, err := ParseScenarioFile("x", "x.yaml", []byte(variables+"tasks:\n  - name: t\n    "+strings.Join(lines, "\n    ")+"\n"))
 	require.NoError(t, err)
 	b, f := s.bind(&JobConfig{BaseURL: "http://host/base"}, nil)
-	require.NoError(t, f.err())
+	require.NoError(t, validation(f))
 	bt := boundTaskOf(t, s, "t", b.vars)
 	sc := testScratch(1)
 	sc.use(bt.binding)
@@ -71,7 +71,7 @@ func TestBuiltinRequests(t *testing.T) {
 		s, err := NewCatalogue(scenarios.FS).Load(name)
 		require.NoError(t, err)
 		b, f := s.bind(&JobConfig{BaseURL: "http://host", ServiceName: "opbeans-python"}, nil)
-		require.NoError(t, f.err())
+		require.NoError(t, validation(f))
 		for _, task := range s.TaskNames() {
 			step := stepsOf(t, s, task, b.vars)[0]
 			sc := testScratch(7)
@@ -90,7 +90,7 @@ func TestBuiltinRanges(t *testing.T) {
 		"APP_LATENCY_LOWER_BOUND": "7", "APP_LATENCY_UPPER_BOUND": "5", "LABEL_NAME": "a&b",
 	}}
 	b, f := s.bind(&cfg, nil)
-	require.NoError(t, f.err())
+	require.NoError(t, validation(f))
 	draws := func(task string) map[string]int {
 		step, sc, seen := stepsOf(t, s, task, b.vars)[0], testScratch(1), map[string]int{}
 		for range 2000 {
@@ -292,7 +292,7 @@ func TestScenarioSharedByVUs(t *testing.T) {
 	s, err := ParseScenario("mix", []byte(exampleYAML))
 	require.NoError(t, err)
 	b, f := s.bind(&JobConfig{BaseURL: "http://host"}, nil)
-	require.NoError(t, f.err())
+	require.NoError(t, validation(f))
 	bt := boundTaskOf(t, s, "orders_post", b.vars)
 	results := make([]string, 8)
 	var wg sync.WaitGroup
@@ -321,7 +321,7 @@ func TestTaskErrorsHaveTheirClass(t *testing.T) {
 	s, err := ParseScenario("x", []byte("tasks: [{name: t, request: 'GET /${10 % (vu() - vu())}'}]"))
 	require.NoError(t, err)
 	b, f := s.bind(&JobConfig{BaseURL: "http://host"}, nil)
-	require.NoError(t, f.err())
+	require.NoError(t, validation(f))
 	vu := &VU{rand: testScratch(1).state.rand}
 	err = b.tasks[0].run(context.Background(), vu)
 	require.Error(t, err)

@@ -139,7 +139,7 @@ func TestParseSourcesErrors(t *testing.T) {
 func TestBuilderSourcesErrors(t *testing.T) {
 	s := NewScenario("s").Task("t", 1, nil).Secret("A=B", "ERROR_WEIGHT").Feeder("u", Feeder{File: "../a.csv"})
 	_, f := s.bind(&JobConfig{}, nil)
-	text := f.err().Error()
+	text := validation(f).Error()
 	assert.Contains(t, text, `"A=B" cannot be the name of a secret`)
 	assert.Contains(t, text, `"ERROR_WEIGHT" is a variable, which cannot be a secret`)
 	assert.Contains(t, text, `feeder "u": expected a file in the scenario's folder`)
