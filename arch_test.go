@@ -69,6 +69,7 @@ internal/cli:           . vocabulary apm internal/command internal/convert inter
 # helpers of adapters, programs and tests
 internal/golden:
 internal/convert:       internal/secrets
+internal/blunt:
 internal/faultnet:
 internal/filltest:      histogram
 internal/locustwire:

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"time"
+
+	"github.com/opbeans/loadgen/failure"
 )
 
 // call is one request as the client takes it: in buffers that the caller owns
@@ -78,7 +80,8 @@ func (r *reply) url() string { return r.x.url() }
 // client is the HTTP client of one VU. Only the VU's goroutine uses it, except for
 // interrupt.
 type client struct {
-	vu      *VU
+	owner   owner
+	pool    *connPool // that of the job
 	target  *target   // that of the newest request
 	last    *exchange // that of the newest send, whose reply may still be read
 	idle    idleConns
@@ -93,8 +96,9 @@ type client struct {
 	links // the connections of this VU, and those that it uses
 }
 
-func newClient(vu *VU) *client {
-	return &client{vu: vu, links: links{job: vu.ctx}}
+// newClient returns the client of an owner in a job, whose hard context ends it.
+func newClient(job context.Context, o owner, pool *connPool) *client {
+	return &client{owner: o, pool: pool, links: links{job: job}}
 }
 
 // send sends a request, follows redirects, and reads the response to its end. Each
@@ -108,12 +112,12 @@ func (c *client) send(ctx context.Context, r *call) (*reply, error) {
 	}
 	x := c.begin()
 	if err := x.aim(r.target); err != nil {
-		return nil, &Error{Class: ClassProtocol, Err: err}
+		return nil, &failure.Error{Class: failure.Protocol, Err: err}
 	}
 	req := *r
 	for {
 		if err := x.render(&req); err != nil {
-			return nil, &Error{Class: ClassProtocol, Err: err}
+			return nil, &failure.Error{Class: failure.Protocol, Err: err}
 		}
 		if err := x.exchange(ctx, &req); err != nil {
 			return nil, err
@@ -132,7 +136,7 @@ func (c *client) send(ctx context.Context, r *call) (*reply, error) {
 			}
 		}
 		x.measure(next, err)
-		if err != nil && ClassOf(err) != ClassCheck {
+		if err != nil && failure.ClassOf(err) != failure.Check {
 			return nil, err
 		}
 		if !next {
@@ -147,33 +151,32 @@ func (c *client) get(ctx context.Context, url string) error {
 	x := c.begin()
 	x.ref = append(x.ref[:0], url...)
 	_, err := c.send(ctx, &call{
-		method: http.MethodGet, target: x.ref, expect: ExpectSuccess, expected: "2xx or 3xx",
+		method: http.MethodGet, target: x.ref, expect: success, expected: "2xx or 3xx",
 	})
 	return err
 }
 
 // begin returns the exchange for the next request, under the VU's newest plan.
 func (c *client) begin() *exchange {
-	t := c.vu.plan.target
-	if t != c.target {
-		c.retarget(t)
+	if t, revision := c.owner.newest(); t != c.target {
+		c.retarget(t, revision)
 	}
 	if c.last == nil {
-		c.last = c.newExchange(t)
+		c.last = c.newExchange(c.target)
 	}
 	return c.last
 }
 
 // retarget makes t the target. Connections to the base of the one before are closed
 // unless they serve the new one as well, as are those that are made in another way now.
-func (c *client) retarget(t *target) {
+func (c *client) retarget(t *target, revision uint64) {
 	c.rest()
 	old := c.target
 	c.target, c.sites = t, nil
 	c.share(t.shared)
 	if c.shares {
 		c.quitH2()
-		c.h2 = c.vu.job.shared.retarget(t, c.vu.plan.revision)
+		c.h2 = c.pool.retarget(t, revision)
 		return
 	}
 	if old == nil {
@@ -195,11 +198,11 @@ func (c *client) share(shared bool) {
 	c.shares = shared
 	if !shared {
 		c.quitH2()
-		c.vu.job.shared.leave()
+		c.pool.leave()
 		return
 	}
 	c.disconnect()
-	c.vu.job.shared.join(c.vu.ctx)
+	c.pool.join(c.job)
 }
 
 // disconnect closes the VU's own connections.
@@ -258,3 +261,5 @@ func (c *client) close() {
 	c.disconnect()
 	c.streams, c.last = nil, nil
 }
+
+func success(status int) bool { return status >= 200 && status < 400 }

@@ -12,51 +12,21 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/valyala/fasthttp"
 
+	"github.com/opbeans/loadgen/internal/blunt"
 	"github.com/opbeans/loadgen/internal/meter"
 )
 
-// blunt is a server that costs next to nothing: one fixed answer per read.
-func blunt(tb testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	tb.Cleanup(func() { _ = l.Close() })
-	answer := []byte("HTTP/1.1 200 OK\r\nServer: blunt\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\n" +
-		"Content-Type: text/html\r\nContent-Length: 15\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n" +
-		"Connection: keep-alive\r\nETag: \"5e1d3c0a-f\"\r\nAccept-Ranges: bytes\r\n\r\nHello, world!\r\n")
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer func() { _ = c.Close() }()
-				b := make([]byte, 4096)
-				for {
-					if _, err := c.Read(b); err != nil {
-						return
-					}
-					if _, err := c.Write(answer); err != nil {
-						return
-					}
-				}
-			}()
-		}
-	}()
-	return l.Addr().String()
-}
-
 // unobserved is a rig whose samples nobody wants, as in most jobs.
 func unobserved(tb testing.TB, url string) *clientRig {
-	rig := newRig(tb, JobConfig{BaseURL: url})
-	rig.job.rec = meter.New(time.Now(), nil, false)
-	rig.stripe = rig.job.rec.Stripe(0)
-	rig.task.stat = rig.job.rec.Task("task")
+	rig := newRig(tb, testConfig{BaseURL: url})
+	rig.wants = false
+	rig.rec = meter.New(time.Now(), nil, false)
+	rig.stripe, rig.stat = rig.rec.Stripe(0), rig.rec.Task("task")
 	return rig
 }
 
 func TestClientDoesNotAllocateInSteadyState(t *testing.T) {
-	rig := unobserved(t, "http://"+blunt(t))
+	rig := unobserved(t, "http://"+blunt.Listen(t))
 	header := []headerField{{"X-Test", []byte("1")}}
 	for name, r := range map[string]*call{
 		"plain":       {method: http.MethodGet, target: []byte("/api/products/3?limit=5")},
@@ -81,10 +51,9 @@ func TestClientDoesNotAllocateInSteadyState(t *testing.T) {
 	})
 	t.Run("traced", func(t *testing.T) {
 		rig := unobserved(t, rig.cfg.BaseURL)
-		rig.aim(JobConfig{
-			Name: "shop", BaseURL: rig.cfg.BaseURL, Trace: true, TraceRatio: 0.5, TraceState: "es=s:0.5",
-			Baggage: "a=b", TraceHeader: "X-Loadgen",
-		})
+		rig.aim(testConfig{BaseURL: rig.cfg.BaseURL, clientConfig: clientConfig{Trace: traceConfig{
+			On: true, Ratio: 0.5, State: "es=s:0.5", Baggage: "a=b", Header: "X-Loadgen", Job: "shop",
+		}}})
 		require.Zero(t, testing.AllocsPerRun(500, func() {
 			if err := rig.client.get(rig.ctx, "/api/products"); err != nil {
 				t.Fatal(err)
@@ -92,7 +61,7 @@ func TestClientDoesNotAllocateInSteadyState(t *testing.T) {
 		}))
 	})
 	t.Run("observed", func(t *testing.T) {
-		rig.job.rec.Sink = func(full []Sample) []Sample { return full[:0] }
+		rig.wants = true
 		require.Zero(t, testing.AllocsPerRun(500, func() {
 			if err := rig.client.get(rig.ctx, "/api/products?limit=5"); err != nil {
 				t.Fatal(err)
@@ -102,7 +71,7 @@ func TestClientDoesNotAllocateInSteadyState(t *testing.T) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	addr := blunt(b)
+	addr := blunt.Listen(b)
 	b.Run("client", func(b *testing.B) {
 		rig := unobserved(b, "http://"+addr)
 		r := &call{method: http.MethodGet, target: []byte("/api/products/3")}

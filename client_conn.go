@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/wire"
 )
 
@@ -30,7 +31,7 @@ func (c *client) take(o origin) *conn {
 	if !c.shares {
 		return c.idle.take(o)
 	}
-	cn := c.vu.job.shared.take(o)
+	cn := c.pool.take(o)
 	if cn != nil && !c.adopt(cn.raw) {
 		return nil // closed with the client, which the next step notices
 	}
@@ -42,7 +43,7 @@ func (c *client) park(cn *conn, now time.Time) {
 	cn.since = now
 	if c.shares {
 		c.forget(cn.raw)
-		c.vu.job.shared.put(cn)
+		c.pool.put(cn)
 		return
 	}
 	if cn.target != c.target {
@@ -72,7 +73,7 @@ func (c *client) drop(cn *conn) {
 func (x *exchange) connect(began time.Time) (cn *conn, err error) {
 	if x.c.shares {
 		// What others have brought about meanwhile will do.
-		if x.c.h2 = x.c.vu.job.shared.http2(x.t); x.c.speaksH2(x.site) {
+		if x.c.h2 = x.c.pool.http2(x.t); x.c.speaksH2(x.site) {
 			return nil, nil //nolint:nilnil // as documented
 		}
 	}
@@ -131,7 +132,7 @@ func (l *links) dial( //nolint:contextcheck // what ends the job's context inter
 	defer l.forget(call)
 	raw, err := t.route.dial(ctx, o)
 	if err != nil {
-		return nil, nil, l.dialError(ctx, ClassDial, err)
+		return nil, nil, l.dialError(ctx, failure.Dial, err)
 	}
 	if o.https || o.http == "2" {
 		raw = &tracked{Conn: raw} // HTTP/2 closes by itself
@@ -151,30 +152,30 @@ func (l *links) dial( //nolint:contextcheck // what ends the job's context inter
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = raw.Close()
 		l.forget(raw)
-		return nil, nil, l.dialError(ctx, ClassTLS, err)
+		return nil, nil, l.dialError(ctx, failure.TLS, err)
 	}
 	if p := secure.ConnectionState().NegotiatedProtocol; o.http == "2" && p != "h2" {
 		_ = raw.Close()
 		l.forget(raw)
-		return nil, nil, &Error{Class: ClassProtocol, Err: fmt.Errorf("%s does not speak HTTP/2", o.addr)}
+		return nil, nil, &failure.Error{Class: failure.Protocol, Err: fmt.Errorf("%s does not speak HTTP/2", o.addr)}
 	}
 	return raw, secure, nil
 }
 
 // dialError gives the error of a connection that did not come about its class.
-func (l *links) dialError(ctx context.Context, class ErrorClass, err error) error {
-	var known *Error
+func (l *links) dialError(ctx context.Context, class failure.Class, err error) error {
+	var known *failure.Error
 	switch {
 	case l.over():
 		return interrupted()
 	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Canceled
 	case isTimeout(err) || ctx.Err() != nil:
-		return &Error{Class: ClassTimeout, Err: fmt.Errorf("connecting took too long: %w", err)}
+		return &failure.Error{Class: failure.Timeout, Err: fmt.Errorf("connecting took too long: %w", err)}
 	case errors.As(err, &known):
 		return known
 	}
-	return &Error{Class: class, Err: err}
+	return &failure.Error{Class: class, Err: err}
 }
 
 // maxTickets is how many servers a VU remembers a TLS session with.
@@ -194,7 +195,7 @@ func (c *client) resumes(t *target, https bool) tls.ClientSessionCache {
 	}
 	at := &c.tickets
 	if c.shares {
-		p := &c.vu.job.shared
+		p := c.pool
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		at = &p.tickets

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/memnet"
 )
 
@@ -53,9 +54,9 @@ func TestConnectionsAreKeptOrNot(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := play(t, []string{c.answer, c.answer}, []string{c.answer})
-			rig := newRig(t, JobConfig{BaseURL: s.url()})
+			rig := newRig(t, testConfig{BaseURL: s.url()})
 			for range 2 {
-				rig.mustDo(Request{URL: "/"})
+				rig.mustDo(testRequest{URL: "/"})
 			}
 			_, conns := s.got()
 			assert.Equal(t, c.conns, conns)
@@ -63,18 +64,18 @@ func TestConnectionsAreKeptOrNot(t *testing.T) {
 	}
 	t.Run("the request says close", func(t *testing.T) {
 		s := play(t, []string{ok}, []string{ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url()})
+		rig := newRig(t, testConfig{BaseURL: s.url()})
 		for range 2 {
-			rig.mustDo(Request{URL: "/", Header: http.Header{"Connection": {"close"}}})
+			rig.mustDo(testRequest{URL: "/", Header: http.Header{"Connection": {"close"}}})
 		}
 		_, conns := s.got()
 		assert.Equal(t, 2, conns)
 	})
 	t.Run("the job says close", func(t *testing.T) {
 		s := play(t, []string{ok}, []string{ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url(), Headers: map[string]string{"connection": "close"}})
+		rig := newRig(t, testConfig{BaseURL: s.url(), clientConfig: clientConfig{Headers: map[string]string{"connection": "close"}}})
 		for range 2 {
-			rig.mustDo(Request{URL: "/"})
+			rig.mustDo(testRequest{URL: "/"})
 		}
 		_, conns := s.got()
 		assert.Equal(t, 2, conns)
@@ -85,39 +86,39 @@ func TestStaleConnectionsAreRetriedWhereSafe(t *testing.T) {
 	for _, c := range []struct {
 		name, method string
 		first        string // what becomes of the first connection at the second request
-		class        ErrorClass
+		class        failure.Class
 	}{
-		{"get", "GET", "|close", ClassNone},
-		{"get, reset", "GET", "|reset", ClassNone},
-		{"put", "PUT", "|close", ClassNone},
-		{"delete", "DELETE", "|close", ClassNone},
-		{"post is not sent twice", "POST", "|close", ClassReset},
-		{"half an answer", "GET", "HTTP/1.1 200|close", ClassReset},
+		{"get", "GET", "|close", failure.None},
+		{"get, reset", "GET", "|reset", failure.None},
+		{"put", "PUT", "|close", failure.None},
+		{"delete", "DELETE", "|close", failure.None},
+		{"post is not sent twice", "POST", "|close", failure.Reset},
+		{"half an answer", "GET", "HTTP/1.1 200|close", failure.Reset},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := play(t, []string{ok, c.first}, []string{ok, ok}, []string{ok})
-			rig := newRig(t, JobConfig{BaseURL: s.url()})
-			rig.mustDo(Request{URL: "/"})
+			rig := newRig(t, testConfig{BaseURL: s.url()})
+			rig.mustDo(testRequest{URL: "/"})
 			rig.measurements()
-			resp, err := rig.do(Request{Method: c.method, URL: "/", Body: []byte("x")})
+			resp, err := rig.do(testRequest{Method: c.method, URL: "/", Body: []byte("x")})
 			m := rig.only() // the retry is no request of its own
 			assert.Equal(t, c.class, m.Class)
-			if c.class != ClassNone {
+			if c.class != failure.None {
 				classIs(t, err, c.class, "")
 				return
 			}
 			require.NoError(t, err)
 			assert.Equal(t, 200, resp.Status)
 			assert.Zero(t, rig.totals().FailedRequests)
-			rig.mustDo(Request{URL: "/"})
+			rig.mustDo(testRequest{URL: "/"})
 			_, conns := s.got()
 			assert.Equal(t, 2, conns, "the new connection is kept")
 		})
 	}
 	t.Run("post finds out before", func(t *testing.T) {
 		s := play(t, []string{ok, "close"}, []string{ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url()})
-		rig.mustDo(Request{URL: "/"})
+		rig := newRig(t, testConfig{BaseURL: s.url()})
+		rig.mustDo(testRequest{URL: "/"})
 		if runtime.GOOS == "windows" {
 			return // it cannot, there
 		}
@@ -125,32 +126,32 @@ func TestStaleConnectionsAreRetriedWhereSafe(t *testing.T) {
 		_, err := cn.raw.(*net.TCPConn).Read(make([]byte, 1)) // until the server has closed
 		require.ErrorIs(t, err, io.EOF)
 		cn.since = cn.since.Add(-time.Second)
-		_, err = rig.do(Request{Method: "POST", URL: "/", Body: []byte("x")})
+		_, err = rig.do(testRequest{Method: "POST", URL: "/", Body: []byte("x")})
 		require.NoError(t, err)
 	})
 	t.Run("only once", func(t *testing.T) {
 		s := play(t, []string{ok, "|close"}, []string{"|close"}, []string{ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url()})
-		rig.mustDo(Request{URL: "/"})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassReset, "without an answer")
+		rig := newRig(t, testConfig{BaseURL: s.url()})
+		rig.mustDo(testRequest{URL: "/"})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Reset, "without an answer")
 	})
 }
 
 func TestUpdateOfTheTargetKeepsWhatServes(t *testing.T) {
 	a, b := play(t, []string{ok, ok, "|hang"}), play(t, []string{ok, ok, ok})
-	rig := newRig(t, JobConfig{BaseURL: a.url()})
-	rig.mustDo(Request{URL: "/"})
-	rig.mustDo(Request{URL: b.url() + "/"})
-	rig.aim(JobConfig{BaseURL: a.url() + "/v2", Timeout: time.Minute})
-	rig.mustDo(Request{URL: "/"})
+	rig := newRig(t, testConfig{BaseURL: a.url()})
+	rig.mustDo(testRequest{URL: "/"})
+	rig.mustDo(testRequest{URL: b.url() + "/"})
+	rig.aim(testConfig{BaseURL: a.url() + "/v2", clientConfig: clientConfig{Timeout: time.Minute}})
+	rig.mustDo(testRequest{URL: "/"})
 	_, conns := a.got()
 	assert.Equal(t, 1, conns, "the same server is not dialed again")
 
-	old := rig.client.take(rig.plan.target.site.origin)
+	old := rig.client.take(rig.target.site.origin)
 	rig.client.park(old, time.Now())
-	rig.aim(JobConfig{BaseURL: b.url()})
-	rig.mustDo(Request{URL: "/"})
+	rig.aim(testConfig{BaseURL: b.url()})
+	rig.mustDo(testRequest{URL: "/"})
 	_, conns = b.got()
 	assert.Equal(t, 1, conns, "a connection that redirects or absolute URLs have opened serves, too")
 	_, err := old.raw.Read(make([]byte, 1))
@@ -158,16 +159,16 @@ func TestUpdateOfTheTargetKeepsWhatServes(t *testing.T) {
 }
 
 func TestAVUKeepsFewConnections(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: play(t, []string{ok}).url()})
+	rig := newRig(t, testConfig{BaseURL: play(t, []string{ok}).url()})
 	for range maxIdle + 3 {
-		rig.mustDo(Request{URL: play(t, []string{ok}).url()})
+		rig.mustDo(testRequest{URL: play(t, []string{ok}).url()})
 	}
 	assert.Len(t, rig.client.idle, maxIdle)
 	assert.Len(t, rig.client.open, maxIdle)
 }
 
 // hanging is a network in which the server does nothing.
-func hanging(t *testing.T, serve func(net.Conn)) Option {
+func hanging(t *testing.T, serve func(net.Conn)) testOption {
 	network := memnet.New()
 	l, err := network.Listen("shop:80")
 	require.NoError(t, err)
@@ -185,7 +186,7 @@ func hanging(t *testing.T, serve func(net.Conn)) Option {
 		_ = l.Close()
 		wg.Wait()
 	})
-	return WithDialContext(network.DialContext)
+	return withDial(network.DialContext)
 }
 
 func TestTimeouts(t *testing.T) {
@@ -200,27 +201,27 @@ func TestTimeouts(t *testing.T) {
 			}
 		}
 	}
-	noDial := WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+	noDial := withDial(func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
 	for _, c := range []struct {
 		name    string
 		serve   func(net.Conn)
-		opt     Option
-		cfg     JobConfig
+		opt     testOption
+		cfg     testConfig
 		context time.Duration
 		after   time.Duration
 		text    string
 	}{
-		{name: "total, default", serve: silent, after: DefaultTimeout, text: "not done within 5m0s"},
-		{name: "total", serve: silent, cfg: JobConfig{Timeout: 3 * time.Second}, after: 3 * time.Second, text: "not done within 3s"},
-		{name: "total of a slow one", serve: drip, cfg: JobConfig{Timeout: 41500 * time.Millisecond}, after: 41500 * time.Millisecond, text: "not done"},
-		{name: "header", serve: silent, cfg: JobConfig{HeaderTimeout: 2 * time.Second}, after: 2 * time.Second, text: "no response header within 2s"},
-		{name: "header, of a slow one", serve: drip, cfg: JobConfig{HeaderTimeout: 20 * time.Second}, after: 20 * time.Second, text: "no response header"},
-		{name: "connect, default", opt: noDial, after: DefaultConnectTimeout, text: "connecting took too long"},
-		{name: "connect", opt: noDial, cfg: JobConfig{ConnectTimeout: time.Second}, after: time.Second, text: "connecting took too long"},
-		{name: "total while connecting", opt: noDial, cfg: JobConfig{Timeout: time.Second}, after: time.Second, text: "connecting took too long"},
+		{name: "total, default", serve: silent, after: 300 * time.Second, text: "not done within 5m0s"},
+		{name: "total", serve: silent, cfg: testConfig{clientConfig: clientConfig{Timeout: 3 * time.Second}}, after: 3 * time.Second, text: "not done within 3s"},
+		{name: "total of a slow one", serve: drip, cfg: testConfig{clientConfig: clientConfig{Timeout: 41500 * time.Millisecond}}, after: 41500 * time.Millisecond, text: "not done"},
+		{name: "header", serve: silent, cfg: testConfig{clientConfig: clientConfig{HeaderTimeout: 2 * time.Second}}, after: 2 * time.Second, text: "no response header within 2s"},
+		{name: "header, of a slow one", serve: drip, cfg: testConfig{clientConfig: clientConfig{HeaderTimeout: 20 * time.Second}}, after: 20 * time.Second, text: "no response header"},
+		{name: "connect, default", opt: noDial, after: 10 * time.Second, text: "connecting took too long"},
+		{name: "connect", opt: noDial, cfg: testConfig{clientConfig: clientConfig{ConnectTimeout: time.Second}}, after: time.Second, text: "connecting took too long"},
+		{name: "total while connecting", opt: noDial, cfg: testConfig{clientConfig: clientConfig{Timeout: time.Second}}, after: time.Second, text: "connecting took too long"},
 		{name: "context", serve: silent, context: 4 * time.Second, after: 4 * time.Second, text: "context deadline exceeded"},
 		{name: "context while connecting", opt: noDial, context: 4 * time.Second, after: 4 * time.Second, text: "connecting took too long"},
 	} {
@@ -238,10 +239,10 @@ func TestTimeouts(t *testing.T) {
 					defer cancel()
 				}
 				begin := time.Now()
-				_, err := rig.client.Do(ctx, &Request{URL: "/"})
+				_, err := rig.doWith(ctx, testRequest{URL: "/"})
 				assert.Equal(t, c.after, time.Since(begin))
-				classIs(t, err, ClassTimeout, c.text)
-				assert.Equal(t, ClassTimeout, rig.only().Class)
+				classIs(t, err, failure.Timeout, c.text)
+				assert.Equal(t, failure.Timeout, rig.only().Class)
 				assert.Zero(t, rig.totals().Service.Count())
 				assert.Empty(t, rig.client.idle)
 				rig.client.close()
@@ -260,13 +261,13 @@ func TestServiceTimeBeginsAfterConnecting(t *testing.T) {
 			_, _ = io.WriteString(w, "ok")
 		}))
 		defer stop()
-		rig := newRig(t, JobConfig{BaseURL: "http://shop"}, WithDialContext(
+		rig := newRig(t, testConfig{BaseURL: "http://shop"}, withDial(
 			func(ctx context.Context, network, addr string) (net.Conn, error) {
 				<-time.After(5 * time.Second)
 				return dial(ctx, network, addr)
 			}))
-		rig.mustDo(Request{URL: "/"})
-		rig.mustDo(Request{URL: "/"})
+		rig.mustDo(testRequest{URL: "/"})
+		rig.mustDo(testRequest{URL: "/"})
 		for _, m := range rig.measurements() {
 			assert.Equal(t, 30*time.Millisecond, m.Header)
 			assert.Equal(t, 50*time.Millisecond, m.Service)
@@ -276,7 +277,7 @@ func TestServiceTimeBeginsAfterConnecting(t *testing.T) {
 }
 
 func TestInterrupt(t *testing.T) {
-	blockedDial := WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+	blockedDial := withDial(func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	})
@@ -285,12 +286,12 @@ func TestInterrupt(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		serve func(net.Conn)
-		req   Request
+		req   testRequest
 	}{
-		{"while connecting", nil, Request{URL: "/"}},
-		{"while waiting", silent, Request{URL: "/"}},
-		{"while writing", deaf, Request{Method: "POST", URL: "/", Body: make([]byte, 4<<20)}},
-		{"while reading", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nhello") }, Request{URL: "/"}},
+		{"while connecting", nil, testRequest{URL: "/"}},
+		{"while waiting", silent, testRequest{URL: "/"}},
+		{"while writing", deaf, testRequest{Method: "POST", URL: "/", Body: make([]byte, 4<<20)}},
+		{"while reading", func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nhello") }, testRequest{URL: "/"}},
 	} {
 		for _, own := range []bool{true, false} {
 			t.Run(c.name, func(t *testing.T) {
@@ -299,20 +300,20 @@ func TestInterrupt(t *testing.T) {
 					if c.serve != nil {
 						opt = hanging(t, c.serve)
 					}
-					rig := newRig(t, JobConfig{BaseURL: "http://shop"}, opt)
+					rig := newRig(t, testConfig{BaseURL: "http://shop"}, opt)
 					ctx := rig.ctx
 					if !own {
 						ctx = context.Background()
 					}
 					begin := time.Now()
 					time.AfterFunc(time.Second, rig.client.interrupt)
-					_, err := rig.client.Do(ctx, &c.req)
-					require.ErrorIs(t, err, ErrInterrupted)
+					_, err := rig.doWith(ctx, c.req)
+					require.ErrorIs(t, err, failure.ErrInterrupted)
 					assert.Equal(t, time.Second, time.Since(begin))
 					_, err = rig.do(c.req)
-					require.ErrorIs(t, err, ErrInterrupted)
+					require.ErrorIs(t, err, failure.ErrInterrupted)
 					_, err = rig.client.HTTPClient().Get("http://shop/") //nolint:noctx // fails
-					require.ErrorIs(t, err, ErrInterrupted)
+					require.ErrorIs(t, err, failure.ErrInterrupted)
 					assert.Empty(t, rig.measurements())
 					rig.client.close()
 				})
@@ -322,13 +323,13 @@ func TestInterrupt(t *testing.T) {
 }
 
 func TestRestGivesBuffersBack(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, _ *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Long", strings.Repeat("x", 10<<10))
 	})})
-	rig.mustDo(Request{URL: "/"})
+	rig.mustDo(testRequest{URL: "/"})
 	assert.NotNil(t, rig.client.last)
 	rig.client.rest()
 	assert.Nil(t, rig.client.last)
-	resp := rig.mustDo(Request{URL: "/"})
+	resp := rig.mustDo(testRequest{URL: "/"})
 	assert.Len(t, resp.Header.Get("X-Long"), 10<<10)
 }

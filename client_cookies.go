@@ -58,12 +58,13 @@ func (c *client) cookie(ref, name string) (string, bool) {
 	if c.jar == nil {
 		return "", false
 	}
-	u, err := c.vu.plan.base.Parse(ref)
+	t, _ := c.owner.newest()
+	u, err := t.base.Parse(ref)
 	if err != nil {
 		return "", false
 	}
 	if ref != "" && ref[0] == '/' { // below the base's path
-		u.Path = strings.TrimSuffix(c.vu.plan.base.Path, "/") + u.Path
+		u.Path = strings.TrimSuffix(t.base.Path, "/") + u.Path
 	}
 	return findCookie(c.jar.Cookies(u), name)
 }

@@ -1,33 +1,10 @@
 package loadgen
 
 import (
-	"bytes"
-	"context"
 	"maps"
 	"net/http"
 	"slices"
 )
-
-// Do is send in public terms.
-func (c *client) Do(ctx context.Context, req *Request) (*Response, error) {
-	r, err := c.send(ctx, &call{
-		method:     req.Method,
-		target:     []byte(req.URL),
-		header:     headerFields(req.Header),
-		body:       req.Body,
-		expect:     req.Expect,
-		readBody:   req.ReadBody,
-		noRedirect: req.NoRedirect,
-	})
-	if r == nil {
-		return nil, err
-	}
-	resp := &Response{Status: r.status, Header: r.x.httpHeader(), URL: r.url(), Service: r.service}
-	if req.ReadBody {
-		resp.Body = bytes.Clone(r.body)
-	}
-	return resp, err
-}
 
 // headerFields lists a header by name, so that the same header is sent in the same
 // order each time.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/wire"
 )
 
@@ -34,12 +35,12 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("%s %s: status %d, expected %s", e.method, e.url, e.status, e.expected)
 }
 
-func interrupted() error { return &Error{Class: ClassTask, Err: ErrInterrupted} }
+func interrupted() error { return &failure.Error{Class: failure.Task, Err: failure.ErrInterrupted} }
 
 // isAborted tells whether a request was ended from this side on purpose. Such a
 // request says nothing about the target.
 func isAborted(err error) bool {
-	return err != nil && (errors.Is(err, ErrInterrupted) || errors.Is(err, context.Canceled))
+	return err != nil && (errors.Is(err, failure.ErrInterrupted) || errors.Is(err, context.Canceled))
 }
 
 func isTimeout(err error) bool {
@@ -76,50 +77,50 @@ func lastWord(conn net.Conn, err error) error {
 // request.
 func (x *exchange) failed(err error) error {
 	class, err := x.classify(err)
-	if class == ClassDial && errors.Is(err, syscall.EMFILE) {
-		x.c.vu.job.short.files.Add(1)
+	if class == failure.Dial && errors.Is(err, syscall.EMFILE) {
+		x.c.pool.files.Add(1)
 	}
 	var status *statusError
 	var request *requestError
 	if isAborted(err) || errors.As(err, &status) || errors.As(err, &request) {
-		return &Error{Class: class, Err: err}
+		return &failure.Error{Class: class, Err: err}
 	}
-	return &Error{Class: class, Err: fmt.Errorf("%s %s: %w", x.method, x.where(), err)}
+	return &failure.Error{Class: class, Err: fmt.Errorf("%s %s: %w", x.method, x.where(), err)}
 }
 
-func (x *exchange) classify(err error) (ErrorClass, error) {
-	var known *Error
+func (x *exchange) classify(err error) (failure.Class, error) {
+	var known *failure.Error
 	var status *statusError
 	var request *requestError
 	var protocol wire.ProtocolError
 	var body *wire.BodyError
 	switch {
 	case errors.As(err, &status):
-		return ClassCheck, err
+		return failure.Check, err
 	case errors.As(err, &request), errors.As(err, &protocol):
-		return ClassProtocol, err
+		return failure.Protocol, err
 	case x.c.over():
-		return ClassTask, ErrInterrupted
+		return failure.Task, failure.ErrInterrupted
 	case errors.As(err, &known):
 		return known.Class, known.Err
 	case errors.Is(x.ctx.Err(), context.Canceled):
-		return ClassTask, x.ctx.Err()
+		return failure.Task, x.ctx.Err()
 	case errors.As(err, &body):
-		return ClassTask, err
+		return failure.Task, err
 	case isTimeout(err) || x.ctx.Err() != nil:
-		return ClassTimeout, x.timeoutError(err)
+		return failure.Timeout, x.timeoutError(err)
 	case isTLS(err):
-		return ClassTLS, err
+		return failure.TLS, err
 	case errors.Is(err, errH2):
-		return ClassProtocol, err
+		return failure.Protocol, err
 	case errors.Is(err, io.EOF):
-		return ClassReset, errors.New("the server closed the connection without an answer")
+		return failure.Reset, errors.New("the server closed the connection without an answer")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return ClassReset, errors.New("the server closed the connection in the middle of the response")
+		return failure.Reset, errors.New("the server closed the connection in the middle of the response")
 	case errors.Is(err, net.ErrClosed):
-		return ClassReset, err
+		return failure.Reset, err
 	}
-	return ClassReset, err
+	return failure.Reset, err
 }
 
 // timeoutError says which of the timeouts has passed.

@@ -10,7 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/wire"
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
 const (
@@ -44,7 +46,7 @@ type exchange struct {
 	interim   bool // the body waits for 100 Continue
 	jarless   bool // somebody else sees to cookies
 	closing   bool // the connection is not to be used again
-	trace     TraceContext
+	trace     tracecontext.Context
 
 	// The way there.
 	conn      *conn
@@ -136,7 +138,7 @@ func (x *exchange) send(ctx context.Context) error {
 	if held != nil {
 		return held
 	}
-	if ctx != c.vu.ctx {
+	if ctx != c.job {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -165,7 +167,7 @@ func (x *exchange) send(ctx context.Context) error {
 			now = time.Now()
 		}
 		x.conn = cn
-		if ctx != c.vu.ctx && ctx.Done() != nil {
+		if ctx != c.job && ctx.Done() != nil {
 			x.watch(cn)
 		}
 		err := x.roundTrip(now)
@@ -185,11 +187,11 @@ func (x *exchange) send(ctx context.Context) error {
 //
 //go:noinline
 func (c *client) held(ctx context.Context, t *throttle) error {
-	waited, err := t.wait(ctx, c.vu.ctx)
+	waited, err := t.wait(ctx, c.job)
 	if waited {
-		c.vu.job.short.held.Add(1)
+		c.pool.held.Add(1)
 	}
-	if err != nil && c.vu.ctx.Err() != nil {
+	if err != nil && c.job.Err() != nil {
 		return interrupted()
 	}
 	return err
@@ -407,19 +409,18 @@ func (x *exchange) leave() {
 }
 
 // observed tells whether anybody wants samples of the job.
-func (x *exchange) observed() bool { return x.c.vu.recorder().Sink != nil }
+func (x *exchange) observed() bool { return x.c.owner.observed() }
 
 // measure reports the hop to the VU, unless it was interrupted.
 func (x *exchange) measure(follows bool, err error) {
 	if isAborted(err) {
 		return
 	}
-	x.m.follows, x.m.err, x.m.class, x.m.trace = follows, err, ClassOf(err), x.trace
+	x.m.follows, x.m.err, x.m.class, x.m.trace = follows, err, failure.ClassOf(err), x.trace
 	if x.observed() {
 		x.m.url = x.sampleURL()
 	}
-	if k := x.c.vu.job.exemplars; k != nil {
-		k.offer(x)
-	}
-	x.c.vu.measured(&x.m)
+	x.m.x = x
+	x.c.owner.measured(&x.m)
+	x.m.x = nil
 }

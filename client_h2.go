@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/wire"
 )
 
@@ -60,10 +61,10 @@ func (h *h2) has(o origin) bool {
 // useH2 returns the VU's HTTP/2 client, which may be that of the job.
 func (c *client) useH2(t *target) *h2 {
 	if c.h2 == nil && c.shares {
-		c.h2 = c.vu.job.shared.useHTTP2(t)
+		c.h2 = c.pool.useHTTP2(t)
 	}
 	if c.h2 == nil {
-		c.h2 = newH2(c.vu.ctx, t, c.resumes(t, true))
+		c.h2 = newH2(c.job, t, c.resumes(t, true))
 	}
 	c.h2.target.Store(t)
 	return c.h2
@@ -305,7 +306,7 @@ func (x *exchange) h2Request(ctx context.Context) (*http.Request, error) {
 // h2Error tells apart what a server may do to a connection from what it may not. An
 // error of a stream is of the latter kind unless the server has sent it.
 func (x *exchange) h2Error(ctx context.Context, err error) error {
-	var known *Error
+	var known *failure.Error
 	var network net.Error
 	switch {
 	case errors.As(err, &known):

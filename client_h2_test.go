@@ -18,11 +18,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/memnet"
 )
 
 // secure serves a handler over TLS, with HTTP/2 or without, and counts connections.
-func secure(t testing.TB, http2 bool, handler http.HandlerFunc) (srv *httptest.Server, trust Option, conns *atomic.Int64) {
+func secure(t testing.TB, http2 bool, handler http.HandlerFunc) (srv *httptest.Server, trust testOption, conns *atomic.Int64) {
 	t.Helper()
 	conns = new(atomic.Int64)
 	srv = httptest.NewUnstartedServer(handler)
@@ -35,7 +36,7 @@ func secure(t testing.TB, http2 bool, handler http.HandlerFunc) (srv *httptest.S
 	srv.Config.ErrorLog = quiet()
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
-	return srv, WithTLSConfig(srv.Client().Transport.(*http.Transport).TLSClientConfig), conns
+	return srv, withTLS(srv.Client().Transport.(*http.Transport).TLSClientConfig), conns
 }
 
 // plainH2 serves HTTP/2 with prior knowledge.
@@ -64,12 +65,12 @@ func TestProtocolIsNegotiated(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%q %v", c.version, c.server), func(t *testing.T) {
 			srv, trust, conns := secure(t, c.server, proto)
-			rig := newRig(t, JobConfig{BaseURL: srv.URL, HTTP: c.version}, trust)
+			rig := newRig(t, testConfig{BaseURL: srv.URL, clientConfig: clientConfig{HTTP: c.version}}, trust)
 			host := strings.TrimPrefix(srv.URL, "https://")
 			for range 3 {
-				assert.Equal(t, c.want+" GET /x?y "+host+" ", string(rig.mustDo(Request{URL: "/x?y"}).Body))
+				assert.Equal(t, c.want+" GET /x?y "+host+" ", string(rig.mustDo(testRequest{URL: "/x?y"}).Body))
 			}
-			assert.Equal(t, c.want+" POST / "+host+" data", string(rig.mustDo(Request{Method: "POST", URL: "/", Body: []byte("data")}).Body))
+			assert.Equal(t, c.want+" POST / "+host+" data", string(rig.mustDo(testRequest{Method: "POST", URL: "/", Body: []byte("data")}).Body))
 			if c.want == "HTTP/1.1" {
 				assert.EqualValues(t, 1, conns.Load(), "one connection serves them all")
 			} else {
@@ -79,7 +80,7 @@ func TestProtocolIsNegotiated(t *testing.T) {
 			require.Len(t, m, 4)
 			for _, s := range m {
 				assert.Equal(t, 200, s.Status)
-				assert.Equal(t, ClassNone, s.Class)
+				assert.Equal(t, failure.None, s.Class)
 				assert.Positive(t, s.Sent)
 				assert.Positive(t, s.Received)
 				assert.Positive(t, s.Service)
@@ -90,22 +91,22 @@ func TestProtocolIsNegotiated(t *testing.T) {
 	}
 	t.Run("http/2 that is not there", func(t *testing.T) {
 		srv, trust, _ := secure(t, false, proto)
-		rig := newRig(t, JobConfig{BaseURL: srv.URL, HTTP: "2"}, trust)
-		_, err := rig.do(Request{URL: "/"})
+		rig := newRig(t, testConfig{BaseURL: srv.URL, clientConfig: clientConfig{HTTP: "2"}}, trust)
+		_, err := rig.do(testRequest{URL: "/"})
 		require.Error(t, err)
-		assert.Contains(t, []ErrorClass{ClassProtocol, ClassTLS}, ClassOf(err), "%v", err)
+		assert.Contains(t, []failure.Class{failure.Protocol, failure.TLS}, failure.ClassOf(err), "%v", err)
 		assert.Len(t, rig.measurements(), 1)
 	})
 	t.Run("prior knowledge", func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: plainH2(t, proto), HTTP: "2"})
+		rig := newRig(t, testConfig{BaseURL: plainH2(t, proto), clientConfig: clientConfig{HTTP: "2"}})
 		for range 3 {
-			assert.Contains(t, string(rig.mustDo(Request{URL: "/x"}).Body), "HTTP/2.0 GET /x")
+			assert.Contains(t, string(rig.mustDo(testRequest{URL: "/x"}).Body), "HTTP/2.0 GET /x")
 		}
 		assert.Len(t, rig.measurements(), 3)
 	})
 	t.Run("prior knowledge that is wrong", func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: shop(t, proto), HTTP: "2"})
-		_, err := rig.do(Request{URL: "/"})
+		rig := newRig(t, testConfig{BaseURL: shop(t, proto), clientConfig: clientConfig{HTTP: "2"}})
+		_, err := rig.do(testRequest{URL: "/"})
 		require.Error(t, err)
 		assert.Len(t, rig.measurements(), 1)
 	})
@@ -129,21 +130,21 @@ func TestHTTP2DoesTheSame(t *testing.T) {
 			echo(w, r)
 		}
 	})
-	rig := newRig(t, JobConfig{BaseURL: srv.URL, MaxBody: 1000, Headers: map[string]string{"X-Job": "1", "Connection": "keep-alive"}}, trust)
-	resp := rig.mustDo(Request{URL: "/cookie"})
+	rig := newRig(t, testConfig{BaseURL: srv.URL, clientConfig: clientConfig{MaxBody: 1000, Headers: map[string]string{"X-Job": "1", "Connection": "keep-alive"}}}, trust)
+	resp := rig.mustDo(testRequest{URL: "/cookie"})
 	assert.Contains(t, string(resp.Body), `cookie="a=b"`)
 	assert.Equal(t, srv.URL+"/echo?to=&x", resp.URL)
 	assert.Len(t, rig.measurements(), 2)
-	assert.Equal(t, "zipped", string(rig.mustDo(Request{URL: "/gzip"}).Body))
-	assert.Empty(t, rig.mustDo(Request{Method: "HEAD", URL: "/gzip"}).Body)
+	assert.Equal(t, "zipped", string(rig.mustDo(testRequest{URL: "/gzip"}).Body))
+	assert.Empty(t, rig.mustDo(testRequest{Method: "HEAD", URL: "/gzip"}).Body)
 	rig.measurements()
 
-	_, err := rig.do(Request{URL: "/large"})
-	classIs(t, err, ClassProtocol, "larger than 1000 bytes")
-	assert.Equal(t, ClassProtocol, rig.only().Class)
-	_, err = rig.do(Request{URL: "/abort"})
-	classIs(t, err, ClassReset, "GET /abort")
-	assert.Equal(t, ClassReset, rig.only().Class)
+	_, err := rig.do(testRequest{URL: "/large"})
+	classIs(t, err, failure.Protocol, "larger than 1000 bytes")
+	assert.Equal(t, failure.Protocol, rig.only().Class)
+	_, err = rig.do(testRequest{URL: "/abort"})
+	classIs(t, err, failure.Reset, "GET /abort")
+	assert.Equal(t, failure.Reset, rig.only().Class)
 
 	hr, err := rig.client.HTTPClient().Get(srv.URL + "/echo") //nolint:noctx // a test
 	require.NoError(t, err)
@@ -163,42 +164,42 @@ func TestHTTP2DoesTheSame(t *testing.T) {
 
 func TestTLSIsVerified(t *testing.T) {
 	srv, _, _ := secure(t, true, proto)
-	rig := newRig(t, JobConfig{BaseURL: srv.URL})
-	_, err := rig.do(Request{URL: "/"})
-	classIs(t, err, ClassTLS, "certificate")
-	assert.Equal(t, ClassTLS, rig.only().Class)
+	rig := newRig(t, testConfig{BaseURL: srv.URL})
+	_, err := rig.do(testRequest{URL: "/"})
+	classIs(t, err, failure.TLS, "certificate")
+	assert.Equal(t, failure.TLS, rig.only().Class)
 
-	rig = newRig(t, JobConfig{BaseURL: strings.Replace(srv.URL, "https", "http", 1)})
-	resp, err := rig.do(Request{URL: "/"}) // Go's servers answer this with a 400
+	rig = newRig(t, testConfig{BaseURL: strings.Replace(srv.URL, "https", "http", 1)})
+	resp, err := rig.do(testRequest{URL: "/"}) // Go's servers answer this with a 400
 	require.NoError(t, err)
 	assert.Equal(t, 400, resp.Status)
 
-	rig = newRig(t, JobConfig{BaseURL: strings.Replace(shop(t, proto), "http", "https", 1)})
-	_, err = rig.do(Request{URL: "/"})
-	classIs(t, err, ClassTLS, "")
+	rig = newRig(t, testConfig{BaseURL: strings.Replace(shop(t, proto), "http", "https", 1)})
+	_, err = rig.do(testRequest{URL: "/"})
+	classIs(t, err, failure.TLS, "")
 
-	rig = newRig(t, JobConfig{BaseURL: srv.URL}, WithTLSConfig(&tls.Config{InsecureSkipVerify: true})) //nolint:gosec // the point
-	_, err = rig.do(Request{URL: "/"})
+	rig = newRig(t, testConfig{BaseURL: srv.URL}, withTLS(&tls.Config{InsecureSkipVerify: true})) //nolint:gosec // the point
+	_, err = rig.do(testRequest{URL: "/"})
 	require.NoError(t, err)
 }
 
 func TestTimeoutsOfHTTP2(t *testing.T) {
 	for name, c := range map[string]struct {
-		cfg  JobConfig
+		cfg  testConfig
 		text string
 	}{
-		"header": {JobConfig{HeaderTimeout: 2 * time.Second}, "no response header within 2s"},
-		"total":  {JobConfig{Timeout: 2 * time.Second}, "not done within 2s"},
+		"header": {testConfig{clientConfig: clientConfig{HeaderTimeout: 2 * time.Second}}, "no response header within 2s"},
+		"total":  {testConfig{clientConfig: clientConfig{Timeout: 2 * time.Second}}, "not done within 2s"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubbleH2(t, func(t *testing.T, dial Option) {
+			inBubbleH2(t, func(t *testing.T, dial testOption) {
 				c.cfg.BaseURL, c.cfg.HTTP = "http://shop", "2"
 				rig := newRig(t, c.cfg, dial)
 				begin := time.Now()
-				_, err := rig.do(Request{URL: "/hang"})
-				classIs(t, err, ClassTimeout, c.text)
+				_, err := rig.do(testRequest{URL: "/hang"})
+				classIs(t, err, failure.Timeout, c.text)
 				assert.Equal(t, 2*time.Second, time.Since(begin))
-				assert.Equal(t, ClassTimeout, rig.only().Class)
+				assert.Equal(t, failure.Timeout, rig.only().Class)
 				rig.client.close()
 			})
 		})
@@ -206,34 +207,34 @@ func TestTimeoutsOfHTTP2(t *testing.T) {
 }
 
 func TestInterruptOfHTTP2(t *testing.T) {
-	inBubbleH2(t, func(t *testing.T, dial Option) {
-		rig := newRig(t, JobConfig{BaseURL: "http://shop", HTTP: "2"}, dial)
-		rig.mustDo(Request{URL: "/"})
+	inBubbleH2(t, func(t *testing.T, dial testOption) {
+		rig := newRig(t, testConfig{BaseURL: "http://shop", clientConfig: clientConfig{HTTP: "2"}}, dial)
+		rig.mustDo(testRequest{URL: "/"})
 		rig.measurements()
 		time.AfterFunc(time.Second, rig.client.interrupt)
 		begin := time.Now()
-		_, err := rig.do(Request{URL: "/hang"})
-		require.ErrorIs(t, err, ErrInterrupted)
+		_, err := rig.do(testRequest{URL: "/hang"})
+		require.ErrorIs(t, err, failure.ErrInterrupted)
 		assert.Equal(t, time.Second, time.Since(begin))
 		assert.Empty(t, rig.measurements())
 		rig.client.close()
 	})
 	synctest.Test(t, func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: "http://shop", HTTP: "2"}, WithDialContext(
+		rig := newRig(t, testConfig{BaseURL: "http://shop", clientConfig: clientConfig{HTTP: "2"}}, withDial(
 			func(ctx context.Context, _, _ string) (net.Conn, error) {
 				<-ctx.Done()
 				return nil, ctx.Err()
 			}))
 		time.AfterFunc(time.Second, rig.client.interrupt)
-		_, err := rig.do(Request{URL: "/"})
-		require.ErrorIs(t, err, ErrInterrupted)
+		_, err := rig.do(testRequest{URL: "/"})
+		require.ErrorIs(t, err, failure.ErrInterrupted)
 		rig.client.close()
 	})
 }
 
 // inBubbleH2 runs f in virtual time, with a server of HTTP/2 on a network in memory
 // that hangs when asked for /hang. No goroutine may be left.
-func inBubbleH2(t *testing.T, f func(*testing.T, Option)) {
+func inBubbleH2(t *testing.T, f func(*testing.T, testOption)) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memnet.New()
 		l, err := network.Listen("shop:80")
@@ -246,7 +247,7 @@ func inBubbleH2(t *testing.T, f func(*testing.T, Option)) {
 		srv.Protocols.SetUnencryptedHTTP2(true)
 		done := make(chan error)
 		go func() { done <- srv.Serve(l) }()
-		f(t, WithDialContext(network.DialContext))
+		f(t, withDial(network.DialContext))
 		_ = srv.Close()
 		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
 			t.Error(err)

@@ -2,7 +2,10 @@ package loadgen
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -15,77 +18,190 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/stats"
 )
 
-// clientRig is a VU without an engine around it, whose requests are observed.
-type clientRig struct {
-	*VU
-	t       testing.TB
-	env     *environment
-	cfg     JobConfig
-	samples []Sample
-
-	revision uint64
+// testConfig is the configuration of a rig. Its times have defaults.
+type testConfig struct {
+	clientConfig
+	BaseURL string
 }
 
-func newRig(t testing.TB, cfg JobConfig, opts ...Option) *clientRig {
+// testOption changes the network of a rig.
+type testOption func(*network)
+
+func withDial(dial func(ctx context.Context, network, addr string) (net.Conn, error)) testOption {
+	return func(n *network) { n.dial = dial }
+}
+
+func withTLS(config *tls.Config) testOption { return func(n *network) { n.tls = config.Clone() } }
+
+func withResolver(r *net.Resolver) testOption { return func(n *network) { n.resolver.r = r } }
+
+func withTargetRules(rules *TargetRules) testOption { return func(n *network) { n.targets = rules } }
+
+func withUnixSockets(allow func(string) bool) testOption {
+	return func(n *network) { n.unixSocket = allow }
+}
+
+// testRequest and testResponse are a call and its reply as a caller of the library has them.
+type testRequest struct {
+	Method, URL string
+	Header      http.Header
+	Body        []byte
+	Expect      func(status int) bool
+	ReadBody    bool
+	NoRedirect  bool
+}
+
+type testResponse struct {
+	Status  int
+	Header  http.Header
+	Body    []byte
+	URL     string
+	Service time.Duration
+}
+
+// clientRig is the owner of one client, which keeps what it measures.
+type clientRig struct {
+	t       testing.TB
+	ctx     context.Context
+	network *network
+	pool    connPool
+	client  *client
+	cfg     testConfig
+
+	target   *target
+	revision uint64
+	step     uint64
+	task     string
+	wants    bool           // URLs of samples
+	samples  []stats.Sample // since the last call of measurements
+	all      []stats.Sample
+
+	rec    *meter.Recorder // instead of samples; what a job measures with
+	stripe *meter.Stripe
+	stat   int32
+}
+
+func newRig(t testing.TB, cfg testConfig, opts ...testOption) *clientRig {
 	t.Helper()
-	m := New(opts...)
-	t.Cleanup(m.Close)
-	rig := &clientRig{t: t, env: m.env}
+	rig := &clientRig{t: t, network: &network{buffers: newBuffers()}, wants: true}
+	for _, opt := range opts {
+		opt(rig.network)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	job := &Job{name: "rig", rec: meter.New(time.Now(), func(s []Sample) []Sample { rig.samples = append(rig.samples, s...); return s[:0] }, false)}
-	rig.VU = &VU{job: job, ctx: ctx, stripe: job.rec.Stripe(0), task: &planTask{name: "task", stat: job.rec.Task("task")}}
+	rig.ctx = ctx
 	rig.aim(cfg)
-	rig.client = newClient(rig.VU)
+	rig.client = newClient(ctx, rig, &rig.pool)
 	t.Cleanup(rig.client.close)
 	return rig
 }
 
-// aim gives the VU a new plan.
-func (r *clientRig) aim(cfg JobConfig) {
+// aim gives the client a new configuration.
+func (r *clientRig) aim(cfg testConfig) {
 	r.t.Helper()
-	r.cfg = cfg.withDefaults()
-	base, err := parseBaseURL(cfg.BaseURL)
-	require.NoError(r.t, err)
-	target, f := newTarget(&r.cfg, base, r.env)
-	require.NoError(r.t, validation(f))
+	cfg.ConnectTimeout = cmp.Or(cfg.ConnectTimeout, 10*time.Second)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 300*time.Second)
+	cfg.DNSTTL = cmp.Or(cfg.DNSTTL, time.Minute)
+	cfg.MaxBody = cmp.Or(cfg.MaxBody, 64<<20)
+	r.cfg = cfg
+	target, f := newTarget(&r.cfg.clientConfig, mustParse(r.t, cfg.BaseURL), r.network)
+	require.Empty(r.t, f)
 	r.revision++
-	r.plan = &plan{revision: r.revision, cfg: r.cfg, base: base, target: target}
+	r.target = target
 }
 
-// drain returns what was measured since the call before.
-func (r *clientRig) measurements() []Sample {
-	r.job.rec.Flush()
+func (r *clientRig) newest() (*target, uint64) { return r.target, r.revision }
+
+func (r *clientRig) caller(begins bool) caller {
+	if begins {
+		r.step++
+	}
+	return caller{step: r.step, task: r.task, revision: r.revision}
+}
+
+func (r *clientRig) observed() bool { return r.wants }
+
+func (r *clientRig) measured(m *measurement) {
+	if r.rec != nil {
+		r.rec.Record(r.stripe, meter.Record{
+			At: m.end.Sub(r.rec.Start), Took: m.end.Sub(m.start), Sent: m.sent, Received: m.received,
+			Status: int16(m.status), Method: meter.MethodNumber(m.method), Kind: meter.KindRequest, Task: r.stat,
+		}, nil)
+		return
+	}
+	s := stats.Sample{
+		Method: m.method, URL: stats.SampleURL(m.url), Remote: m.remote, Hop: m.hop, Follows: m.follows,
+		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),
+		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received, Trace: m.trace,
+	}
+	if !m.complete {
+		s.Service = -1
+	}
+	r.samples, r.all = append(r.samples, s), append(r.all, s)
+}
+
+// measurements returns what was measured since the call before.
+func (r *clientRig) measurements() []stats.Sample {
 	s := r.samples
 	r.samples = nil
 	return s
 }
 
+// totals are what all samples so far count.
+func (r *clientRig) totals() *stats.Totals {
+	t := stats.NewTotals()
+	for _, s := range r.all {
+		t.Requests++
+		t.Sent += uint64(s.Sent)
+		t.Received += uint64(s.Received)
+		if s.Class != failure.None {
+			t.FailedRequests++
+			e := t.Errors[s.Class]
+			e.Count++
+			t.Errors[s.Class] = e
+		}
+		if s.Status != 0 {
+			t.Status[s.Status]++
+		}
+		if s.Service >= 0 {
+			t.Service.Record(s.Service)
+		}
+	}
+	return &t
+}
+
 // only returns the one request that was measured.
-func (r *clientRig) only() Sample {
+func (r *clientRig) only() stats.Sample {
 	r.t.Helper()
 	s := r.measurements()
 	require.Len(r.t, s, 1, "measured requests")
 	return s[0]
 }
 
-// totals are the statistics so far.
-func (r *clientRig) totals() *Totals {
-	var filled Snapshot
-	r.job.rec.Fill(&filled, false)
-	total := filled.Totals
-	return &total
-}
+func (r *clientRig) do(req testRequest) (*testResponse, error) { return r.doWith(r.ctx, req) }
 
-func (r *clientRig) do(req Request) (*Response, error) {
-	return r.client.Do(r.ctx, &req)
+func (r *clientRig) doWith(ctx context.Context, req testRequest) (*testResponse, error) {
+	reply, err := r.client.send(ctx, &call{
+		method: req.Method, target: []byte(req.URL), header: headerFields(req.Header), body: req.Body,
+		expect: req.Expect, readBody: req.ReadBody, noRedirect: req.NoRedirect,
+	})
+	if reply == nil {
+		return nil, err
+	}
+	resp := &testResponse{Status: reply.status, Header: reply.x.httpHeader(), URL: reply.url(), Service: reply.service}
+	if req.ReadBody {
+		resp.Body = bytes.Clone(reply.body)
+	}
+	return resp, err
 }
 
 // mustDo does a request that cannot fail, and keeps the body.
-func (r *clientRig) mustDo(req Request) *Response {
+func (r *clientRig) mustDo(req testRequest) *testResponse {
 	r.t.Helper()
 	req.ReadBody = true
 	resp, err := r.do(req)
@@ -214,10 +330,10 @@ func (s *script) got() ([]string, int) {
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 // classIs checks that an error has a class, and what it says.
-func classIs(t testing.TB, err error, class ErrorClass, text string) {
+func classIs(t testing.TB, err error, class failure.Class, text string) {
 	t.Helper()
 	require.Error(t, err)
-	var e *Error
+	var e *failure.Error
 	require.ErrorAs(t, err, &e)
 	assert.Equal(t, class, e.Class, "%v", err)
 	assert.Contains(t, err.Error(), text)

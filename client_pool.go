@@ -3,6 +3,7 @@ package loadgen
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 // connPool is what the VUs of a job have in common if they share connections. Its zero
@@ -16,6 +17,9 @@ type connPool struct {
 	idle     idleConns
 	h2       *h2
 	tickets  *tickets
+
+	held  atomic.Uint64 // requests that had to wait for a limit on all jobs
+	files atomic.Uint64 // connections that there was no file descriptor for
 }
 
 // join adds a user of a job with a hard context.

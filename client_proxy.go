@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"github.com/opbeans/loadgen/failure"
 )
 
 // maxProxyHead bounds a proxy's answer to CONNECT.
@@ -109,7 +111,7 @@ func (p *proxyServer) dial(ctx context.Context, r *route, o origin) (net.Conn, e
 		secure := tls.Client(nc, config)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = nc.Close()
-			return nil, &Error{Class: ClassTLS, Err: fmt.Errorf("proxy: %w", err)}
+			return nil, &failure.Error{Class: failure.TLS, Err: fmt.Errorf("proxy: %w", err)}
 		}
 		nc = secure
 	}

@@ -17,6 +17,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/stats"
 )
 
 // testProxy forwards requests and makes tunnels, and notes both. Every host name leads
@@ -111,10 +114,10 @@ func TestProxyForwardsRequests(t *testing.T) {
 			t.Run(fmt.Sprintf("%q %v", credentials, encrypted), func(t *testing.T) {
 				p := &testProxy{credentials: credentials}
 				srv := httptest.NewUnstartedServer(p)
-				var trust Option = func(*environment) {}
+				var trust testOption = func(*network) {}
 				if encrypted {
 					srv.StartTLS()
-					trust = WithTLSConfig(srv.Client().Transport.(*http.Transport).TLSClientConfig)
+					trust = withTLS(srv.Client().Transport.(*http.Transport).TLSClientConfig)
 				} else {
 					srv.Start()
 				}
@@ -125,9 +128,9 @@ func TestProxyForwardsRequests(t *testing.T) {
 					proxy.User = url.UserPassword("user", "p@ss")
 				}
 				base := named(t, shop(t, sees), "shop.test")
-				rig := newRig(t, JobConfig{BaseURL: base + "/base", Proxy: proxy.String()}, trust)
+				rig := newRig(t, testConfig{BaseURL: base + "/base", clientConfig: clientConfig{Proxy: proxy.String()}}, trust)
 				host := strings.TrimPrefix(base, "http://")
-				for _, req := range []Request{{URL: "/x?y"}, {URL: "/x?y", Header: http.Header{"X-A": {"b"}}}} {
+				for _, req := range []testRequest{{URL: "/x?y"}, {URL: "/x?y", Header: http.Header{"X-A": {"b"}}}} {
 					resp := rig.mustDo(req)
 					assert.Equal(t, fmt.Sprintf("HTTP/1.1 %s /base/x?y via=\"1.1 test\" auth=\"\"", host), string(resp.Body))
 					assert.Equal(t, base+"/base/x?y", resp.URL)
@@ -135,7 +138,7 @@ func TestProxyForwardsRequests(t *testing.T) {
 				assert.Equal(t, []string{"GET " + base + "/base/x?y", "GET " + base + "/base/x?y"}, p.got())
 				assert.Len(t, rig.client.idle, 1, "one connection")
 				for _, m := range rig.measurements() {
-					assert.Equal(t, SampleURL{Scheme: "http", Host: host, Path: "/base/x", Query: "y"}, m.URL)
+					assert.Equal(t, stats.SampleURL{Scheme: "http", Host: host, Path: "/base/x", Query: "y"}, m.URL)
 				}
 			})
 		}
@@ -143,8 +146,8 @@ func TestProxyForwardsRequests(t *testing.T) {
 	t.Run("wrong password", func(t *testing.T) {
 		srv := httptest.NewServer(&testProxy{credentials: "user:password"})
 		defer srv.Close()
-		rig := newRig(t, JobConfig{BaseURL: named(t, shop(t, sees), "shop.test"), Proxy: srv.URL})
-		resp, err := rig.do(Request{URL: "/"})
+		rig := newRig(t, testConfig{BaseURL: named(t, shop(t, sees), "shop.test"), clientConfig: clientConfig{Proxy: srv.URL}})
+		resp, err := rig.do(testRequest{URL: "/"})
 		require.NoError(t, err, "an answer like any other")
 		assert.Equal(t, 407, resp.Status)
 	})
@@ -159,15 +162,15 @@ func TestProxyTunnels(t *testing.T) {
 			srv, trust, _ := secure(t, http2, sees)
 			base := named(t, srv.URL, "example.com") // a name that its certificate has
 			host := strings.TrimPrefix(base, "https://")
-			rig := newRig(t, JobConfig{BaseURL: base, Proxy: strings.Replace(via.URL, "//", "//user:password@", 1)}, trust)
+			rig := newRig(t, testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: strings.Replace(via.URL, "//", "//user:password@", 1)}}, trust)
 			for range 3 {
-				assert.Equal(t, name+" "+host+` /x via="" auth=""`, string(rig.mustDo(Request{URL: "/x"}).Body))
+				assert.Equal(t, name+" "+host+` /x via="" auth=""`, string(rig.mustDo(testRequest{URL: "/x"}).Body))
 			}
 			assert.Equal(t, []string{"CONNECT " + host}, p.got(), "one tunnel serves them all")
 
-			rig.aim(JobConfig{BaseURL: base, Proxy: via.URL})
-			_, err := rig.do(Request{URL: "/"})
-			classIs(t, err, ClassDial, "the proxy refuses to connect to "+host+": 407")
+			rig.aim(testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: via.URL}})
+			_, err := rig.do(testRequest{URL: "/"})
+			classIs(t, err, failure.Dial, "the proxy refuses to connect to "+host+": 407")
 			assert.Equal(t, "refused", p.got()[1], "the tunnel of another user is of no use")
 		})
 	}
@@ -176,8 +179,8 @@ func TestProxyTunnels(t *testing.T) {
 		via := httptest.NewServer(p)
 		defer via.Close()
 		base := named(t, plainH2(t, sees), "shop.test")
-		rig := newRig(t, JobConfig{BaseURL: base, Proxy: via.URL, HTTP: "2"})
-		assert.Contains(t, string(rig.mustDo(Request{URL: "/x"}).Body), "HTTP/2.0 shop.test")
+		rig := newRig(t, testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: via.URL, HTTP: "2"}})
+		assert.Contains(t, string(rig.mustDo(testRequest{URL: "/x"}).Body), "HTTP/2.0 shop.test")
 		assert.Equal(t, []string{"CONNECT " + strings.TrimPrefix(base, "http://")}, p.got())
 	})
 	for name, answer := range map[string]string{
@@ -188,33 +191,33 @@ func TestProxyTunnels(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			via := play(t, []string{answer})
-			rig := newRig(t, JobConfig{BaseURL: "https://shop.test", Proxy: via.url()})
-			_, err := rig.do(Request{URL: "/"})
-			classIs(t, err, ClassDial, "proxy")
+			rig := newRig(t, testConfig{BaseURL: "https://shop.test", clientConfig: clientConfig{Proxy: via.url()}})
+			_, err := rig.do(testRequest{URL: "/"})
+			classIs(t, err, failure.Dial, "proxy")
 		})
 	}
 	t.Run("hangs", func(t *testing.T) {
 		via := play(t, []string{"|hang"})
-		rig := newRig(t, JobConfig{BaseURL: "https://shop.test", Proxy: via.url(), ConnectTimeout: 50 * time.Millisecond})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassTimeout, "connecting took too long")
+		rig := newRig(t, testConfig{BaseURL: "https://shop.test", clientConfig: clientConfig{Proxy: via.url(), ConnectTimeout: 50 * time.Millisecond}})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Timeout, "connecting took too long")
 	})
 	t.Run("is interrupted", func(t *testing.T) {
 		via := play(t, []string{"|hang"})
-		rig := newRig(t, JobConfig{BaseURL: "https://shop.test", Proxy: via.url()})
+		rig := newRig(t, testConfig{BaseURL: "https://shop.test", clientConfig: clientConfig{Proxy: via.url()}})
 		go func() {
 			for asked, _ := via.got(); len(asked) == 0; asked, _ = via.got() {
 				<-time.After(time.Millisecond)
 			}
 			rig.client.interrupt()
 		}()
-		_, err := rig.do(Request{URL: "/"})
-		require.ErrorIs(t, err, ErrInterrupted)
+		_, err := rig.do(testRequest{URL: "/"})
+		require.ErrorIs(t, err, failure.ErrInterrupted)
 	})
 	t.Run("is not there", func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: "http://shop.test", Proxy: closedPort(t)})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassDial, "proxy: ")
+		rig := newRig(t, testConfig{BaseURL: "http://shop.test", clientConfig: clientConfig{Proxy: closedPort(t)}})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Dial, "proxy: ")
 	})
 }
 
@@ -307,9 +310,9 @@ func TestSOCKS(t *testing.T) {
 		addr, asked := socks(t, "", "")
 		base := named(t, shop(t, sees), "shop.test")
 		host := strings.TrimPrefix(base, "http://")
-		rig := newRig(t, JobConfig{BaseURL: base, Proxy: "socks5h://" + addr})
+		rig := newRig(t, testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: "socks5h://" + addr}})
 		for range 2 {
-			assert.Equal(t, "HTTP/1.1 "+host+` /x via="" auth=""`, string(rig.mustDo(Request{URL: "/x"}).Body))
+			assert.Equal(t, "HTTP/1.1 "+host+` /x via="" auth=""`, string(rig.mustDo(testRequest{URL: "/x"}).Body))
 		}
 		assert.Equal(t, []string{host}, asked(), "one connection; the proxy looks the name up")
 	})
@@ -317,13 +320,13 @@ func TestSOCKS(t *testing.T) {
 		addr, asked := socks(t, "user", "pass")
 		srv, trust, _ := secure(t, true, sees)
 		base := named(t, srv.URL, "example.com")
-		rig := newRig(t, JobConfig{BaseURL: base, Proxy: "socks5h://user:pass@" + addr}, trust)
-		assert.Contains(t, string(rig.mustDo(Request{URL: "/x"}).Body), "HTTP/2.0 example.com")
+		rig := newRig(t, testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: "socks5h://user:pass@" + addr}}, trust)
+		assert.Contains(t, string(rig.mustDo(testRequest{URL: "/x"}).Body), "HTTP/2.0 example.com")
 		assert.Equal(t, []string{strings.TrimPrefix(base, "https://")}, asked())
 		for _, proxy := range []string{"socks5h://user:wrong@" + addr, "socks5h://" + addr} {
-			rig.aim(JobConfig{BaseURL: base, Proxy: proxy})
-			_, err := rig.do(Request{URL: "/"})
-			classIs(t, err, ClassDial, "proxy: ")
+			rig.aim(testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: proxy}})
+			_, err := rig.do(testRequest{URL: "/"})
+			classIs(t, err, failure.Dial, "proxy: ")
 		}
 		assert.Equal(t, []string{"refused", "refused"}, asked()[1:])
 	})
@@ -331,16 +334,16 @@ func TestSOCKS(t *testing.T) {
 		addr, asked := socks(t, "", "")
 		names := serveDNS(t, map[string][]string{"shop.test.": {"127.0.0.9"}})
 		base := named(t, shop(t, sees), "shop.test")
-		rig := newRig(t, JobConfig{BaseURL: base, Proxy: "socks5://" + addr}, WithResolver(names.resolver()))
-		rig.mustDo(Request{URL: "/x"})
+		rig := newRig(t, testConfig{BaseURL: base, clientConfig: clientConfig{Proxy: "socks5://" + addr}}, withResolver(names.resolver()))
+		rig.mustDo(testRequest{URL: "/x"})
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(base, "http://"))
 		assert.Equal(t, []string{"127.0.0.9:" + port}, asked())
 	})
 	t.Run("a refused target", func(t *testing.T) {
 		addr, _ := socks(t, "", "")
-		rig := newRig(t, JobConfig{BaseURL: closedPort(t), Proxy: "socks5://" + addr})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassDial, "connection refused")
+		rig := newRig(t, testConfig{BaseURL: closedPort(t), clientConfig: clientConfig{Proxy: "socks5://" + addr}})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Dial, "connection refused")
 	})
 }
 

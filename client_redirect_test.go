@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/failure"
 )
 
 // echo answers /redirect?to=&status= with that redirect, and everything else with
@@ -30,7 +32,7 @@ func echo(w http.ResponseWriter, r *http.Request) {
 }
 
 func TestRedirectsByStatusAndMethod(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, echo)})
+	rig := newRig(t, testConfig{BaseURL: shop(t, echo)})
 	for _, c := range []struct {
 		status     int
 		sent, seen string
@@ -50,7 +52,7 @@ func TestRedirectsByStatusAndMethod(t *testing.T) {
 			if c.sent != "GET" {
 				body = []byte("b")
 			}
-			resp := rig.mustDo(Request{
+			resp := rig.mustDo(testRequest{
 				Method: c.sent, URL: fmt.Sprintf("/from?status=%d&to=/to", c.status), Body: body,
 				Header: http.Header{"Content-Type": {"text/x"}},
 			})
@@ -71,7 +73,7 @@ func TestRedirectsByStatusAndMethod(t *testing.T) {
 func TestRedirectTargets(t *testing.T) {
 	base := shop(t, echo)
 	other := shop(t, echo)
-	rig := newRig(t, JobConfig{BaseURL: base + "/base"})
+	rig := newRig(t, testConfig{BaseURL: base + "/base"})
 	for to, want := range map[string]string{
 		"/abs":           base + "/abs",
 		"rel":            base + "/base/dir/rel",
@@ -83,7 +85,7 @@ func TestRedirectTargets(t *testing.T) {
 		other + "/x?y":   other + "/x?y",
 		"//" + other[7:]: other,
 	} {
-		resp := rig.mustDo(Request{URL: "/dir/from?status=302&to=" + url.QueryEscape(to)})
+		resp := rig.mustDo(testRequest{URL: "/dir/from?status=302&to=" + url.QueryEscape(to)})
 		if strings.Count(want, "/") == 2 {
 			want += "/"
 		}
@@ -92,7 +94,7 @@ func TestRedirectTargets(t *testing.T) {
 }
 
 func TestRedirectsThatLeadNowhere(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, echo)})
+	rig := newRig(t, testConfig{BaseURL: shop(t, echo)})
 	for to, text := range map[string]string{
 		"ftp://h/x":       "bad redirect",
 		"http://":         "bad redirect",
@@ -100,52 +102,52 @@ func TestRedirectsThatLeadNowhere(t *testing.T) {
 		"%zz":             "bad redirect",
 		"javascript:true": "bad redirect",
 	} {
-		_, err := rig.do(Request{URL: "/?status=302&to=" + url.QueryEscape(to)})
-		classIs(t, err, ClassProtocol, text)
+		_, err := rig.do(testRequest{URL: "/?status=302&to=" + url.QueryEscape(to)})
+		classIs(t, err, failure.Protocol, text)
 		m := rig.only()
-		assert.Equal(t, ClassProtocol, m.Class, to)
+		assert.Equal(t, failure.Protocol, m.Class, to)
 		assert.Equal(t, 302, m.Status)
 	}
-	resp := rig.mustDo(Request{URL: "/?status=302&to=/x", NoRedirect: true})
+	resp := rig.mustDo(testRequest{URL: "/?status=302&to=/x", NoRedirect: true})
 	assert.Equal(t, 302, resp.Status)
 	assert.Equal(t, "moved", string(resp.Body))
 	assert.False(t, rig.only().Follows)
 }
 
 func TestTenRedirectsAreFollowed(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(r.URL.Path[1:])
 		if n > 0 {
 			http.Redirect(w, r, "/"+strconv.Itoa(n-1), http.StatusFound)
 		}
 	})})
-	resp := rig.mustDo(Request{URL: "/10"})
+	resp := rig.mustDo(testRequest{URL: "/10"})
 	assert.Equal(t, 200, resp.Status)
 	assert.Len(t, rig.measurements(), 11)
-	_, err := rig.do(Request{URL: "/11"})
-	classIs(t, err, ClassProtocol, "more than 10 redirects")
+	_, err := rig.do(testRequest{URL: "/11"})
+	classIs(t, err, failure.Protocol, "more than 10 redirects")
 	m := rig.measurements()
 	require.Len(t, m, 11)
-	assert.Equal(t, ClassProtocol, m[10].Class)
+	assert.Equal(t, failure.Protocol, m[10].Class)
 	assert.EqualValues(t, 1, rig.totals().FailedRequests)
 }
 
 func TestARedirectWithoutALocationIsAResponse(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(302) })})
-	assert.Equal(t, 302, rig.mustDo(Request{URL: "/"}).Status)
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(302) })})
+	assert.Equal(t, 302, rig.mustDo(testRequest{URL: "/"}).Status)
 }
 
 func TestSecretsStayWithTheirOrigin(t *testing.T) {
 	base, other := shop(t, echo), shop(t, echo)
 	secret := http.Header{"Authorization": {"Bearer x"}, "Cookie": {"mine=1"}}
-	for name, cfg := range map[string]JobConfig{
+	for name, cfg := range map[string]testConfig{
 		"of the request":  {BaseURL: base},
-		"of the job":      {BaseURL: base, Headers: map[string]string{"Authorization": "Bearer x", "Cookie": "mine=1"}},
+		"of the job":      {BaseURL: base, clientConfig: clientConfig{Headers: map[string]string{"Authorization": "Bearer x", "Cookie": "mine=1"}}},
 		"of the base URL": {BaseURL: strings.Replace(base, "http://", "http://user:pass@", 1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rig := newRig(t, cfg)
-			req := Request{}
+			req := testRequest{}
 			want := `auth="Bearer x" cookie="mine=1"`
 			switch name {
 			case "of the request":
@@ -186,9 +188,9 @@ func TestCookies(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	rig := newRig(t, JobConfig{BaseURL: srv.URL})
+	rig := newRig(t, testConfig{BaseURL: srv.URL})
 	cookies := func(path string, h http.Header) string {
-		return string(rig.mustDo(Request{URL: path, Header: h}).Body)
+		return string(rig.mustDo(testRequest{URL: path, Header: h}).Body)
 	}
 	assert.Empty(t, cookies("/", nil))
 	assert.Nil(t, rig.client.jar, "there is a jar only once there are cookies")
@@ -207,6 +209,6 @@ func TestCookies(t *testing.T) {
 	}
 	assert.Equal(t, maxCookies, strings.Count(cookies("/", nil), "="), "their number is bounded")
 
-	rig2 := newRig(t, JobConfig{BaseURL: srv.URL})
-	assert.Empty(t, string(rig2.mustDo(Request{URL: "/"}).Body), "another VU has its own")
+	rig2 := newRig(t, testConfig{BaseURL: srv.URL})
+	assert.Empty(t, string(rig2.mustDo(testRequest{URL: "/"}).Body), "another VU has its own")
 }

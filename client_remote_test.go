@@ -29,45 +29,43 @@ func TestRemoteAddress(t *testing.T) {
 	behind.Listener = l
 	behind.Start()
 	defer behind.Close()
-	unix := WithUnixSockets(func(string) bool { return true })
+	unix := withUnixSockets(func(string) bool { return true })
 	addr := func(url string) string { return url[strings.Index(url, "//")+2:] }
 
 	for name, test := range map[string]struct {
-		cfg    JobConfig
-		opt    Option
+		cfg    testConfig
+		opt    testOption
 		fails  bool
 		remote string
 	}{
-		"plain":                       {cfg: JobConfig{BaseURL: plain}, remote: "127.0.0.1"},
-		"TLS":                         {cfg: JobConfig{BaseURL: overTLS.URL}, opt: trust, remote: "127.0.0.1"},
-		"HTTP/2":                      {cfg: JobConfig{BaseURL: overH2.URL}, opt: trustH2, remote: "127.0.0.1"},
-		"HTTP/2 with prior knowledge": {cfg: JobConfig{BaseURL: plainH2(t, sees), HTTP: "2"}, remote: "127.0.0.1"},
-		"another address":             {cfg: JobConfig{BaseURL: "http://shop.test", ConnectTo: map[string]string{"shop.test:80": addr(plain)}}, remote: "127.0.0.1"},
+		"plain":                       {cfg: testConfig{BaseURL: plain}, remote: "127.0.0.1"},
+		"TLS":                         {cfg: testConfig{BaseURL: overTLS.URL}, opt: trust, remote: "127.0.0.1"},
+		"HTTP/2":                      {cfg: testConfig{BaseURL: overH2.URL}, opt: trustH2, remote: "127.0.0.1"},
+		"HTTP/2 with prior knowledge": {cfg: testConfig{BaseURL: plainH2(t, sees), clientConfig: clientConfig{HTTP: "2"}}, remote: "127.0.0.1"},
+		"another address":             {cfg: testConfig{BaseURL: "http://shop.test", clientConfig: clientConfig{ConnectTo: map[string]string{"shop.test:80": addr(plain)}}}, remote: "127.0.0.1"},
 		"past the proxy": {
-			cfg:    JobConfig{BaseURL: "http://shop.test", Proxy: proxy.URL, ConnectTo: map[string]string{"shop.test:80": addr(plain)}},
+			cfg:    testConfig{BaseURL: "http://shop.test", clientConfig: clientConfig{Proxy: proxy.URL, ConnectTo: map[string]string{"shop.test:80": addr(plain)}}},
 			remote: "127.0.0.1",
 		},
-		"proxy":       {cfg: JobConfig{BaseURL: named(t, plain, "shop.test"), Proxy: proxy.URL}},
-		"Unix socket": {cfg: JobConfig{BaseURL: "http://shop.test", ConnectTo: map[string]string{"shop.test:80": "unix:" + socket}}, opt: unix},
-		"nobody":      {cfg: JobConfig{BaseURL: closedPort(t)}, fails: true},
+		"proxy":       {cfg: testConfig{BaseURL: named(t, plain, "shop.test"), clientConfig: clientConfig{Proxy: proxy.URL}}},
+		"Unix socket": {cfg: testConfig{BaseURL: "http://shop.test", clientConfig: clientConfig{ConnectTo: map[string]string{"shop.test:80": "unix:" + socket}}}, opt: unix},
+		"nobody":      {cfg: testConfig{BaseURL: closedPort(t)}, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.opt == nil {
-				test.opt = func(*environment) {}
+				test.opt = func(*network) {}
 			}
 			want := netip.Addr{}
 			if test.remote != "" {
 				want = netip.MustParseAddr(test.remote)
 			}
-			test.cfg.ScenarioName = "visit"
 			rig := newRig(t, test.cfg, test.opt)
 			for range 2 { // on a new connection, and on one that was kept
-				_, err := rig.do(Request{URL: "/"})
+				_, err := rig.do(testRequest{URL: "/"})
 				require.Equal(t, test.fails, err != nil, "%v", err)
 			}
 			for _, s := range rig.measurements() {
 				assert.Equal(t, want, s.Remote)
-				assert.Equal(t, "visit", s.Scenario)
 			}
 		})
 	}

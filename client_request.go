@@ -5,6 +5,7 @@ import (
 	"net/url"
 
 	"github.com/opbeans/loadgen/internal/wire"
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
 const (
@@ -79,7 +80,7 @@ func (x *exchange) render(r *call) (err error) {
 	if t := x.t.trace; t != nil {
 		x.appendTrace(t, r.header)
 	} else {
-		x.trace = TraceContext{}
+		x.trace = tracecontext.Context{}
 	}
 	if f := x.site.forward; f != nil {
 		x.out = append(x.out, f.auth...)

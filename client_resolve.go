@@ -9,21 +9,6 @@ import (
 	"time"
 )
 
-// WithResolver makes jobs look names up with r, for instance at a certain server. The
-// default is [net.DefaultResolver]. With [WithDialContext] that dialer gets names as
-// they are.
-func WithResolver(r *net.Resolver) Option {
-	return func(e *environment) { e.resolver.r = r }
-}
-
-// WithUnixSockets lets jobs use the Unix sockets whose paths allow returns true for; see
-// JobConfig.ConnectTo. Without it they can use none: a socket is protected by the
-// permissions of its file, which are those of this process, and not of whoever starts
-// a job. allow must be safe for concurrent use.
-func WithUnixSockets(allow func(path string) bool) Option {
-	return func(e *environment) { e.unixSocket = allow }
-}
-
 // maxHosts is how many names a Manager remembers.
 const maxHosts = 1024
 

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/net/dns/dnsmessage"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/memnet"
 )
 
@@ -176,7 +177,7 @@ func TestNamesAreRememberedForTheirTime(t *testing.T) {
 		assert.Equal(t, addrs("10.0.0.1"), ask(time.Hour), "a job may be content with older answers")
 		assert.Equal(t, addrs("10.0.0.2"), ask(time.Minute))
 		s.set("shop.test.", "10.0.0.3")
-		assert.Equal(t, addrs("10.0.0.3"), ask(NoDNSCache))
+		assert.Equal(t, addrs("10.0.0.3"), ask(noCache))
 		assert.Equal(t, 3, s.times("shop.test."))
 	})
 }
@@ -269,10 +270,10 @@ func TestConnectionsGoToAllAddressesOfAName(t *testing.T) {
 	}
 	// Nobody listens at the third.
 	dns := serveDNS(t, map[string][]string{"shop.test.": {"127.0.0.1", "127.0.0.2", "127.0.0.3"}})
-	rig := newRig(t, JobConfig{BaseURL: "http://shop.test:" + port, Reuse: "none"}, WithResolver(dns.resolver()))
+	rig := newRig(t, testConfig{BaseURL: "http://shop.test:" + port, clientConfig: clientConfig{Reuse: "none"}}, withResolver(dns.resolver()))
 	got := map[string]int{}
 	for range 9 {
-		body := string(rig.mustDo(Request{URL: "/"}).Body)
+		body := string(rig.mustDo(testRequest{URL: "/"}).Body)
 		addr, host, _ := strings.Cut(body, " ")
 		assert.Equal(t, "shop.test:"+port, host)
 		got[strings.TrimSuffix(addr, ":"+port)]++
@@ -283,15 +284,15 @@ func TestConnectionsGoToAllAddressesOfAName(t *testing.T) {
 	assert.Equal(t, 1, dns.times("shop.test."), "the name is looked up once")
 	assert.Zero(t, rig.totals().FailedRequests, "who does not answer is passed over")
 
-	rig.aim(JobConfig{BaseURL: "http://shop.test:" + port, Reuse: "none", DNSTTL: NoDNSCache})
+	rig.aim(testConfig{BaseURL: "http://shop.test:" + port, clientConfig: clientConfig{Reuse: "none", DNSTTL: noCache}})
 	for range 3 {
-		rig.mustDo(Request{URL: "/"})
+		rig.mustDo(testRequest{URL: "/"})
 	}
 	assert.Equal(t, 4, dns.times("shop.test."))
 
 	dns.set("gone.test.", "127.0.0.3")
-	_, err = rig.do(Request{URL: "http://gone.test:" + port})
-	classIs(t, err, ClassDial, "refused")
-	_, err = rig.do(Request{URL: "http://nobody.test:" + port})
-	classIs(t, err, ClassDial, "no such host")
+	_, err = rig.do(testRequest{URL: "http://gone.test:" + port})
+	classIs(t, err, failure.Dial, "refused")
+	_, err = rig.do(testRequest{URL: "http://nobody.test:" + port})
+	classIs(t, err, failure.Dial, "no such host")
 }

@@ -8,8 +8,6 @@ import (
 	"maps"
 	"net"
 	"net/netip"
-	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,7 +26,7 @@ const unixPrefix = "unix:"
 
 // route is the way from a job to its targets. It does not change.
 type route struct {
-	env   *environment
+	env   *network
 	local netip.Addr // invalid: as the system picks
 	ttl   time.Duration
 	to    map[string]string
@@ -40,7 +38,7 @@ type route struct {
 }
 
 // newRoute reads what a config says about the way. The config is valid.
-func newRoute(cfg *JobConfig, env *environment) (r *route, f faults) {
+func newRoute(cfg *clientConfig, env *network) (r *route, f faults) {
 	r = &route{env: env, ttl: cfg.DNSTTL, to: make(map[string]string, len(cfg.ConnectTo)), trust: cfg.CACerts}
 	r.tls = newTLSConfig(cfg, env)
 	if cfg.Insecure {
@@ -206,7 +204,7 @@ func (r *route) allowed(host, port string, addrs []netip.Addr) ([]netip.Addr, er
 }
 
 // refused lists the targets of a config that the rules certainly do not allow.
-func (r *route) refused(cfg *JobConfig, o origin) (f faults) {
+func (r *route) refused(cfg *clientConfig, o origin) (f faults) {
 	rules := r.env.targets
 	if rules == nil {
 		return nil
@@ -276,7 +274,7 @@ func dialAny(ctx context.Context, d *net.Dialer, addrs []netip.Addr, port string
 }
 
 // newTLSConfig is that of the Manager, with what a job changes about it.
-func newTLSConfig(cfg *JobConfig, env *environment) *tls.Config {
+func newTLSConfig(cfg *clientConfig, env *network) *tls.Config {
 	c := env.tls.Clone()
 	if c == nil {
 		c = &tls.Config{}
@@ -289,67 +287,4 @@ func newTLSConfig(cfg *JobConfig, env *environment) *tls.Config {
 		c.RootCAs.AppendCertsFromPEM([]byte(cfg.CACerts))
 	}
 	return c
-}
-
-// checkNetwork looks at how targets are reached.
-func (c *JobConfig) checkNetwork(f *faults) {
-	switch c.Reuse {
-	case "", reuseVU, reuseShared, reuseNone:
-	default:
-		f.add("reuse", "must be %q (or empty), %q or %q, not %q", reuseVU, reuseShared, reuseNone, c.Reuse)
-	}
-	if c.Proxy != "" {
-		if _, err := parseProxy(c.Proxy); err != nil {
-			f.add("proxy", "%v", err)
-		}
-	}
-	for _, from := range textkit.SortedKeys(c.ConnectTo) {
-		if err := checkHostPort(from); err != nil {
-			f.add("connect_to."+from, "must be for a host and port such as shop:80: %v", err)
-		} else if err := checkConnectTo(c.ConnectTo[from]); err != nil {
-			f.add("connect_to."+from, "%v", err)
-		}
-	}
-	if c.LocalAddr != "" {
-		if a, err := netip.ParseAddr(c.LocalAddr); err != nil || a.Is4In6() {
-			f.add("local_addr", "must be an IP address of this machine, not %q", c.LocalAddr)
-		}
-	}
-	if d := c.DNSTTL; d != NoDNSCache && (d < 0 || d > MaxDuration) {
-		f.add("dns_ttl", "must be from 0 to %s, not %s", MaxDuration, d)
-	}
-	switch {
-	case c.CACerts == "":
-	case strings.Contains(c.CACerts, "PRIVATE KEY"):
-		f.add("ca_certs", "must hold no private key: configurations are shown")
-	case !x509.NewCertPool().AppendCertsFromPEM([]byte(c.CACerts)):
-		f.add("ca_certs", "must hold at least one certificate, in PEM form")
-	}
-}
-
-func checkConnectTo(to string) error {
-	if socket, ok := strings.CutPrefix(to, unixPrefix); ok {
-		if !path.IsAbs(socket) || path.Clean(socket) != socket || strings.Contains(socket, "\x00") {
-			return fmt.Errorf("must have an absolute path after unix:, such as unix:/run/shop.sock, not %q", socket)
-		}
-		return nil
-	}
-	if err := checkHostPort(to); err != nil {
-		return fmt.Errorf("must lead to a host and port, or to unix:/PATH: %w", err)
-	}
-	return nil
-}
-
-func checkHostPort(s string) error {
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return err
-	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return fmt.Errorf("port %q is not from 1 to 65535", port)
-	}
-	if !validHost(host) {
-		return fmt.Errorf("host %q is not valid", host)
-	}
-	return nil
 }

@@ -10,11 +10,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/failure"
 )
 
 func TestConnectToAnotherAddress(t *testing.T) {
@@ -24,13 +25,10 @@ func TestConnectToAnotherAddress(t *testing.T) {
 	p := &testProxy{}
 	via := httptest.NewServer(p)
 	defer via.Close()
-	cfg := JobConfig{
-		BaseURL: "https://example.com", Proxy: via.URL,
-		ConnectTo: map[string]string{"example.com:443": addr(srv.URL), "Shop.test:80": addr(plain)},
-	}
+	cfg := testConfig{BaseURL: "https://example.com", clientConfig: clientConfig{Proxy: via.URL, ConnectTo: map[string]string{"example.com:443": addr(srv.URL), "Shop.test:80": addr(plain)}}}
 	rig := newRig(t, cfg, trust)
-	assert.Contains(t, string(rig.mustDo(Request{URL: "/x"}).Body), "HTTP/2.0 example.com", "name and certificate are those of the URL")
-	resp := rig.mustDo(Request{URL: "http://shop.test/x"})
+	assert.Contains(t, string(rig.mustDo(testRequest{URL: "/x"}).Body), "HTTP/2.0 example.com", "name and certificate are those of the URL")
+	resp := rig.mustDo(testRequest{URL: "http://shop.test/x"})
 	assert.Equal(t, `HTTP/1.1 shop.test /x via="" auth=""`, string(resp.Body))
 	assert.Equal(t, "http://shop.test/x", resp.URL)
 	assert.Empty(t, p.got(), "past the proxy")
@@ -39,9 +37,9 @@ func TestConnectToAnotherAddress(t *testing.T) {
 	kept := rig.client.idle[0]
 	cfg.ConnectTo = map[string]string{"example.com:443": closedPort(t)[len("http://"):], "shop.test:80": addr(plain)}
 	rig.aim(cfg)
-	_, err := rig.do(Request{URL: "/"})
-	classIs(t, err, ClassDial, "refused")
-	rig.mustDo(Request{URL: "http://shop.test/"})
+	_, err := rig.do(testRequest{URL: "/"})
+	classIs(t, err, failure.Dial, "refused")
+	rig.mustDo(testRequest{URL: "http://shop.test/"})
 	assert.Same(t, kept, rig.client.idle[0], "its way is as before")
 	assert.EqualValues(t, 1, conns.Load())
 }
@@ -67,35 +65,19 @@ func TestUnixSockets(t *testing.T) {
 				srv.Start()
 			}
 			defer srv.Close()
-			cfg := JobConfig{
-				BaseURL: base + "/base", CACerts: "", Insecure: encrypted,
-				ConnectTo: map[string]string{"example.com" + port: "unix:" + socket},
-			}
-			rig := newRig(t, cfg, WithUnixSockets(func(path string) bool { return path == socket }))
+			cfg := testConfig{BaseURL: base + "/base", clientConfig: clientConfig{CACerts: "", Insecure: encrypted, ConnectTo: map[string]string{"example.com" + port: "unix:" + socket}}}
+			rig := newRig(t, cfg, withUnixSockets(func(path string) bool { return path == socket }))
 			for range 2 {
-				assert.Contains(t, string(rig.mustDo(Request{URL: "/x"}).Body), " example.com /base/x")
+				assert.Contains(t, string(rig.mustDo(testRequest{URL: "/x"}).Body), " example.com /base/x")
 			}
 			assert.Len(t, rig.measurements(), 2)
 		})
 	}
-	t.Run("not without leave", func(t *testing.T) {
-		cfg := JobConfig{
-			Name: "job", Scenario: NewScenario("s").Task("t", 1, func(context.Context, *VU) error { return nil }),
-			BaseURL: "http://shop.test", ConnectTo: map[string]string{"shop.test:80": "unix:" + socket},
-		}
-		for _, m := range []*Manager{New(), New(WithUnixSockets(func(string) bool { return false }))} {
-			_, err := m.Start(t.Context(), cfg)
-			var invalid *ValidationError
-			require.ErrorAs(t, err, &invalid)
-			assert.Equal(t, "connect_to.shop.test:80", invalid.Fields[0].Field)
-			m.Close()
-		}
-	})
 	t.Run("that are not there", func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: "http://shop.test", ConnectTo: map[string]string{"shop.test:80": "unix:" + socket + "x"}},
-			WithUnixSockets(func(string) bool { return true }))
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassDial, socket)
+		rig := newRig(t, testConfig{BaseURL: "http://shop.test", clientConfig: clientConfig{ConnectTo: map[string]string{"shop.test:80": "unix:" + socket + "x"}}},
+			withUnixSockets(func(string) bool { return true }))
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Dial, socket)
 	})
 }
 
@@ -108,63 +90,20 @@ func TestLocalAddress(t *testing.T) {
 	} else {
 		_ = l.Close()
 	}
-	rig := newRig(t, JobConfig{BaseURL: url, LocalAddr: here})
-	assert.True(t, strings.HasPrefix(string(rig.mustDo(Request{URL: "/"}).Body), here+":"))
-	rig.aim(JobConfig{BaseURL: url})
-	assert.True(t, strings.HasPrefix(string(rig.mustDo(Request{URL: "/"}).Body), "127.0.0.1:"), "a running job follows")
+	rig := newRig(t, testConfig{BaseURL: url, clientConfig: clientConfig{LocalAddr: here}})
+	assert.True(t, strings.HasPrefix(string(rig.mustDo(testRequest{URL: "/"}).Body), here+":"))
+	rig.aim(testConfig{BaseURL: url})
+	assert.True(t, strings.HasPrefix(string(rig.mustDo(testRequest{URL: "/"}).Body), "127.0.0.1:"), "a running job follows")
 	assert.Len(t, rig.client.open, 1)
 
-	rig.aim(JobConfig{BaseURL: url, LocalAddr: "::1"})
-	_, err := rig.do(Request{URL: "/"})
-	classIs(t, err, ClassDial, "no address that can be reached from ::1")
+	rig.aim(testConfig{BaseURL: url, clientConfig: clientConfig{LocalAddr: "::1"}})
+	_, err := rig.do(testRequest{URL: "/"})
+	classIs(t, err, failure.Dial, "no address that can be reached from ::1")
 
-	m := New(WithDialContext(new(net.Dialer).DialContext))
-	defer m.Close()
-	_, f := newTarget(&JobConfig{LocalAddr: here}, mustParse(t, url), m.env)
+	other := &network{dial: new(net.Dialer).DialContext, buffers: newBuffers()}
+	_, f := newTarget(&clientConfig{LocalAddr: here}, mustParse(t, url), other)
 	require.Len(t, f, 1)
 	assert.Equal(t, "local_addr", f[0].Field)
-}
-
-func TestReuse(t *testing.T) {
-	// net/http has a new connection of HTTP/2 in its pool only after the request that
-	// asked for it has got it: the next request, if it comes in between, opens a second.
-	for _, c := range []struct {
-		reuse, http string
-		least, most int64 // connections
-	}{
-		{"", "1.1", 10, 10},
-		{"vu", "1.1", 10, 10},
-		{"", "2", 10, 20},
-		{"shared", "1.1", 1, 1},
-		{"shared", "2", 1, 2},
-		{"shared", "", 1, 2},
-		{"none", "1.1", 100, 100},
-		{"none", "2", 100, 100},
-	} {
-		for _, encrypted := range []bool{false, true} {
-			t.Run(fmt.Sprintf("%q %q %v", c.reuse, c.http, encrypted), func(t *testing.T) {
-				url, conns, option := counting(t, c.http, encrypted)
-				m := New(option)
-				defer m.Close()
-				// One after the other, so that it is known how many there are.
-				s, done := taking(10, 100)
-				job, err := m.Start(t.Context(), JobConfig{
-					Name: "job", BaseURL: url, HTTP: c.http, Reuse: c.reuse, Workers: 10, Grace: NoGrace, Scenario: s,
-				})
-				require.NoError(t, err)
-				<-done
-				job.Stop()
-				require.NoError(t, job.Wait(t.Context()))
-				snap := job.Snapshot()
-				assert.EqualValues(t, 100, snap.Requests)
-				assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
-				assert.LessOrEqual(t, c.least, conns.Load())
-				assert.GreaterOrEqual(t, c.most, conns.Load())
-				assert.Empty(t, job.shared.idle, "nothing is left")
-				assert.Nil(t, job.shared.h2)
-			})
-		}
-	}
 }
 
 // taking is a scenario in which a number of VUs take turns, until there were so many
@@ -193,67 +132,6 @@ func taking(vus, iterations int) (s *Scenario, done chan struct{}) {
 	}), done
 }
 
-// counting is a server that counts connections.
-func counting(t testing.TB, version string, encrypted bool) (url string, conns *atomic.Int64, option Option) {
-	t.Helper()
-	if encrypted {
-		srv, trust, conns := secure(t, version != "1.1", sees)
-		return srv.URL, conns, trust
-	}
-	conns = new(atomic.Int64)
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(sees))
-	srv.Config.Protocols = new(http.Protocols)
-	srv.Config.Protocols.SetHTTP1(true)
-	srv.Config.Protocols.SetUnencryptedHTTP2(true)
-	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
-			conns.Add(1)
-		}
-	}
-	srv.Start()
-	t.Cleanup(srv.Close)
-	return srv.URL, conns, func(*environment) {}
-}
-
-// TestSharedConnectionsUnderLoad has VUs use, update and leave shared connections at the
-// same time.
-func TestSharedConnectionsUnderLoad(t *testing.T) {
-	for _, version := range []string{"1.1", "2", ""} {
-		t.Run(fmt.Sprintf("%q", version), func(t *testing.T) {
-			url, _, option := counting(t, version, true)
-			m := New(option)
-			defer m.Close()
-			job, err := m.Start(t.Context(), JobConfig{
-				Name: "job", BaseURL: url, HTTP: version, Reuse: "shared", Workers: 20, Scenario: getsAndMore(),
-			})
-			require.NoError(t, err)
-			for i, change := range []func(*JobConfig){
-				func(c *JobConfig) { c.Workers = 3 },
-				func(c *JobConfig) { c.Reuse = "vu" },
-				func(c *JobConfig) { c.Reuse, c.Workers = "shared", 30 },
-				func(c *JobConfig) { c.ConnectTo = map[string]string{"elsewhere.test:1": "127.0.0.1:1"} },
-				func(c *JobConfig) { c.Reuse = "none" },
-				func(c *JobConfig) { c.Reuse, c.Insecure = "shared", true },
-			} {
-				for want := job.Snapshot().Requests + 200; job.Snapshot().Requests < want; {
-					if job.State() != StateRunning {
-						t.Fatal("the job has ended", job.Status().Reason)
-					}
-				}
-				require.NoError(t, job.Update(change), "change %d", i)
-			}
-			for want := job.Snapshot().Requests + 200; job.Snapshot().Requests < want; {
-			}
-			job.Stop()
-			require.NoError(t, job.Wait(t.Context()))
-			snap := job.Snapshot()
-			assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
-			assert.Zero(t, job.shared.users)
-			assert.Empty(t, job.shared.idle)
-		})
-	}
-}
-
 // getsAndMore uses connections in both ways there are.
 func getsAndMore() *Scenario {
 	return NewScenario("both").
@@ -269,39 +147,4 @@ func getsAndMore() *Scenario {
 			}
 			return resp.Body.Close()
 		})
-}
-
-func TestNetworkSettingsAreValidated(t *testing.T) {
-	ca := newAuthority(t, "ca")
-	whole := JobConfig{
-		Name: "job", ScenarioName: "s", BaseURL: "https://shop.test", Reuse: "shared", Proxy: "socks5h://proxy",
-		ConnectTo: map[string]string{"shop.test:443": "10.0.0.1:8443", "[::1]:80": "unix:/run/shop.sock"},
-		LocalAddr: "fd00::1", DNSTTL: NoDNSCache, Insecure: true, CACerts: ca.pem,
-	}
-	require.NoError(t, whole.Validate())
-	for _, c := range []struct {
-		field  string
-		change func(*JobConfig)
-	}{
-		{"reuse", func(c *JobConfig) { c.Reuse = "all" }},
-		{"proxy", func(c *JobConfig) { c.Proxy = "proxy:3128" }},
-		{"connect_to.shop.test", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test": "other:1"} }},
-		{"connect_to.a b:1", func(c *JobConfig) { c.ConnectTo = map[string]string{"a b:1": "other:1"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "other"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "other:0"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "unix:run/x"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "unix:/run/../x"} }},
-		{"local_addr", func(c *JobConfig) { c.LocalAddr = "localhost" }},
-		{"local_addr", func(c *JobConfig) { c.LocalAddr = "::ffff:127.0.0.1" }},
-		{"dns_ttl", func(c *JobConfig) { c.DNSTTL = -2 }},
-		{"ca_certs", func(c *JobConfig) { c.CACerts = "nonsense" }},
-		{"ca_certs", func(c *JobConfig) { c.CACerts += "-----BEGIN EC PRIVATE KEY-----\n" }},
-	} {
-		cfg := whole
-		c.change(&cfg)
-		var invalid *ValidationError
-		require.ErrorAs(t, cfg.Validate(), &invalid, c.field)
-		require.Len(t, invalid.Fields, 1)
-		assert.Equal(t, c.field, invalid.Fields[0].Field)
-	}
 }

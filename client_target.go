@@ -31,7 +31,8 @@ const (
 
 // target is what a plan's requests have in common. It does not change.
 type target struct {
-	env      *environment
+	env      *network
+	base     *url.URL
 	site     *site
 	basePath string // escaped; "" or with a leading slash
 	fields   []targetField
@@ -82,12 +83,13 @@ func (s *site) scheme() string {
 
 // newTarget prepares what requests to a base URL have in common. cfg is valid; what it
 // says may still be at fault here.
-func newTarget(cfg *JobConfig, base *url.URL, env *environment) (*target, faults) {
+func newTarget(cfg *clientConfig, base *url.URL, env *network) (*target, faults) {
 	route, f := newRoute(cfg, env)
 	t := &target{
 		env:            env,
+		base:           base,
 		route:          route,
-		trace:          newTracing(cfg),
+		trace:          newTracing(&cfg.Trace),
 		tls:            route.tls.Clone(),
 		shared:         cfg.Reuse == reuseShared,
 		basePath:       base.EscapedPath(),

@@ -15,7 +15,7 @@ import (
 )
 
 // rendered returns the request line and the headers of a request that is not sent.
-func rendered(t *testing.T, cfg JobConfig, target string) (line string, header map[string]string, addr string) {
+func rendered(t *testing.T, cfg testConfig, target string) (line string, header map[string]string, addr string) {
 	t.Helper()
 	rig := newRig(t, cfg)
 	x := rig.client.begin()
@@ -56,7 +56,7 @@ func TestURLsAreJoined(t *testing.T) {
 		{"http://h/base", "HTTP://other", "/"},
 		{"http://h/base", "https://other?q", "/?q"},
 	} {
-		line, _, _ := rendered(t, JobConfig{BaseURL: c.base}, c.target)
+		line, _, _ := rendered(t, testConfig{BaseURL: c.base}, c.target)
 		assert.Equal(t, "GET "+c.want+" HTTP/1.1", line, "%q + %q", c.base, c.target)
 	}
 }
@@ -76,36 +76,35 @@ func TestHosts(t *testing.T) {
 		{"http://shop", "http://other:81/x", "other:81", "other:81"},
 		{"http://shop", "https://other/x", "other", "other:443"},
 	} {
-		_, header, addr := rendered(t, JobConfig{BaseURL: c.base}, c.target)
+		_, header, addr := rendered(t, testConfig{BaseURL: c.base}, c.target)
 		assert.Equal(t, c.host, header["Host"], c.base)
 		assert.Equal(t, c.addr, addr, c.base)
 	}
-	_, header, _ := rendered(t, JobConfig{BaseURL: "http://shop", Headers: map[string]string{"host": "virtual"}}, "/")
+	_, header, _ := rendered(t, testConfig{BaseURL: "http://shop", clientConfig: clientConfig{Headers: map[string]string{"host": "virtual"}}}, "/")
 	assert.Equal(t, "virtual", header["Host"])
-	_, header, _ = rendered(t, JobConfig{BaseURL: "http://shop", Headers: map[string]string{"host": "virtual"}}, "http://other/")
+	_, header, _ = rendered(t, testConfig{BaseURL: "http://shop", clientConfig: clientConfig{Headers: map[string]string{"host": "virtual"}}}, "http://other/")
 	assert.Equal(t, "other", header["Host"], "the base URL's virtual host is not another host's")
 }
 
 func TestUserInTheURL(t *testing.T) {
-	_, header, _ := rendered(t, JobConfig{BaseURL: "http://user:p%40ss@shop"}, "/")
+	_, header, _ := rendered(t, testConfig{BaseURL: "http://user:p%40ss@shop"}, "/")
 	assert.Equal(t, "Basic dXNlcjpwQHNz", header["Authorization"])
-	_, header, _ = rendered(t, JobConfig{BaseURL: "http://user:pass@shop"}, "http://other/")
+	_, header, _ = rendered(t, testConfig{BaseURL: "http://user:pass@shop"}, "http://other/")
 	assert.NotContains(t, header, "Authorization")
-	_, header, _ = rendered(t, JobConfig{BaseURL: "http://user:pass@shop"}, "http://shop/x")
+	_, header, _ = rendered(t, testConfig{BaseURL: "http://user:pass@shop"}, "http://shop/x")
 	assert.Equal(t, "Basic dXNlcjpwYXNz", header["Authorization"])
-	_, header, _ = rendered(t, JobConfig{BaseURL: "http://shop"}, "http://a:b@other/")
+	_, header, _ = rendered(t, testConfig{BaseURL: "http://shop"}, "http://a:b@other/")
 	assert.Equal(t, "Basic YTpi", header["Authorization"])
-	_, header, _ = rendered(t, JobConfig{BaseURL: "http://user@shop", Headers: map[string]string{"Authorization": "Bearer x"}}, "/")
+	_, header, _ = rendered(t, testConfig{BaseURL: "http://user@shop", clientConfig: clientConfig{Headers: map[string]string{"Authorization": "Bearer x"}}}, "/")
 	assert.Equal(t, "Bearer x", header["Authorization"])
 }
 
 func TestTargetsThatCannotBe(t *testing.T) {
-	env := New().env
 	for _, base := range []string{"http://ü-", "http://-ü"} {
 		u, err := url.Parse(base)
 		require.NoError(t, err)
-		_, f := newTarget(&JobConfig{}, u, env)
-		assert.Error(t, validation(f), base)
+		_, f := newTarget(&clientConfig{}, u, &network{})
+		assert.NotEmpty(t, f, base)
 	}
 }
 
@@ -130,8 +129,8 @@ func TestIPv6(t *testing.T) {
 	srv.Listener = l
 	srv.Start()
 	defer srv.Close()
-	rig := newRig(t, JobConfig{BaseURL: srv.URL})
-	assert.Equal(t, l.Addr().String(), string(rig.mustDo(Request{URL: "/"}).Body))
+	rig := newRig(t, testConfig{BaseURL: srv.URL})
+	assert.Equal(t, l.Addr().String(), string(rig.mustDo(testRequest{URL: "/"}).Body))
 }
 
 // FuzzRequestURL renders requests for all kinds of URLs and sees that each is one request
@@ -141,7 +140,7 @@ func FuzzRequestURL(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, target string) {
-		rig := newRig(t, JobConfig{BaseURL: "http://base/b"})
+		rig := newRig(t, testConfig{BaseURL: "http://base/b"})
 		x := rig.client.begin()
 		if x.aim([]byte(target)) != nil || x.render(&call{}) != nil {
 			return

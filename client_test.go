@@ -19,17 +19,20 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/stats"
 )
 
 func TestClientSendsWhatIsExpectedOfIt(t *testing.T) {
 	s := play(t, []string{ok, ok, ok, ok})
-	rig := newRig(t, JobConfig{BaseURL: s.url(), Headers: map[string]string{"x-job": "1", "x-both": "job"}})
-	rig.mustDo(Request{URL: "/a?b=c"})
-	rig.mustDo(Request{Method: "POST", URL: "/orders", Body: []byte(`{"a":1}`), Header: http.Header{
+	rig := newRig(t, testConfig{BaseURL: s.url(), clientConfig: clientConfig{Headers: map[string]string{"x-job": "1", "x-both": "job"}}})
+	rig.mustDo(testRequest{URL: "/a?b=c"})
+	rig.mustDo(testRequest{Method: "POST", URL: "/orders", Body: []byte(`{"a":1}`), Header: http.Header{
 		"Content-Type": {"application/json"}, "X-Both": {"request", "twice"}, "User-Agent": {"me"},
 		"Content-Length": {"99"}, "Transfer-Encoding": {"chunked"}, "Host": {"shop.example"},
 	}})
-	rig.mustDo(Request{Method: "POST", URL: "/empty"})
+	rig.mustDo(testRequest{Method: "POST", URL: "/empty"})
 	require.NoError(t, rig.client.get(rig.ctx, "/get"))
 	got, conns := s.got()
 	const common = "User-Agent: loadgen\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
@@ -46,20 +49,19 @@ func TestClientSendsWhatIsExpectedOfIt(t *testing.T) {
 
 func TestClientMeasuresEachRequestOnce(t *testing.T) {
 	s := play(t, []string{ok})
-	rig := newRig(t, JobConfig{BaseURL: s.url() + "/base"})
+	rig := newRig(t, testConfig{BaseURL: s.url() + "/base"})
 	before := time.Now()
-	resp := rig.mustDo(Request{URL: "/a%20b?c=d"})
+	resp := rig.mustDo(testRequest{URL: "/a%20b?c=d"})
 	assert.Equal(t, "ok", string(resp.Body))
 	assert.Equal(t, 200, resp.Status)
 	assert.Equal(t, s.url()+"/base/a%20b?c=d", resp.URL)
 	assert.Equal(t, "2", resp.Header.Get("Content-Length"))
 	m := rig.only()
 	got, _ := s.got()
-	assert.Equal(t, SampleURL{Scheme: "http", Host: s.addr, Path: "/base/a%20b", Query: "c=d"}, m.URL)
+	assert.Equal(t, stats.SampleURL{Scheme: "http", Host: s.addr, Path: "/base/a%20b", Query: "c=d"}, m.URL)
 	assert.Equal(t, "GET", m.Method)
-	assert.Equal(t, "task", m.Task)
 	assert.Equal(t, 200, m.Status)
-	assert.Equal(t, ClassNone, m.Class)
+	assert.Equal(t, failure.None, m.Class)
 	assert.EqualValues(t, len(got[0]), m.Sent)
 	assert.EqualValues(t, len(ok), m.Received)
 	assert.False(t, m.Start.Before(before))
@@ -72,24 +74,24 @@ func TestClientMeasuresEachRequestOnce(t *testing.T) {
 }
 
 func TestClientExpectations(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, _ *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		_, _ = w.Write([]byte("oops"))
 	})})
-	resp, err := rig.do(Request{URL: "/oopsie", Expect: ExpectStatus(500)})
+	resp, err := rig.do(testRequest{URL: "/oopsie", Expect: ExpectStatus(500)})
 	require.NoError(t, err)
 	assert.Equal(t, 500, resp.Status)
-	assert.Equal(t, ClassNone, rig.only().Class)
+	assert.Equal(t, failure.None, rig.only().Class)
 
-	resp, err = rig.do(Request{URL: "/oopsie?x=1", Expect: ExpectStatus(200), ReadBody: true})
-	classIs(t, err, ClassCheck, "GET /oopsie?x=1: unexpected status 500")
+	resp, err = rig.do(testRequest{URL: "/oopsie?x=1", Expect: ExpectStatus(200), ReadBody: true})
+	classIs(t, err, failure.Check, "GET /oopsie?x=1: unexpected status 500")
 	require.NotNil(t, resp, "an unexpected response is there to be looked at")
 	assert.Equal(t, "oops", string(resp.Body))
-	assert.Equal(t, ClassCheck, rig.only().Class)
+	assert.Equal(t, failure.Check, rig.only().Class)
 
 	_, err = rig.client.send(rig.ctx, &call{method: "GET", target: []byte("/y"), expect: ExpectStatus(404), expected: "404"})
-	classIs(t, err, ClassCheck, "GET /y: status 500, expected 404")
-	classIs(t, rig.client.get(rig.ctx, "/z"), ClassCheck, "GET /z: status 500, expected 2xx or 3xx")
+	classIs(t, err, failure.Check, "GET /y: status 500, expected 404")
+	classIs(t, rig.client.get(rig.ctx, "/z"), failure.Check, "GET /z: status 500, expected 2xx or 3xx")
 	assert.EqualValues(t, 3, rig.totals().FailedRequests)
 	assert.EqualValues(t, 4, rig.totals().Service.Count(), "an unexpected response has a latency, too")
 }
@@ -106,23 +108,23 @@ func TestClientClassifiesFailures(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		answers []string
-		class   ErrorClass
+		class   failure.Class
 		text    string
 	}{
-		{"closed at once", []string{"close"}, ClassReset, "GET /x: "},
-		{"closed without an answer", []string{"|close"}, ClassReset, "closed the connection without an answer"},
-		{"reset", []string{"|reset"}, ClassReset, "GET /x: "},
-		{"cut in the head", []string{"HTTP/1.1 200 OK\r\nCont|close"}, ClassReset, "in the middle"},
-		{"cut in the body", []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok|close"}, ClassReset, "in the middle"},
-		{"cut in the chunks", []string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n|close"}, ClassReset, "in the middle"},
-		{"not http", []string{"hello\r\n\r\n"}, ClassProtocol, "malformed"},
-		{"too large", []string{"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"}, ClassProtocol, "larger than 1000 bytes"},
-		{"two lengths", []string{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"}, ClassProtocol, "malformed"},
+		{"closed at once", []string{"close"}, failure.Reset, "GET /x: "},
+		{"closed without an answer", []string{"|close"}, failure.Reset, "closed the connection without an answer"},
+		{"reset", []string{"|reset"}, failure.Reset, "GET /x: "},
+		{"cut in the head", []string{"HTTP/1.1 200 OK\r\nCont|close"}, failure.Reset, "in the middle"},
+		{"cut in the body", []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok|close"}, failure.Reset, "in the middle"},
+		{"cut in the chunks", []string{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n|close"}, failure.Reset, "in the middle"},
+		{"not http", []string{"hello\r\n\r\n"}, failure.Protocol, "malformed"},
+		{"too large", []string{"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n"}, failure.Protocol, "larger than 1000 bytes"},
+		{"two lengths", []string{"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"}, failure.Protocol, "malformed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := play(t, c.answers)
-			rig := newRig(t, JobConfig{BaseURL: s.url(), MaxBody: 1000})
-			_, err := rig.do(Request{URL: "/x"})
+			rig := newRig(t, testConfig{BaseURL: s.url(), clientConfig: clientConfig{MaxBody: 1000}})
+			_, err := rig.do(testRequest{URL: "/x"})
 			classIs(t, err, c.class, c.text)
 			m := rig.only()
 			assert.Equal(t, c.class, m.Class)
@@ -136,21 +138,21 @@ func TestClientClassifiesFailures(t *testing.T) {
 	t.Run("refused", func(t *testing.T) {
 		srv := httptest.NewServer(nil)
 		srv.Close()
-		rig := newRig(t, JobConfig{BaseURL: srv.URL})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassDial, "refused")
-		assert.Equal(t, ClassDial, rig.only().Class)
+		rig := newRig(t, testConfig{BaseURL: srv.URL})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Dial, "refused")
+		assert.Equal(t, failure.Dial, rig.only().Class)
 	})
 	t.Run("no such host", func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: "http://nowhere.invalid"})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassDial, "nowhere.invalid")
+		rig := newRig(t, testConfig{BaseURL: "http://nowhere.invalid"})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.Dial, "nowhere.invalid")
 	})
 }
 
 func TestClientRefusesWhatItCannotSend(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: "http://127.0.0.1:1"})
-	for name, r := range map[string]Request{
+	rig := newRig(t, testConfig{BaseURL: "http://127.0.0.1:1"})
+	for name, r := range map[string]testRequest{
 		"line break in the URL":    {URL: "/x\r\nX: y"},
 		"control in the URL":       {URL: "/x\x01"},
 		"line break in the method": {Method: "GET /\r\n"},
@@ -162,7 +164,7 @@ func TestClientRefusesWhatItCannotSend(t *testing.T) {
 		"bad host":                 {URL: "http://a b/x"},
 	} {
 		_, err := rig.do(r)
-		classIs(t, err, ClassProtocol, "")
+		classIs(t, err, failure.Protocol, "")
 		assert.Empty(t, rig.measurements(), "%s: it never was a request", name)
 	}
 }
@@ -173,11 +175,11 @@ func TestClientDecodesBodies(t *testing.T) {
 	for len(text) < 9000 {
 		text += strconv.FormatUint(random.Uint64(), 36)
 	}
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
 		encoding := r.URL.Query().Get("as")
 		w.Header().Set("Content-Encoding", encoding)
 		_, _ = w.Write(encode(t, r.URL.Query().Get("how"), text))
-	}), MaxBody: 10_000})
+	}), clientConfig: clientConfig{MaxBody: 10_000}})
 	for _, c := range []struct{ as, how string }{
 		{"gzip", "gzip"},
 		{"GZIP", "gzip"},
@@ -191,7 +193,7 @@ func TestClientDecodesBodies(t *testing.T) {
 		{"gzip, gzip", "gzip,gzip"},
 	} {
 		for range 2 { // the second time with used decoders
-			resp := rig.mustDo(Request{URL: "/?as=" + strings.ReplaceAll(c.as, " ", "") + "&how=" + c.how})
+			resp := rig.mustDo(testRequest{URL: "/?as=" + strings.ReplaceAll(c.as, " ", "") + "&how=" + c.how})
 			assert.Equal(t, text, string(resp.Body), "%v", c)
 		}
 	}
@@ -205,14 +207,14 @@ func TestClientDecodesBodies(t *testing.T) {
 		{"gzip", "bomb", "larger than 10000 bytes when decoded"},
 		{"gzip,gzip,gzip,gzip,gzip", "gzip", "more than 4 content encodings"},
 	} {
-		_, err := rig.do(Request{URL: "/?as=" + c.as + "&how=" + c.how, ReadBody: true})
-		classIs(t, err, ClassProtocol, c.text)
-		assert.Equal(t, ClassProtocol, rig.only().Class)
-		_, err = rig.do(Request{URL: "/?as=" + c.as + "&how=" + c.how})
+		_, err := rig.do(testRequest{URL: "/?as=" + c.as + "&how=" + c.how, ReadBody: true})
+		classIs(t, err, failure.Protocol, c.text)
+		assert.Equal(t, failure.Protocol, rig.only().Class)
+		_, err = rig.do(testRequest{URL: "/?as=" + c.as + "&how=" + c.how})
 		require.NoError(t, err, "a body that nobody looks at is not decoded")
 		rig.measurements()
 	}
-	resp := rig.mustDo(Request{Method: "HEAD", URL: "/?as=gzip&how=gzip"})
+	resp := rig.mustDo(testRequest{Method: "HEAD", URL: "/?as=gzip&how=gzip"})
 	assert.Empty(t, resp.Body)
 }
 
@@ -220,27 +222,27 @@ func TestClientContinue(t *testing.T) {
 	expect := http.Header{"Expect": {"100-continue"}}
 	t.Run("consent", func(t *testing.T) {
 		s := play(t, []string{"HTTP/1.1 100 Continue\r\n\r\n|body|" + ok, ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url()})
-		rig.mustDo(Request{Method: "POST", URL: "/", Body: []byte("data"), Header: expect})
+		rig := newRig(t, testConfig{BaseURL: s.url()})
+		rig.mustDo(testRequest{Method: "POST", URL: "/", Body: []byte("data"), Header: expect})
 		got, _ := s.got()
 		assert.True(t, strings.HasSuffix(got[0], "Expect: 100-continue\r\nContent-Length: 4\r\n\r\n"), "%q", got[0])
 		assert.Equal(t, "data", got[1], "the body has waited")
-		rig.mustDo(Request{URL: "/"})
+		rig.mustDo(testRequest{URL: "/"})
 		_, conns := s.got()
 		assert.Equal(t, 1, conns)
 	})
 	t.Run("refusal", func(t *testing.T) {
 		s := play(t, []string{"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n|body"}, []string{ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url()})
-		resp := rig.mustDo(Request{Method: "POST", URL: "/", Body: []byte("data"), Header: expect})
+		rig := newRig(t, testConfig{BaseURL: s.url()})
+		resp := rig.mustDo(testRequest{Method: "POST", URL: "/", Body: []byte("data"), Header: expect})
 		assert.Equal(t, 413, resp.Status)
-		rig.mustDo(Request{URL: "/"})
+		rig.mustDo(testRequest{URL: "/"})
 		_, conns := s.got()
 		assert.Equal(t, 2, conns, "the server still waits for a body on the first")
 	})
 	t.Run("no answer", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rig := newRig(t, JobConfig{BaseURL: "http://shop"}, hanging(t, func(c net.Conn) {
+			rig := newRig(t, testConfig{BaseURL: "http://shop"}, hanging(t, func(c net.Conn) {
 				br := bufio.NewReader(c)
 				req, err := http.ReadRequest(br)
 				if !assert.NoError(t, err) {
@@ -250,7 +252,7 @@ func TestClientContinue(t *testing.T) {
 				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"+string(body))
 			}))
 			begin := time.Now()
-			resp := rig.mustDo(Request{Method: "POST", URL: "/", Body: []byte("data"), Header: expect})
+			resp := rig.mustDo(testRequest{Method: "POST", URL: "/", Body: []byte("data"), Header: expect})
 			assert.Equal(t, "data", string(resp.Body))
 			assert.Equal(t, continueWait, time.Since(begin))
 			rig.client.close()
@@ -258,8 +260,8 @@ func TestClientContinue(t *testing.T) {
 	})
 	t.Run("without a body", func(t *testing.T) {
 		s := play(t, []string{ok})
-		rig := newRig(t, JobConfig{BaseURL: s.url()})
-		rig.mustDo(Request{URL: "/", Header: expect})
+		rig := newRig(t, testConfig{BaseURL: s.url()})
+		rig.mustDo(testRequest{URL: "/", Header: expect})
 		got, _ := s.got()
 		assert.NotContains(t, got[0], "Expect")
 	})
@@ -267,32 +269,32 @@ func TestClientContinue(t *testing.T) {
 
 func TestClientSendsLargeBodies(t *testing.T) {
 	large := bytes.Repeat([]byte("x"), 1<<20)
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
 		var b bytes.Buffer
 		_, _ = b.ReadFrom(r.Body)
 		_, _ = w.Write(b.Bytes())
 	})})
 	for _, method := range []string{"POST", "PUT", "GET", "DELETE"} {
-		resp := rig.mustDo(Request{Method: method, URL: "/", Body: large})
+		resp := rig.mustDo(testRequest{Method: method, URL: "/", Body: large})
 		assert.Equal(t, len(large), len(resp.Body), method)
 	}
 }
 
 func TestClientReadsAnAnswerGivenBeforeTheBodyWasRead(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: play(t, []string{"body|HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n|hang"}).url()})
-	resp, err := rig.do(Request{Method: "POST", URL: "/", Body: bytes.Repeat([]byte("x"), 64<<10)})
+	rig := newRig(t, testConfig{BaseURL: play(t, []string{"body|HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n|hang"}).url()})
+	resp, err := rig.do(testRequest{Method: "POST", URL: "/", Body: bytes.Repeat([]byte("x"), 64<<10)})
 	require.NoError(t, err)
 	assert.Equal(t, 413, resp.Status)
 }
 
 func TestErrorsOfRequestsWrapTheirCause(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: play(t, []string{"|hang"}).url()})
+	rig := newRig(t, testConfig{BaseURL: play(t, []string{"|hang"}).url()})
 	ctx, cancel := context.WithCancel(rig.ctx)
 	time.AfterFunc(10*time.Millisecond, cancel)
-	_, err := rig.client.Do(ctx, &Request{URL: "/"})
+	_, err := rig.doWith(ctx, testRequest{URL: "/"})
 	require.ErrorIs(t, err, context.Canceled)
 	assert.Empty(t, rig.measurements(), "what a task gives up says nothing about the target")
-	assert.False(t, errors.Is(err, ErrInterrupted))
+	assert.False(t, errors.Is(err, failure.ErrInterrupted))
 }
 
 func encode(t testing.TB, how, text string) []byte {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/failure"
 )
 
 // authority is a certificate authority of a test.
@@ -97,15 +99,15 @@ func TestTLSSessionsAreResumed(t *testing.T) {
 			t.Run(proto+" "+name, func(t *testing.T) {
 				ca := newAuthority(t, "ca")
 				url := ca.serve(proto == "HTTP/2.0", &tls.Config{MaxVersion: version}) //nolint:gosec // the point
-				cfg := JobConfig{BaseURL: url, CACerts: ca.pem, Reuse: "none"}
+				cfg := testConfig{BaseURL: url, clientConfig: clientConfig{CACerts: ca.pem, Reuse: "none"}}
 				rig := newRig(t, cfg)
-				get := func() string { return string(rig.mustDo(Request{URL: "/"}).Body) }
+				get := func() string { return string(rig.mustDo(testRequest{URL: "/"}).Body) }
 				assert.Equal(t, proto+" nobody resumed=false", get())
 				assert.Equal(t, proto+" nobody resumed=true", get())
 				assert.Equal(t, proto+" nobody resumed=true", get())
 
 				other := newRig(t, cfg)
-				assert.Equal(t, proto+" nobody resumed=false", string(other.mustDo(Request{URL: "/"}).Body), "a user of its own")
+				assert.Equal(t, proto+" nobody resumed=false", string(other.mustDo(testRequest{URL: "/"}).Body), "a user of its own")
 
 				cfg.CACerts += "\n" + newAuthority(t, "another").pem
 				rig.aim(cfg)
@@ -115,17 +117,17 @@ func TestTLSSessionsAreResumed(t *testing.T) {
 	}
 	t.Run("not if the Manager says so", func(t *testing.T) {
 		ca := newAuthority(t, "ca")
-		rig := newRig(t, JobConfig{BaseURL: ca.serve(false, &tls.Config{}), Reuse: "none"}, //nolint:gosec // a test
-			WithTLSConfig(&tls.Config{RootCAs: ca.pool(), SessionTicketsDisabled: true})) //nolint:gosec // a test
+		rig := newRig(t, testConfig{BaseURL: ca.serve(false, &tls.Config{}), clientConfig: clientConfig{Reuse: "none"}}, //nolint:gosec // a test
+			withTLS(&tls.Config{RootCAs: ca.pool(), SessionTicketsDisabled: true})) //nolint:gosec // a test
 		for range 2 {
-			assert.Equal(t, "HTTP/1.1 nobody resumed=false", string(rig.mustDo(Request{URL: "/"}).Body))
+			assert.Equal(t, "HTTP/1.1 nobody resumed=false", string(rig.mustDo(testRequest{URL: "/"}).Body))
 		}
 	})
 	t.Run("memory is bounded", func(t *testing.T) {
 		ca := newAuthority(t, "ca")
-		rig := newRig(t, JobConfig{BaseURL: "https://shop.test", CACerts: ca.pem, Reuse: "none"})
+		rig := newRig(t, testConfig{BaseURL: "https://shop.test", clientConfig: clientConfig{CACerts: ca.pem, Reuse: "none"}})
 		var at *tickets
-		cache := rig.plan.target.resumes(&at)
+		cache := rig.target.resumes(&at)
 		for i := range 2 * maxTickets {
 			cache.Put(fmt.Sprint(i), &tls.ClientSessionState{})
 		}
@@ -145,19 +147,19 @@ func TestClientCertificates(t *testing.T) {
 					ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool(), MinVersion: version, MaxVersion: version,
 				})
 				with := func(cert tls.Certificate) *clientRig {
-					return newRig(t, JobConfig{BaseURL: url},
-						WithTLSConfig(&tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{cert}})) //nolint:gosec // a test
+					return newRig(t, testConfig{BaseURL: url},
+						withTLS(&tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{cert}})) //nolint:gosec // a test
 				}
-				assert.Equal(t, proto+" alice resumed=false", string(with(ca.issue("alice")).mustDo(Request{URL: "/"}).Body))
+				assert.Equal(t, proto+" alice resumed=false", string(with(ca.issue("alice")).mustDo(testRequest{URL: "/"}).Body))
 
 				for who, rig := range map[string]*clientRig{
-					"nobody":          newRig(t, JobConfig{BaseURL: url, CACerts: ca.pem}),
+					"nobody":          newRig(t, testConfig{BaseURL: url, clientConfig: clientConfig{CACerts: ca.pem}}),
 					"somebody else's": with(newAuthority(t, "other").issue("mallory")),
 				} {
-					_, err := rig.do(Request{Method: http.MethodPost, URL: "/", Body: []byte("x")})
+					_, err := rig.do(testRequest{Method: http.MethodPost, URL: "/", Body: []byte("x")})
 					require.Error(t, err, who)
-					classIs(t, err, ClassTLS, "tls: ")
-					assert.Equal(t, ClassTLS, rig.only().Class, who)
+					classIs(t, err, failure.TLS, "tls: ")
+					assert.Equal(t, failure.TLS, rig.only().Class, who)
 				}
 			})
 		}
@@ -169,39 +171,39 @@ func TestTrust(t *testing.T) {
 	url := ca.serve(false, &tls.Config{}) //nolint:gosec // a test
 	for _, c := range []struct {
 		name    string
-		cfg     JobConfig
+		cfg     testConfig
 		manager *tls.Config
 		ok      bool
 	}{
-		{"the system's authorities", JobConfig{}, nil, false},
-		{"the job's authority", JobConfig{CACerts: ca.pem}, nil, true},
-		{"one of two", JobConfig{CACerts: other.pem + ca.pem}, nil, true},
-		{"another authority", JobConfig{CACerts: other.pem}, nil, false},
-		{"instead of the Manager's", JobConfig{CACerts: other.pem}, &tls.Config{RootCAs: ca.pool()}, false}, //nolint:gosec // a test
-		{"insecure", JobConfig{Insecure: true}, nil, true},
-		{"another name", JobConfig{CACerts: ca.pem}, &tls.Config{ServerName: "other.test"}, false}, //nolint:gosec // a test
+		{"the system's authorities", testConfig{}, nil, false},
+		{"the job's authority", testConfig{clientConfig: clientConfig{CACerts: ca.pem}}, nil, true},
+		{"one of two", testConfig{clientConfig: clientConfig{CACerts: other.pem + ca.pem}}, nil, true},
+		{"another authority", testConfig{clientConfig: clientConfig{CACerts: other.pem}}, nil, false},
+		{"instead of the Manager's", testConfig{clientConfig: clientConfig{CACerts: other.pem}}, &tls.Config{RootCAs: ca.pool()}, false}, //nolint:gosec // a test
+		{"insecure", testConfig{clientConfig: clientConfig{Insecure: true}}, nil, true},
+		{"another name", testConfig{clientConfig: clientConfig{CACerts: ca.pem}}, &tls.Config{ServerName: "other.test"}, false}, //nolint:gosec // a test
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.cfg.BaseURL = url
-			rig := newRig(t, c.cfg, WithTLSConfig(c.manager))
-			_, err := rig.do(Request{URL: "/"})
+			rig := newRig(t, c.cfg, withTLS(c.manager))
+			_, err := rig.do(testRequest{URL: "/"})
 			if c.ok {
 				require.NoError(t, err)
 				return
 			}
-			classIs(t, err, ClassTLS, "certificate")
+			classIs(t, err, failure.TLS, "certificate")
 		})
 	}
 	t.Run("changes in a running job", func(t *testing.T) {
-		rig := newRig(t, JobConfig{BaseURL: url, Insecure: true})
-		rig.mustDo(Request{URL: "/"})
+		rig := newRig(t, testConfig{BaseURL: url, clientConfig: clientConfig{Insecure: true}})
+		rig.mustDo(testRequest{URL: "/"})
 		cn := rig.client.idle[0]
-		rig.aim(JobConfig{BaseURL: url, Insecure: true, Timeout: time.Minute})
-		rig.mustDo(Request{URL: "/"})
+		rig.aim(testConfig{BaseURL: url, clientConfig: clientConfig{Insecure: true, Timeout: time.Minute}})
+		rig.mustDo(testRequest{URL: "/"})
 		assert.Same(t, cn, rig.client.idle[0], "what still serves is kept")
-		rig.aim(JobConfig{BaseURL: url})
-		_, err := rig.do(Request{URL: "/"})
-		classIs(t, err, ClassTLS, "certificate")
+		rig.aim(testConfig{BaseURL: url})
+		_, err := rig.do(testRequest{URL: "/"})
+		classIs(t, err, failure.TLS, "certificate")
 		_, err = cn.raw.Read(make([]byte, 1))
 		require.ErrorIs(t, err, net.ErrClosed, "a server that was not verified is not used any more")
 	})

@@ -24,9 +24,9 @@ func (x *exchange) where() string {
 
 // sampleURL is the address of the hop for observers. It costs no allocation for
 // paths that come up again and again.
-func (x *exchange) sampleURL() SampleURL {
+func (x *exchange) sampleURL() sampleURL {
 	path, query, _ := bytes.Cut(x.path(), []byte("?"))
-	return SampleURL{
+	return sampleURL{
 		Scheme: x.at.scheme(),
 		Host:   x.at.authority,
 		Path:   x.t.env.buffers.strings.get(path),

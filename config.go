@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -311,7 +312,7 @@ func (c *JobConfig) checkHow(f *faults) {
 	if !slices.Contains([]string{"", "1.1", "2"}, c.HTTP) {
 		f.add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
 	}
-	c.checkNetwork(f)
+	c.client().check(f)
 	c.checkTrace(f)
 	checkThresholds(c.Thresholds, f)
 }
@@ -345,6 +346,23 @@ func (c JobConfig) withDefaults() JobConfig {
 		c.ScenarioName = c.Scenario.Name()
 	}
 	return c
+}
+
+// client is the part of c that the client of each VU needs.
+func (c *JobConfig) client() *clientConfig {
+	out := &clientConfig{
+		ConnectTimeout: c.ConnectTimeout, HeaderTimeout: c.HeaderTimeout, Timeout: c.Timeout, MaxBody: c.MaxBody,
+		HTTP: c.HTTP, Reuse: c.Reuse, Proxy: c.Proxy, ConnectTo: c.ConnectTo, LocalAddr: c.LocalAddr,
+		DNSTTL: c.DNSTTL, Insecure: c.Insecure, CACerts: c.CACerts, Headers: c.Headers,
+		Trace: traceConfig{
+			On: c.Trace, Ratio: cmp.Or(c.TraceRatio, 1), State: c.TraceState, Baggage: c.Baggage,
+			Header: c.TraceHeader, Seed: c.Seed, Job: c.Name,
+		},
+	}
+	if c.TraceRatio == NoSampling {
+		out.Trace.Ratio = 0
+	}
+	return out
 }
 
 // clone returns a copy of c that shares no map with it.

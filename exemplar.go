@@ -95,14 +95,14 @@ func newKeeper(n int) *keeper {
 }
 
 // offer takes a request that is over, if it is worth keeping.
-func (k *keeper) offer(x *exchange) {
-	took, class := x.m.end.Sub(x.m.start), failure.Number(x.m.class)
+func (k *keeper) offer(vu *VU, m *measurement) {
+	took, class := m.end.Sub(m.start), failure.Number(m.class)
 	slow := int64(took) > k.floor.Load()
 	fails := class != 0 && !k.seen[class].Load()
 	if !slow && !fails {
 		return
 	}
-	e := x.exemplar(took)
+	e := vu.exemplar(m, took)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if fails && !k.seen[class].Load() {
@@ -122,32 +122,33 @@ func (k *keeper) offer(x *exchange) {
 	}
 }
 
-// exemplar copies what there is to know about the request of the exchange.
-func (x *exchange) exemplar(took time.Duration) Exemplar {
+// exemplar copies what there is to know about a request.
+func (vu *VU) exemplar(m *measurement, took time.Duration) Exemplar {
+	body, streamed := m.requestBody()
 	e := Exemplar{
-		VU: x.c.vu.id, Iteration: x.c.vu.iteration, Method: x.method, URL: x.url(), BodySize: len(x.body),
-		Status: x.m.status, Class: x.m.class, Start: x.m.start, Service: took, Header: http.Header{},
-		TraceID: x.trace.TraceID, SpanID: x.trace.SpanID,
+		VU: vu.id, Iteration: vu.iteration, Method: m.method, URL: m.address(), BodySize: len(body),
+		Status: m.status, Class: m.class, Start: m.start, Service: took, Header: http.Header{},
+		TraceID: m.trace.TraceID, SpanID: m.trace.SpanID,
 	}
-	if x.c.vu.task != nil {
-		e.Task = x.c.vu.task.name
+	if vu.task != nil {
+		e.Task = vu.task.name
 	}
-	if x.m.err != nil {
-		e.Error = textkit.ErrorMessage(x.m.err)
+	if m.err != nil {
+		e.Error = textkit.ErrorMessage(m.err)
 	}
 	switch {
-	case x.source != nil:
+	case streamed:
 		e.BodySize = -1
-	case len(x.body) <= maxExemplarBody && utf8.Valid(x.body) && bytes.IndexByte(x.body, 0) < 0:
-		e.Body = string(x.body)
+	case len(body) <= maxExemplarBody && utf8.Valid(body) && bytes.IndexByte(body, 0) < 0:
+		e.Body = string(body)
 	}
-	_, lines, _ := bytes.Cut(x.out, []byte("\r\n"))
+	_, lines, _ := bytes.Cut(m.head(), []byte("\r\n"))
 	for line := range bytes.SplitSeq(lines, []byte("\r\n")) {
 		if name, value, ok := bytes.Cut(line, []byte(":")); ok {
 			key := textproto.CanonicalMIMEHeaderKey(string(name))
 			e.Header[key] = append(e.Header[key], string(bytes.TrimSpace(value)))
 		}
 	}
-	x.c.vu.plan.mask.exemplar(&e)
+	vu.plan.mask.exemplar(&e)
 	return e
 }

@@ -57,14 +57,6 @@ func ParseTargetRules(rules ...string) (*TargetRules, error) {
 	return t, nil
 }
 
-// WithTargetRules lets jobs connect only where the rules allow. Without it they may
-// connect to anything. With [WithDialContext] an address that the dialer is given is
-// checked before, and where the connection has led to after. Unix sockets are for
-// [WithUnixSockets].
-func WithTargetRules(rules *TargetRules) Option {
-	return func(e *environment) { e.targets = rules }
-}
-
 // Rules returns the rules as they were read.
 func (t *TargetRules) Rules() []string {
 	texts := make([]string, len(t.rules))

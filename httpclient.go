@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/opbeans/loadgen/failure"
 )
 
 const (
@@ -50,7 +52,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 
 func (x *exchange) roundTripHTTP(req *http.Request) (*http.Response, error) {
 	if err := x.prepare(req); err != nil {
-		return nil, &Error{Class: ClassProtocol, Err: err}
+		return nil, &failure.Error{Class: failure.Protocol, Err: err}
 	}
 	if err := x.send(req.Context()); err != nil {
 		x.finish(err)

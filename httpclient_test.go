@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/memnet"
 )
 
@@ -23,9 +24,9 @@ func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 func TestHTTPClientIsMeasured(t *testing.T) {
 	s := play(t, []string{ok, ok, ok})
-	rig := newRig(t, JobConfig{BaseURL: s.url(), Headers: map[string]string{"X-Job": "1"}})
-	c := rig.HTTPClient()
-	assert.Same(t, c, rig.HTTPClient())
+	rig := newRig(t, testConfig{BaseURL: s.url(), clientConfig: clientConfig{Headers: map[string]string{"X-Job": "1"}}})
+	c := rig.client.HTTPClient()
+	assert.Same(t, c, rig.client.HTTPClient())
 	resp, err := c.Get(s.url() + "/a?b") //nolint:noctx // a test
 	require.NoError(t, err)
 	assert.Empty(t, rig.measurements(), "it is measured when it is over")
@@ -52,7 +53,7 @@ func TestHTTPClientIsMeasured(t *testing.T) {
 	require.ErrorIs(t, err, http.ErrBodyReadAfterClose)
 	assert.EqualValues(t, 2, rig.totals().Service.Count(), "Close reads what has come already")
 
-	rig.mustDo(Request{URL: "/"})
+	rig.mustDo(testRequest{URL: "/"})
 	got, conns := s.got()
 	assert.Equal(t, 1, conns, "both kinds of requests share connections")
 	assert.Contains(t, got[0], "X-Job: 1\r\n")
@@ -60,9 +61,9 @@ func TestHTTPClientIsMeasured(t *testing.T) {
 }
 
 func TestHTTPClientFollowsRedirects(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, echo), Headers: map[string]string{"Authorization": "Bearer x"}})
+	rig := newRig(t, testConfig{BaseURL: shop(t, echo), clientConfig: clientConfig{Headers: map[string]string{"Authorization": "Bearer x"}}})
 	other := shop(t, echo)
-	resp, err := rig.HTTPClient().Get(rig.BaseURL() + "/?status=302&to=" + url.QueryEscape("/?status=302&to="+other+"/end")) //nolint:noctx // a test
+	resp, err := rig.client.HTTPClient().Get(rig.cfg.BaseURL + "/?status=302&to=" + url.QueryEscape("/?status=302&to="+other+"/end")) //nolint:noctx // a test
 	require.NoError(t, err)
 	body, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
@@ -77,17 +78,17 @@ func TestHTTPClientFollowsRedirects(t *testing.T) {
 }
 
 func TestHTTPClientDecodes(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Encoding", r.URL.RawQuery)
 		_, _ = w.Write(encode(t, r.URL.RawQuery, "text"))
 	})})
 	get := func(how, accept string) (*http.Response, string, error) {
-		req, err := http.NewRequestWithContext(rig.ctx, "GET", rig.BaseURL()+"/?"+how, nil)
+		req, err := http.NewRequestWithContext(rig.ctx, "GET", rig.cfg.BaseURL+"/?"+how, nil)
 		require.NoError(t, err)
 		if accept != "" {
 			req.Header.Set("Accept-Encoding", accept)
 		}
-		resp, err := rig.HTTPClient().Do(req)
+		resp, err := rig.client.HTTPClient().Do(req)
 		if err != nil {
 			return nil, "", err
 		}
@@ -107,13 +108,13 @@ func TestHTTPClientDecodes(t *testing.T) {
 	rig.measurements()
 	_, _, err = get("cut", "")
 	require.Error(t, err)
-	assert.Equal(t, ClassProtocol, ClassOf(err))
-	assert.Equal(t, ClassProtocol, rig.only().Class)
+	assert.Equal(t, failure.Protocol, failure.ClassOf(err))
+	assert.Equal(t, failure.Protocol, rig.only().Class)
 	assert.Empty(t, rig.client.streams)
 }
 
 func TestHTTPClientUploads(t *testing.T) {
-	rig := newRig(t, JobConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
+	rig := newRig(t, testConfig{BaseURL: shop(t, func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		if r.ContentLength >= 0 {
 			w.Header().Set("X-Known", "yes")
@@ -133,7 +134,7 @@ func TestHTTPClientUploads(t *testing.T) {
 		"nothing in a body": {iotest.HalfReader(strings.NewReader("")), 0, "yes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp, err := rig.HTTPClient().Post(rig.BaseURL(), "text/x", c.body) //nolint:noctx // a test
+			resp, err := rig.client.HTTPClient().Post(rig.cfg.BaseURL, "text/x", c.body) //nolint:noctx // a test
 			require.NoError(t, err)
 			body, err := io.ReadAll(resp.Body)
 			require.NoError(t, err)
@@ -143,29 +144,29 @@ func TestHTTPClientUploads(t *testing.T) {
 		})
 	}
 	rig.measurements()
-	_, err := rig.HTTPClient().Post(rig.BaseURL(), "text/x", io.MultiReader(bytes.NewReader(large), iotest.ErrReader(io.ErrNoProgress))) //nolint:noctx // fails
+	_, err := rig.client.HTTPClient().Post(rig.cfg.BaseURL, "text/x", io.MultiReader(bytes.NewReader(large), iotest.ErrReader(io.ErrNoProgress))) //nolint:noctx // fails
 	require.ErrorIs(t, err, io.ErrNoProgress)
-	assert.Equal(t, ClassTask, ClassOf(err))
+	assert.Equal(t, failure.Task, failure.ClassOf(err))
 }
 
 func TestHTTPClientFails(t *testing.T) {
 	s := play(t, []string{"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf|close"})
-	rig := newRig(t, JobConfig{BaseURL: s.url()})
-	resp, err := rig.HTTPClient().Get(s.url()) //nolint:noctx // a test
+	rig := newRig(t, testConfig{BaseURL: s.url()})
+	resp, err := rig.client.HTTPClient().Get(s.url()) //nolint:noctx // a test
 	require.NoError(t, err)
 	_, err = io.ReadAll(resp.Body)
-	classIs(t, err, ClassReset, "in the middle")
+	classIs(t, err, failure.Reset, "in the middle")
 	require.NoError(t, resp.Body.Close())
-	assert.Equal(t, ClassReset, rig.only().Class)
+	assert.Equal(t, failure.Reset, rig.only().Class)
 
-	_, err = rig.HTTPClient().Get(s.url()) //nolint:noctx // fails
-	classIs(t, err, ClassReset, "")
-	assert.Equal(t, ClassReset, rig.only().Class)
+	_, err = rig.client.HTTPClient().Get(s.url()) //nolint:noctx // fails
+	classIs(t, err, failure.Reset, "")
+	assert.Equal(t, failure.Reset, rig.only().Class)
 
-	_, err = rig.HTTPClient().Get("/relative") //nolint:noctx // fails
-	classIs(t, err, ClassProtocol, "must be absolute")
-	_, err = rig.HTTPClient().Get("ftp://x/") //nolint:noctx // fails
-	classIs(t, err, ClassProtocol, "")
+	_, err = rig.client.HTTPClient().Get("/relative") //nolint:noctx // fails
+	classIs(t, err, failure.Protocol, "must be absolute")
+	_, err = rig.client.HTTPClient().Get("ftp://x/") //nolint:noctx // fails
+	classIs(t, err, failure.Protocol, "")
 	assert.Empty(t, rig.measurements())
 }
 
@@ -182,11 +183,11 @@ func TestHTTPClientBodiesThatNobodyFinishes(t *testing.T) {
 			_, _ = io.WriteString(w, "end")
 		}))
 		defer stop()
-		rig := newRig(t, JobConfig{BaseURL: "http://shop"}, WithDialContext(dial))
+		rig := newRig(t, testConfig{BaseURL: "http://shop"}, withDial(dial))
 		get := func(path string) *http.Response {
 			req, err := http.NewRequestWithContext(context.Background(), "GET", "http://shop"+path, nil)
 			require.NoError(t, err)
-			resp, err := rig.HTTPClient().Do(req)
+			resp, err := rig.client.HTTPClient().Do(req)
 			require.NoError(t, err)
 			return resp
 		}

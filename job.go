@@ -205,7 +205,7 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 	if !j.ending.ended.IsZero() {
 		now = j.ending.ended
 	}
-	s.Dropped, s.Throttled = j.dropped.Load(), j.short.held.Load()
+	s.Dropped, s.Throttled = j.dropped.Load(), j.shared.held.Load()
 	rec, tripped, final := j.rec, j.tripped, j.final
 	if rec == nil && j.back != nil {
 		final = j.back.stats // it is in its set-up

@@ -173,7 +173,5 @@ func (j *Job) missing(size int) (n int) {
 
 // shortfall is what a job could not do because of limits.
 type shortfall struct {
-	held    atomic.Uint64 // requests that had to wait
-	workers atomic.Bool   // it could not have as many VUs as it needed
-	files   atomic.Uint64 // connections that there was no file descriptor for
+	workers atomic.Bool // it could not have as many VUs as it needed
 }

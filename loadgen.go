@@ -77,7 +77,7 @@ type Manager struct {
 // New returns a Manager without jobs.
 func New(opts ...Option) *Manager {
 	env := &environment{
-		buffers:   newBuffers(),
+		network:   network{buffers: newBuffers()},
 		logger:    slog.New(slog.DiscardHandler),
 		lookupEnv: func(string) (string, bool) { return "", false },
 		catalogue: NewCatalogue(),
@@ -241,7 +241,7 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 	if p.base, err = url.Parse(cfg.BaseURL); err != nil {
 		return nil, nil, err // cannot be: check has parsed it
 	}
-	p.target, f = newTarget(&p.cfg, p.base, m.env)
+	p.target, f = newTarget(p.cfg.client(), p.base, &m.env.network)
 	if err := validation(f); err != nil {
 		return nil, nil, err
 	}

@@ -8,22 +8,16 @@ import (
 	"net"
 	"runtime/debug"
 	"sync/atomic"
+
+	"github.com/opbeans/loadgen/internal/rlimit"
 )
 
 // environment is what the options of New set up, shared by all jobs.
 type environment struct {
-	dial     func(ctx context.Context, network, addr string) (net.Conn, error) // nil: the system's
-	tls      *tls.Config
-	resolver resolver
-	targets  *TargetRules // nil: anything
-	buffers  *buffers
-	limits   Limits
-	throttle *throttle    // nil without a MaxRate
-	workers  atomic.Int64 // VUs that exist, or are about to
+	network
+	limits  Limits
+	workers atomic.Int64 // VUs that exist, or are about to
 
-	descriptors int // that connections may have; 0: any
-
-	unixSocket func(path string) bool // nil: none
 	logger     *slog.Logger
 	lookupEnv  func(string) (string, bool)
 	catalogue  *Catalogue
@@ -109,4 +103,40 @@ func (e *environment) tell(f func(*Job), j *Job) {
 		}
 	}()
 	f(j)
+}
+
+// WithResolver makes jobs look names up with r, for instance at a certain server. The
+// default is [net.DefaultResolver]. With [WithDialContext] that dialer gets names as
+// they are.
+func WithResolver(r *net.Resolver) Option {
+	return func(e *environment) { e.resolver.r = r }
+}
+
+// WithUnixSockets lets jobs use the Unix sockets whose paths allow returns true for; see
+// JobConfig.ConnectTo. Without it they can use none: a socket is protected by the
+// permissions of its file, which are those of this process, and not of whoever starts
+// a job. allow must be safe for concurrent use.
+func WithUnixSockets(allow func(path string) bool) Option {
+	return func(e *environment) { e.unixSocket = allow }
+}
+
+// WithDescriptorReserve keeps the last n file descriptors that the process may have
+// from connections of jobs, so that other parts of the program can still open files
+// and take connections when jobs have used up all others. A connection that would need
+// one fails with class dial, and statistics are invalid with that reason. It works on
+// Unix systems, and not with [WithDialContext].
+func WithDescriptorReserve(n int) Option {
+	return func(e *environment) {
+		if limit := rlimit.OpenFiles(); limit > 0 {
+			e.descriptors = max(limit-n, limit/2)
+		}
+	}
+}
+
+// WithTargetRules lets jobs connect only where the rules allow. Without it they may
+// connect to anything. With [WithDialContext] an address that the dialer is given is
+// checked before, and where the connection has led to after. Unix sockets are for
+// [WithUnixSockets].
+func WithTargetRules(rules *TargetRules) Option {
+	return func(e *environment) { e.targets = rules }
 }

@@ -80,7 +80,7 @@ func (j *Job) spawn(p *plan, seat int) bool {
 	j.spawned++
 	vu.stream = j.stream(stream)
 	vu.rand = rand.New(rand.NewPCG(p.cfg.Seed, stream))
-	vu.client = newClient(vu)
+	vu.client = newClient(vu.ctx, (*vuOwner)(vu), &j.shared)
 	if p.sched == nil && p.cfg.RampUp > 0 {
 		vu.freeSince = max(vu.freeSince, spread(p.cfg.RampUp, id, p.cfg.Workers))
 	}

@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"time"
@@ -73,7 +74,7 @@ type Response struct {
 // timeout; a request that is given up because ctx was cancelled is not measured.
 // After an unexpected status the Response is returned as well.
 func (vu *VU) Do(ctx context.Context, req *Request) (*Response, error) {
-	return vu.client.Do(ctx, req)
+	return do(ctx, vu.client, req)
 }
 
 // HTTPClient returns a client with the VU's connections and cookies, for code that
@@ -86,3 +87,24 @@ func (vu *VU) Do(ctx context.Context, req *Request) (*Response, error) {
 // open is closed at the end of the iteration. No status fails a request: a task that
 // expects one checks it.
 func (vu *VU) HTTPClient() *http.Client { return vu.client.HTTPClient() }
+
+// do is the client's send in public terms.
+func do(ctx context.Context, c *client, req *Request) (*Response, error) {
+	r, err := c.send(ctx, &call{
+		method:     req.Method,
+		target:     []byte(req.URL),
+		header:     headerFields(req.Header),
+		body:       req.Body,
+		expect:     req.Expect,
+		readBody:   req.ReadBody,
+		noRedirect: req.NoRedirect,
+	})
+	if r == nil {
+		return nil, err
+	}
+	resp := &Response{Status: r.status, Header: r.x.httpHeader(), URL: r.url(), Service: r.service}
+	if req.ReadBody {
+		resp.Body = bytes.Clone(r.body)
+	}
+	return resp, err
+}

@@ -191,7 +191,7 @@ func (b *comeback) takeUp(j *Job, rec *meter.Recorder) {
 		Watched: r.Position.Watched, Saturated: r.Position.CPU, Paused: r.Position.GC,
 	})
 	j.dropped.Store(stats.Dropped + r.Position.Overdue)
-	j.short.held.Store(stats.Throttled)
+	j.shared.held.Store(stats.Throttled)
 	j.begun.Store(stats.Iterations + stats.Interrupted)
 	j.spawned = r.Position.Spawned
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -299,7 +298,7 @@ func (vu *VU) measured(m *measurement) {
 func (vu *VU) observed(m *measurement, rec meter.Record) {
 	j := vu.job
 	s := Sample{
-		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.method, URL: m.url, Remote: m.remote, Hop: m.hop, Follows: m.follows,
+		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.method, URL: SampleURL(m.url), Remote: m.remote, Hop: m.hop, Follows: m.follows,
 		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),
 		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received, Trace: m.trace,
 	}
@@ -310,22 +309,28 @@ func (vu *VU) observed(m *measurement, rec meter.Record) {
 	vu.recorder().Record(vu.stripe, rec, &s)
 }
 
-// measurement is what the client knows of one request when it is over. An
-// interrupted request is not measured.
-type measurement struct {
-	method   string
-	url      SampleURL  // only filled in if the job is observed
-	remote   netip.Addr // likewise
-	hop      int
-	follows  bool
-	trace    TraceContext
-	status   int
-	class    ErrorClass
-	err      error
-	complete bool      // a whole response was read
-	start    time.Time // the request was sent; after connecting
-	header   time.Time // the response's header was read
-	end      time.Time
-	sent     int64
-	received int64
+// vuOwner is a VU as its client sees it.
+type vuOwner VU
+
+func (o *vuOwner) newest() (*target, uint64) { return o.plan.target, o.plan.revision }
+
+func (o *vuOwner) caller(begins bool) caller {
+	if begins {
+		o.step++
+	}
+	c := caller{stream: o.stream, iteration: o.iteration, step: o.step, revision: o.plan.revision}
+	if o.task != nil {
+		c.task = o.task.name
+	}
+	return c
+}
+
+func (o *vuOwner) observed() bool { return (*VU)(o).recorder().Sink != nil }
+
+func (o *vuOwner) measured(m *measurement) {
+	vu := (*VU)(o)
+	if k := vu.job.exemplars; k != nil {
+		k.offer(vu, m)
+	}
+	vu.measured(m)
 }

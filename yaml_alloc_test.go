@@ -10,48 +10,54 @@ import (
 	"testing/fstest"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/blunt"
 )
 
-// flowRig is a VU that can run the flow.
-func flowRig(tb testing.TB) (*clientRig, TaskFunc) {
+// flowVU is a VU that can run the flow, with a job that does nothing else.
+func flowVU(tb testing.TB) (*VU, TaskFunc) {
 	folder := fstest.MapFS{"users.csv": {Data: []byte("id,name\n1,ada\n2,\"bruno \"\"b\"\"\"\n3,chiara\n")}}
 	s, err := parseScenario("flow", "flow.yaml", "", folder, []byte(flowYAML))
 	require.NoError(tb, err)
-	cfg := JobConfig{BaseURL: "http://" + blunt(tb)}
-	rig := unobserved(tb, cfg.BaseURL)
-	rig.rand = rand.New(rand.NewPCG(1, 2))
-	b, f := s.bind(&cfg, func(name string) (string, bool) { return "hush", name == "KEY" })
-	require.NoError(tb, validation(f))
-	rig.plan.take(b)
-	rig.plan.feeds, f = s.openFeeds(nil, Segment{})
-	require.NoError(tb, validation(f))
-	require.NoError(tb, rig.hook(hookVUSetup))
-	rig.task = &planTask{name: "flow", stat: rig.job.rec.Task("flow")}
-	require.Len(tb, b.tasks, 1)
-	return rig, b.tasks[0].run
+	m := New(WithEnv(func(name string) (string, bool) { return "hush", name == "KEY" }))
+	tb.Cleanup(m.Close)
+	_, p, err := m.compile(JobConfig{Name: "flow", BaseURL: "http://" + blunt.Listen(tb), Scenario: s}, nil)
+	require.NoError(tb, err)
+	require.NoError(tb, p.open(s, nil, nil))
+	tb.Cleanup(func() { closeFeeds(p.feeds, nil) })
+	j := newJob(m, p.cfg, s)
+	j.rec = j.newRecorder()
+	j.plan.Store(p)
+	vu := &VU{job: j, plan: p, ctx: j.ending.hard, stripe: j.rec.Stripe(0), rand: rand.New(rand.NewPCG(1, 2))}
+	vu.client = newClient(vu.ctx, (*vuOwner)(vu), &j.shared)
+	tb.Cleanup(vu.client.close)
+	require.NoError(tb, vu.hook(hookVUSetup))
+	vu.task = &planTask{name: "flow", stat: j.rec.Task("flow")}
+	require.Len(tb, p.tasks, 1)
+	return vu, p.tasks[0].run
 }
 
 func TestFlowOfGETsDoesNotAllocate(t *testing.T) {
-	rig, run := flowRig(t)
+	vu, run := flowVU(t)
 	require.Zero(t, testing.AllocsPerRun(300, func() {
-		rig.freshRows()
-		if err := run(rig.ctx, rig.VU); err != nil {
+		vu.freshRows()
+		if err := run(vu.ctx, vu); err != nil {
 			t.Fatal(err)
 		}
-		rig.client.rest()
+		vu.client.rest()
 	}))
-	require.Zero(t, rig.totals().FailedRequests)
+	require.Zero(t, vu.job.Snapshot().FailedRequests)
 }
 
 // What a flow of four requests costs.
 func BenchmarkFlow(b *testing.B) {
-	rig, run := flowRig(b)
+	vu, run := flowVU(b)
 	b.ReportAllocs()
 	for b.Loop() {
-		rig.freshRows()
-		if err := run(rig.ctx, rig.VU); err != nil {
+		vu.freshRows()
+		if err := run(vu.ctx, vu); err != nil {
 			b.Fatal(err)
 		}
-		rig.client.rest()
+		vu.client.rest()
 	}
 }
