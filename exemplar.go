@@ -148,6 +148,6 @@ func (x *exchange) exemplar(took time.Duration) Exemplar {
 			e.Header[key] = append(e.Header[key], string(bytes.TrimSpace(value)))
 		}
 	}
-	x.c.vu.plan.mask.exemplar(&e)
+	maskExemplar(x.c.vu.plan.mask, &e)
 	return e
 }

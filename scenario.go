@@ -186,7 +186,7 @@ func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (
 	f = append(s.check(), f...)
 	secrets, sf := s.resolveSecrets(lookupEnv)
 	out := bound{vars: vars, secrets: secrets, mask: newMask(slices.Collect(maps.Values(secrets)))}
-	defer func() { out.mask.faults(f) }()
+	defer func() { maskFaults(out.mask, f) }()
 	b := newBinding(vars, secrets)
 	weights, wf := s.weigh(b, cfg)
 	if f = append(append(f, sf...), wf...); len(f) > 0 {
