@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/opbeans/loadgen/internal/textkit"
 )
@@ -32,7 +33,6 @@ type Scenario struct {
 	variables   []Variable
 	secrets     []string
 	feeders     []namedFeeder
-	heads       []*feederHead // of feeders, if the scenario is from a file
 	hooks       [numHooks]*hook
 	newSession  bool // each iteration has a session of its own
 	tasks       []task
@@ -279,4 +279,22 @@ func (s *Scenario) weigh(b *binding, cfg *JobConfig) ([]TaskWeight, faults) {
 		weights[i].Weight = max(w, 0)
 	}
 	return weights, f
+}
+
+// checkSources finds the mistakes of a builder in secrets and feeders.
+func (s *Scenario) checkSources(f *faults) {
+	for _, name := range s.secrets {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			f.add("scenario", "%q cannot be the name of a secret", name)
+		}
+		if standardRow(name) != nil || slices.ContainsFunc(s.variables, func(v Variable) bool { return v.Name == name }) {
+			f.add("scenario", "%q is a variable, which cannot be a secret", name)
+		}
+	}
+	for _, d := range s.feeders {
+		def := d.definition(s.folder)
+		if msg := def.check(); msg != "" {
+			f.add("scenario", "feeder %q: %s", d.name, msg)
+		}
+	}
 }
