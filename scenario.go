@@ -155,8 +155,8 @@ func (s *Scenario) TaskNames() []string {
 func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 	vars, f := s.resolve(&cfg, nil)
 	f = append(s.check(), f...)
-	secrets, _ := s.resolveSecrets(nil)
-	weights, wf := s.weigh(newBinding(vars, secrets), &cfg)
+	hidden, _ := s.resolveSecrets(nil)
+	weights, wf := s.weigh(newBinding(vars, hidden), &cfg)
 	if err := append(f, wf...).err(); err != nil {
 		return nil, err
 	}
@@ -184,10 +184,10 @@ type boundTask struct {
 func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (bound, faults) {
 	vars, f := s.resolve(cfg, lookupEnv)
 	f = append(s.check(), f...)
-	secrets, sf := s.resolveSecrets(lookupEnv)
-	out := bound{vars: vars, secrets: secrets, mask: newMask(slices.Collect(maps.Values(secrets)))}
+	hidden, sf := s.resolveSecrets(lookupEnv)
+	out := bound{vars: vars, secrets: hidden, mask: newMask(slices.Collect(maps.Values(hidden)))}
 	defer func() { maskFaults(out.mask, f) }()
-	b := newBinding(vars, secrets)
+	b := newBinding(vars, hidden)
 	weights, wf := s.weigh(b, cfg)
 	if f = append(append(f, sf...), wf...); len(f) > 0 {
 		return out, f
