@@ -35,6 +35,7 @@ stats:                  failure histogram tracecontext internal/textkit
 internal/textkit:       internal/suggest
 internal/suggest:
 internal/secrets:
+internal/jsonform:      internal/textkit
 internal/alarm:
 internal/rlimit:
 internal/wire:
@@ -42,7 +43,7 @@ internal/schedule:      pace
 internal/meter:         vocabulary internal/textkit
 
 # the facade, and the life of jobs and VUs
-.:                      vocabulary internal/alarm internal/meter internal/rlimit internal/schedule internal/secrets internal/textkit internal/wire
+.:                      vocabulary internal/alarm internal/jsonform internal/meter internal/rlimit internal/schedule internal/secrets internal/textkit internal/wire
 
 # adapters: they know the root, and never one another
 access:                 internal/origins

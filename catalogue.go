@@ -17,7 +17,7 @@ import (
 )
 
 // MaxScenarioSize is the largest scenario file in bytes.
-const MaxScenarioSize = 1 << 20
+const MaxScenarioSize = maxFileSize // 1 MiB
 
 // Catalogue finds scenarios by name in folders of YAML files: NAME.yaml (or
 // NAME.yml) at the top of a folder is the scenario NAME. Where two folders have

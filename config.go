@@ -30,7 +30,7 @@ const (
 const (
 	MaxWorkers  = 1_000_000
 	MaxDuration = 100 * 365 * 24 * time.Hour
-	MaxWeight   = 1e9
+	MaxWeight   = maxWeight          // 1e9
 	MaxNameLen  = textkit.MaxNameLen // of names, in bytes
 
 	StartTolerance = time.Second          // that a job may begin after its StartAt

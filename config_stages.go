@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/pace"
 )
@@ -49,11 +50,11 @@ func (c *JobConfig) begin() int {
 
 func segmentField() configField {
 	return configField{
-		name: "segment",
-		write: func(c *JobConfig) any {
-			return leaveOut(c.Segment.String(), false)
+		Name: "segment",
+		Write: func(c *JobConfig) any {
+			return jsonform.LeaveOut(c.Segment.String(), false)
 		},
-		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+		Read: func(c *JobConfig, raw json.RawMessage, f *jsonform.Faults) {
 			var text string
 			err := json.Unmarshal(raw, &text)
 			if err == nil {
@@ -61,7 +62,7 @@ func segmentField() configField {
 			}
 			if err != nil {
 				_, err = ParseSegment("?") // the form that is expected
-				f.add("segment", "%v, not %s", err, textkit.Shorten(string(raw)))
+				f.Add("segment", "%v, not %s", err, textkit.Shorten(string(raw)))
 			}
 		},
 	}
@@ -69,22 +70,22 @@ func segmentField() configField {
 
 func startAtField() configField {
 	return configField{
-		name: "start_at",
-		write: func(c *JobConfig) any {
+		Name: "start_at",
+		Write: func(c *JobConfig) any {
 			if c.StartAt.IsZero() {
 				return nil
 			}
 			return c.StartAt.Format(time.RFC3339Nano)
 		},
-		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
-			text := scalar(raw)
+		Read: func(c *JobConfig, raw json.RawMessage, f *jsonform.Faults) {
+			text := jsonform.Scalar(raw)
 			if text == "" {
 				c.StartAt = time.Time{}
 				return
 			}
 			at, err := time.Parse(time.RFC3339, text)
 			if c.StartAt = at; err != nil {
-				f.add("start_at", "%v, not %s", errStartAt, textkit.Shorten(string(raw)))
+				f.Add("start_at", "%v, not %s", errStartAt, textkit.Shorten(string(raw)))
 			}
 		},
 	}

@@ -149,6 +149,6 @@ func (vu *VU) exemplar(m *measurement, took time.Duration) Exemplar {
 			e.Header[key] = append(e.Header[key], string(bytes.TrimSpace(value)))
 		}
 	}
-	vu.plan.mask.exemplar(&e)
+	maskExemplar(vu.plan.mask, &e)
 	return e
 }

@@ -5,53 +5,18 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/opbeans/loadgen/internal/secrets"
 )
 
-// redaction is what stands in the place of a secret.
-const redaction = "REDACTED"
-
 // redacted returns a copy of e without secrets.
 func (e Exemplar) redacted() Exemplar {
-	secret := regexp.MustCompile(`(?i)` + secrets.Words)
-	e.Header = e.Header.Clone()
-	for name, values := range e.Header {
-		if secret.MatchString(name) {
-			for i := range values {
-				values[i] = redaction
-			}
-		}
-	}
-	e.URL = redactURL(e.URL, secret)
-	if e.Body != "" {
-		inJSON := regexp.MustCompile(`(?i)("[^"]*(?:` + secrets.Words + `)[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}\]"\[{]+)`)
-		inForm := regexp.MustCompile(`(?i)((?:^|&)[^=&\s]*(?:` + secrets.Words + `)[^=&\s]*=)[^&]*`)
-		e.Body = inJSON.ReplaceAllString(e.Body, `${1}"`+redaction+`"`)
-		if e.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
-			e.Body = inForm.ReplaceAllString(e.Body, "${1}"+redaction)
-		}
-	}
+	e.Header = secrets.RedactHeader(e.Header)
+	e.URL = secrets.RedactURL(e.URL)
+	e.Body = secrets.RedactBody(e.Body, e.Header.Get("Content-Type") == "application/x-www-form-urlencoded")
 	return e
-}
-
-// redactURL leaves everything else of the URL as it was sent.
-func redactURL(text string, secret *regexp.Regexp) string {
-	before, query, ok := strings.Cut(text, "?")
-	if !ok {
-		return text
-	}
-	pairs := strings.Split(query, "&")
-	for i, pair := range pairs {
-		name, _, ok := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil && ok && secret.MatchString(plain) {
-			pairs[i] = name + "=" + redaction
-		}
-	}
-	return before + "?" + strings.Join(pairs, "&")
 }
 
 // Curl is a line for a shell that sends the request again, without the headers that

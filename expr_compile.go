@@ -213,11 +213,7 @@ func (s *exprScope) unknownName(name string) string {
 func (s *exprScope) names() []string {
 	names := slices.Sorted(maps.Keys(s.vars))
 	names = append(names, s.captures...)
-	for _, f := range exprFunctions(s.place) {
-		if !strings.HasPrefix(f.Name, " ") {
-			names = append(names, f.Name)
-		}
-	}
+	names = append(names, functionNames(s.place)...)
 	if s.place == inResponse {
 		names = append(names, "status", "body", "duration")
 	}

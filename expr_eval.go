@@ -27,7 +27,7 @@ type evalState struct {
 	iteration int
 	budget    int
 	response  exprResponse
-	user      *VU // whose rows of feeders there are; nil: none
+	rows      iterationRows // nil: none
 }
 
 // exprResponse is the response that captures and checks look at.
@@ -44,8 +44,8 @@ type exprResponse struct {
 
 // responseHead is what expressions see of a response's header.
 type responseHead interface {
-	header(name string) []byte // the first value, or nil
-	cookie(name string) (string, bool)
+	Header(name string) []byte // the first value, or nil
+	Cookie(name string) (string, bool)
 }
 
 func (st *evalState) spend(n int) error {
@@ -57,11 +57,15 @@ func (st *evalState) spend(n int) error {
 }
 
 // row is the row of this iteration of a feeder.
-func (st *evalState) row(i int) (*feederRow, error) {
-	if st.user == nil {
+func (st *evalState) row(i int) (iterationRow, error) {
+	if st.rows == nil {
 		return nil, errNoRows
 	}
-	return st.user.row(i)
+	row, err := st.rows.Row(i)
+	if err != nil {
+		return nil, &rowFailure{err}
+	}
+	return row, nil
 }
 
 // document is the body as JSON, parsed once.
@@ -84,8 +88,51 @@ type evaluator struct {
 	kept    [2]map[string]any // what the set-ups of the job and of the VU have captured
 }
 
+// begin makes the evaluator ready for an iteration.
+func (ev *evaluator) begin(r *rand.Rand, vu, iteration int, rows iterationRows) {
+	ev.state.rand, ev.state.vu, ev.state.iteration, ev.state.rows = r, vu, iteration, rows
+}
+
 // use makes the variables of a binding visible.
 func (ev *evaluator) use(b *binding) { ev.owner = b }
+
+// random is the random source of the iteration.
+func (ev *evaluator) random() *rand.Rand { return ev.state.rand }
+
+// receive makes a response visible to functions, or with the zero response none.
+func (ev *evaluator) receive(r exprResponse) { ev.state.response = r }
+
+// response is the response that functions see.
+func (ev *evaluator) response() *exprResponse { return &ev.state.response }
+
+// nameResponse makes the parts of the response visible by name; the body costs a copy.
+func (ev *evaluator) nameResponse(body bool) {
+	r := &ev.state.response
+	ev.load()
+	ev.env["status"] = r.status
+	ev.env["duration"] = r.service
+	if body {
+		ev.env["body"] = string(r.body)
+	}
+}
+
+// set makes a value visible by name, for the expressions after it.
+func (ev *evaluator) set(name string, v any) {
+	ev.load()
+	ev.env[name] = v
+}
+
+// value returns what a name stands for, if it is known.
+func (ev *evaluator) value(name string) (v any, known bool) {
+	v, known = ev.env[name]
+	return v, known
+}
+
+// unset takes a name away.
+func (ev *evaluator) unset(name string) { delete(ev.env, name) }
+
+// refresh makes the evaluator see what set-ups have captured since.
+func (ev *evaluator) refresh() { ev.loaded = nil }
 
 // keep makes what set-ups have captured visible, besides the variables.
 func (ev *evaluator) keep(job, vu map[string]any) {
@@ -127,13 +174,23 @@ func (ev *evaluator) eval(e *expression) (any, error) {
 	return v, nil
 }
 
+// holds computes a condition.
+func (ev *evaluator) holds(e *expression) (bool, error) {
+	if e.limit != nil {
+		return e.limit.holds(ev.state.response.status, ev.state.response.service), nil
+	}
+	v, err := ev.eval(e)
+	yes, _ := v.(bool)
+	return yes, err
+}
+
 // fail says which expression failed, and why.
 func (e *expression) fail(err error) error {
 	var fe *file.Error
-	var end *feedEndError
+	var row *rowFailure
 	switch {
-	case errors.As(err, &end):
-		err = end
+	case errors.As(err, &row):
+		err = row.err
 	case errors.Is(err, errBudget):
 		err = errBudget
 	case errors.As(err, &fe) && strings.Contains(fe.Message, "memory budget"):
@@ -163,6 +220,9 @@ func newBinding(vars map[string]any, secrets map[string]string) *binding {
 	b.ev.load()
 	return b
 }
+
+// eval computes an expression that depends on variables only.
+func (b *binding) eval(e *expression) (any, error) { return b.ev.eval(e) }
 
 // bound resolves a bound of a draw.
 func (b *binding) bound(o operand) int {

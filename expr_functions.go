@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/expr-lang/expr/builtin"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Names that the patcher puts into expressions. They hold a space, so that no
@@ -74,6 +76,17 @@ func exprFunctions(place exprPlace) []*builtin.Function {
 	return list
 }
 
+// functionNames lists the functions known at a place, besides the language's own.
+func functionNames(place exprPlace) []string {
+	var names []string
+	for _, f := range exprFunctions(place) {
+		if !strings.HasPrefix(f.Name, " ") {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
 // pureFunctions are those of exprFunctions that depend on their arguments only.
 func pureFunctions() []string {
 	return []string{stepName, textName, "string", "toJSON", "join", "replace", "raw"}
@@ -111,7 +124,7 @@ func sameType(args []reflect.Type) (reflect.Type, error) {
 func between(name string, least, most int, result reflect.Type) checker {
 	return func(args []reflect.Type) (reflect.Type, error) {
 		if len(args) < least || len(args) > most {
-			return nil, fmt.Errorf("%s takes %s, not %d", name, plural(most, "argument"), len(args))
+			return nil, fmt.Errorf("%s takes %s, not %d", name, textkit.Plural(most, "argument"), len(args))
 		}
 		return result, nil
 	}
@@ -121,7 +134,7 @@ func between(name string, least, most int, result reflect.Type) checker {
 func takes(name string, result reflect.Type, words ...string) checker {
 	return func(args []reflect.Type) (reflect.Type, error) {
 		if len(args) != len(words) {
-			return nil, fmt.Errorf("%s takes %s, not %d", name, plural(len(words), "argument"), len(args))
+			return nil, fmt.Errorf("%s takes %s, not %d", name, textkit.Plural(len(words), "argument"), len(args))
 		}
 		for i, word := range words {
 			if t := args[i]; t != nil && t.Kind() != reflect.Interface && !fits(t.Kind(), word) {
@@ -160,13 +173,6 @@ func article(word string) string {
 	return "a " + word
 }
 
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
 // drawInt draws evenly from both bounds and all between, whichever is the larger.
 func drawInt[N int | time.Duration](r *rand.Rand, a, b N) N {
 	lo, hi := min(a, b), max(a, b)
@@ -181,7 +187,7 @@ func exprRandint(st *evalState, args []any) (any, error) {
 	a, ok1 := asInt(args[0])
 	b, ok2 := asInt(args[1])
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("randint needs two whole numbers, not %s and %s", describe(args[0]), describe(args[1]))
+		return nil, fmt.Errorf("randint needs two whole numbers, not %s and %s", textkit.Describe(args[0]), textkit.Describe(args[1]))
 	}
 	return drawInt(st.rand, a, b), nil
 }
@@ -190,7 +196,7 @@ func exprRandfloat(st *evalState, args []any) (any, error) {
 	a, ok1 := asFloat(args[0])
 	b, ok2 := asFloat(args[1])
 	if !ok1 || !ok2 {
-		return nil, fmt.Errorf("randfloat needs two numbers, not %s and %s", describe(args[0]), describe(args[1]))
+		return nil, fmt.Errorf("randfloat needs two numbers, not %s and %s", textkit.Describe(args[0]), textkit.Describe(args[1]))
 	}
 	return a + st.rand.Float64()*(b-a), nil
 }
@@ -198,7 +204,7 @@ func exprRandfloat(st *evalState, args []any) (any, error) {
 func exprChoice(st *evalState, args []any) (any, error) {
 	v := reflect.ValueOf(args[0])
 	if v.Kind() != reflect.Slice && v.Kind() != reflect.Array {
-		return nil, fmt.Errorf("choice needs a list, not %s", describe(args[0]))
+		return nil, fmt.Errorf("choice needs a list, not %s", textkit.Describe(args[0]))
 	}
 	if v.Len() == 0 {
 		return nil, errors.New("choice needs a list that is not empty")
@@ -232,13 +238,13 @@ func exprToJSON(st *evalState, args []any) (any, error) {
 func exprJoin(st *evalState, args []any) (any, error) {
 	v := reflect.ValueOf(args[0])
 	if v.Kind() != reflect.Slice && v.Kind() != reflect.Array {
-		return nil, fmt.Errorf("join needs a list, not %s", describe(args[0]))
+		return nil, fmt.Errorf("join needs a list, not %s", textkit.Describe(args[0]))
 	}
 	glue := ""
 	if len(args) > 1 {
 		var ok bool
 		if glue, ok = args[1].(string); !ok {
-			return nil, fmt.Errorf("join needs text to put between, not %s", describe(args[1]))
+			return nil, fmt.Errorf("join needs text to put between, not %s", textkit.Describe(args[1]))
 		}
 	}
 	var out []byte
@@ -263,7 +269,7 @@ func exprReplace(st *evalState, args []any) (any, error) {
 	old, ok2 := args[1].(string)
 	with, ok3 := args[2].(string)
 	if !ok1 || !ok2 || !ok3 {
-		return nil, fmt.Errorf("replace needs three texts, not %s, %s and %s", describe(args[0]), describe(args[1]), describe(args[2]))
+		return nil, fmt.Errorf("replace needs three texts, not %s, %s and %s", textkit.Describe(args[0]), textkit.Describe(args[1]), textkit.Describe(args[2]))
 	}
 	if err := st.spend(len(s) + strings.Count(s, old)*len(with)); err != nil {
 		return nil, err
@@ -274,9 +280,9 @@ func exprReplace(st *evalState, args []any) (any, error) {
 func exprHeader(st *evalState, args []any) (any, error) {
 	name, ok := args[0].(string)
 	if !ok {
-		return nil, fmt.Errorf("header needs the name of a header, not %s", describe(args[0]))
+		return nil, fmt.Errorf("header needs the name of a header, not %s", textkit.Describe(args[0]))
 	}
-	v := st.response.head.header(name)
+	v := st.response.head.Header(name)
 	if v == nil {
 		return nil, nil
 	}
@@ -288,9 +294,9 @@ func exprHeader(st *evalState, args []any) (any, error) {
 func exprCookie(st *evalState, args []any) (any, error) {
 	name, ok := args[0].(string)
 	if !ok {
-		return nil, fmt.Errorf("cookie needs the name of a cookie, not %s", describe(args[0]))
+		return nil, fmt.Errorf("cookie needs the name of a cookie, not %s", textkit.Describe(args[0]))
 	}
-	if v, ok := st.response.head.cookie(name); ok {
+	if v, ok := st.response.head.Cookie(name); ok {
 		return v, nil
 	}
 	return nil, nil
@@ -303,7 +309,7 @@ func exprRow(st *evalState, args []any) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return row.value()
+	return row.Value()
 }
 
 func exprJSON(st *evalState, args []any) (any, error) {
@@ -311,7 +317,7 @@ func exprJSON(st *evalState, args []any) (any, error) {
 	if !ok {
 		s, isText := args[0].(string)
 		if !isText {
-			return nil, fmt.Errorf("json needs a path such as \"$.id\", not %s", describe(args[0]))
+			return nil, fmt.Errorf("json needs a path such as \"$.id\", not %s", textkit.Describe(args[0]))
 		}
 		var err error
 		if p, err = parseJSONPath(s); err != nil {
@@ -332,7 +338,7 @@ func exprRegexp(st *evalState, args []any) (any, error) {
 	if !ok {
 		s, isText := args[0].(string)
 		if !isText {
-			return nil, fmt.Errorf("regexp needs a pattern, not %s", describe(args[0]))
+			return nil, fmt.Errorf("regexp needs a pattern, not %s", textkit.Describe(args[0]))
 		}
 		var err error
 		if re, err = regexp.Compile(s); err != nil {

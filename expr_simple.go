@@ -28,6 +28,10 @@ func asColumn(n *ast.MemberNode, scope *exprScope) *columnRef {
 	return nil
 }
 
+// isLimit tells whether the expression is a limit to the status or the duration, which
+// needs no names of the response.
+func (e *expression) isLimit() bool { return e.limit != nil }
+
 // limitCheck is status OP NUMBER or duration OP NUMBER.
 type limitCheck struct {
 	duration bool

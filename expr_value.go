@@ -201,7 +201,7 @@ func asInt(v any) (int, bool) {
 		return int(r.Uint()), r.Uint() <= math.MaxInt
 	case r.CanFloat():
 		f := r.Float()
-		return int(f), f == math.Trunc(f) && math.Abs(f) <= maxExactFloat
+		return int(f), f == math.Trunc(f) && math.Abs(f) <= textkit.MaxExactFloat
 	}
 	return 0, false
 }
@@ -220,17 +220,4 @@ func asFloat(v any) (float64, bool) {
 		return r.Float(), true
 	}
 	return 0, false
-}
-
-// describe shows a value in a message.
-func describe(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "nil"
-	case string:
-		return strconv.Quote(textkit.Shorten(v))
-	case int, float64, bool:
-		return fmt.Sprint(v)
-	}
-	return fmt.Sprintf("a %T", v)
 }

@@ -1,16 +1,8 @@
 package loadgen
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
-	"strings"
-	"unicode/utf8"
-
-	"github.com/expr-lang/expr/types"
-
-	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // FeedOrder says which row of a [Feeder] an iteration gets.
@@ -64,7 +56,7 @@ func (s *Scenario) Feeder(name string, f Feeder) *Scenario {
 			return s
 		}
 	}
-	s.feeders = append(s.feeders, namedFeeder{name, f})
+	s.feeders = append(s.feeders, namedFeeder{name: name, Feeder: f})
 	return s
 }
 
@@ -72,115 +64,26 @@ func (s *Scenario) Feeder(name string, f Feeder) *Scenario {
 type namedFeeder struct {
 	name string
 	Feeder
+	fixed   bool     // expressions of a file were compiled against its columns,
+	columns []string // which are these; nil: not known before the row
 }
 
-// check says what is wrong with the definition of a feeder, or "".
-func (f *Feeder) check() string {
-	if msg := checkFileName(f.File); msg != "" {
-		return msg
+// definition is what a feeder is opened with. Its file is in a folder, unless it has
+// one of its own.
+func (f *namedFeeder) definition(folder fs.FS) feedDefinition {
+	if f.FS != nil {
+		folder = f.FS
 	}
-	format := f.format()
-	switch {
-	case format == "":
-		return fmt.Sprintf("the name %q does not tell its format: expected a name in .csv, .tsv, .jsonl or .ndjson, or format: csv or jsonl", textkit.Shorten(f.File))
-	case format != "csv" && format != "jsonl":
-		return fmt.Sprintf("expected the format csv or jsonl, found %q", textkit.Shorten(format))
-	case f.Delimiter != 0 && format != "csv":
-		return "JSON lines have no delimiter"
-	case f.Delimiter != 0 && (f.Delimiter >= utf8.RuneSelf || strings.ContainsRune("\"\r\n\x00", f.Delimiter)):
-		return fmt.Sprintf("expected one character such as ; as the delimiter, found %q", f.Delimiter)
+	return feedDefinition{
+		name: f.name, folder: folder, file: f.File, format: f.Format, delimiter: f.Delimiter,
+		order: string(f.Order), atEnd: string(f.AtEnd),
 	}
-	if !slices.Contains([]FeedOrder{"", FeedSequential, FeedRandom, FeedUnique}, f.Order) {
-		return fmt.Sprintf("expected the order sequential, random or unique, found %q", textkit.Shorten(string(f.Order)))
-	}
-	switch f.AtEnd {
-	case "", FeedCycle, FeedStop:
-	default:
-		return fmt.Sprintf("expected cycle or stop as what happens at the end, found %q", textkit.Shorten(string(f.AtEnd)))
-	}
-	if f.Order == FeedRandom && f.AtEnd == FeedStop {
-		return "rows in random order have no end to stop at"
-	}
-	return ""
-}
-
-func (f *Feeder) format() string {
-	if f.Format != "" {
-		return f.Format
-	}
-	name := strings.ToLower(f.File)
-	for suffix, format := range map[string]string{".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"} {
-		if strings.HasSuffix(name, suffix) {
-			return format
-		}
-	}
-	return ""
-}
-
-func (f *Feeder) delimiter() byte {
-	switch {
-	case f.Delimiter != 0:
-		return byte(f.Delimiter)
-	case strings.HasSuffix(strings.ToLower(f.File), ".tsv"):
-		return '\t'
-	}
-	return ','
-}
-
-// cycles tells whether the feeder begins again at its end.
-func (f *Feeder) cycles() bool {
-	return f.AtEnd == FeedCycle || f.AtEnd == "" && f.Order != FeedUnique
-}
-
-// feederHead is what expressions are compiled against.
-type feederHead struct {
-	name    string
-	index   int
-	columns []string // of CSV; nil: not known before the row
-}
-
-func (f *feederHead) find(column string) int { return slices.Index(f.columns, column) }
-
-// rowType is the type of a row for the compiler.
-func (f *feederHead) rowType() types.Type {
-	if f.columns == nil {
-		return types.Any
-	}
-	m := types.Map{}
-	for _, c := range f.columns {
-		m[c] = types.String
-	}
-	return m
-}
-
-// unknownColumn explains a column that no row has.
-func (s *exprScope) unknownColumn(column string) string {
-	var known []string
-	for _, f := range s.feeders {
-		known = append(known, f.columns...)
-	}
-	hint := textkit.DidYouMean(column, known)
-	if hint == "" {
-		hint = "; there are " + strings.Join(known, ", ")
-	}
-	return fmt.Sprintf("unknown column %q%s", textkit.Shorten(column), hint)
 }
 
 // ErrNoMoreRows is what [VU.Row] returns when a feeder that stops at its end has no
 // row left. A task that returns it ends the job, as finished; the iteration counts as
 // interrupted.
-var ErrNoMoreRows = errors.New("loadgen: no more rows")
-
-// feedEndError is ErrNoMoreRows with the feeder that has none.
-type feedEndError struct{ text string }
-
-// Error implements error.
-func (e *feedEndError) Error() string { return ErrNoMoreRows.Error() + ": " + e.text }
-
-// Is makes it an ErrNoMoreRows.
-func (e *feedEndError) Is(target error) bool { return target == ErrNoMoreRows }
-
-var errNoRows = errors.New("there are no rows here: feeders are for virtual users")
+var ErrNoMoreRows = errNoMoreRows
 
 // Row is a row of a feeder. It belongs to its VU, and is valid until the end of the
 // iteration.
@@ -194,7 +97,7 @@ func (r Row) Get(column string) string { return r.row.get(column) }
 // object: a string, int, float64, bool, []any or map[string]any. It is nil if there is
 // none of that name. The caller must not change it.
 func (r Row) Value(column string) (any, error) {
-	v, err := r.row.value()
+	v, err := r.row.Value()
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +113,7 @@ func (r Row) Number() int64 { return r.row.number }
 // The error wraps [ErrNoMoreRows] at the end of a feeder that stops there.
 func (vu *VU) Row(feeder string) (Row, error) {
 	for i, f := range vu.plan.feeds {
-		if f.name == feeder {
+		if f.def.name == feeder {
 			row, err := vu.row(i)
 			return Row{row}, err
 		}

@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/pace"
 )
 
 const (
@@ -22,8 +26,7 @@ const (
 // feed is an open feeder of one job. Its rows stay in the file: of them it keeps only
 // where every stride-th begins. It is safe for concurrent use.
 type feed struct {
-	namedFeeder
-	folder  fs.FS
+	def     feedDefinition
 	csv     bool
 	comma   byte
 	columns []string
@@ -38,24 +41,21 @@ type feed struct {
 	stride  int64
 	offsets []int64
 
-	segment Segment      // whose rows it gives out
+	segment pace.Segment // whose rows it gives out
 	taken   atomic.Int64 // rows that it has given out, in sequential order
 	blocks  sync.Pool    // of *[]byte
 }
 
-// openFeed opens a feeder's file, and looks at every row. A fault is a
-// [*ScenarioError] that says where.
-func openFeed(def namedFeeder, folder fs.FS) (*feed, error) {
-	if def.FS != nil {
-		folder = def.FS
-	}
+// openFeed opens a feeder's file, and looks at every row. A fault in a row is a
+// [*rowsFault]. The feed gives out the rows of a segment.
+func openFeed(def feedDefinition, segment pace.Segment) (*feed, error) {
 	if msg := def.check(); msg != "" {
 		return nil, errors.New(msg)
 	}
-	f := &feed{namedFeeder: def, folder: folder, csv: def.format() == "csv", comma: def.delimiter(), stride: 1}
-	file, info, err := openIn(folder, def.File)
+	f := &feed{def: def, csv: def.fileFormat() == "csv", comma: def.comma(), stride: 1, segment: segment}
+	file, info, err := openIn(def.folder, def.file)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", def.File, err)
+		return nil, fmt.Errorf("%s: %w", def.file, err)
 	}
 	f.size, f.mtime = info.Size(), info.ModTime()
 	var in io.Reader = file
@@ -65,10 +65,10 @@ func openFeed(def namedFeeder, folder fs.FS) (*feed, error) {
 		data, err := io.ReadAll(io.LimitReader(file, maxFeedMemory+1))
 		_ = file.Close()
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", def.File, plainPathError(err))
+			return nil, fmt.Errorf("%s: %w", def.file, plainPathError(err))
 		}
 		if len(data) > maxFeedMemory {
-			return nil, fmt.Errorf("%s: its folder can only be read as a stream, and so at most %d bytes", def.File, maxFeedMemory)
+			return nil, fmt.Errorf("%s: its folder can only be read as a stream, and so at most %d bytes", def.file, maxFeedMemory)
 		}
 		f.data, f.size = data, int64(len(data))
 		in = bytes.NewReader(data)
@@ -104,7 +104,7 @@ func (f *feed) index(in io.Reader) error {
 			f.columns, bad = columnNames(row, f.comma)
 		default:
 			if text, ends, bad = splitCSV(row, f.comma, text[:0], ends[:0]); bad == nil && len(ends) != len(f.columns) {
-				bad = &rowError{0, fmt.Sprintf("expected %s, as in the first line, found %d", plural(len(f.columns), "column"), len(ends))}
+				bad = &rowError{0, fmt.Sprintf("expected %s, as in the first line, found %d", textkit.Plural(len(f.columns), "column"), len(ends))}
 			}
 		}
 		if bad != nil {
@@ -143,7 +143,7 @@ func (f *feed) note(at int64) {
 }
 
 func (f *feed) fault(line, column int, message string) error {
-	return &ScenarioError{File: f.File, Errors: []SourceError{{line, column, message}}}
+	return &rowsFault{f.def.file, line, column, message}
 }
 
 func (f *feed) close() {
@@ -154,16 +154,13 @@ func (f *feed) close() {
 
 // same tells whether an open feeder serves for a definition, because neither that nor
 // the file has changed.
-func (f *feed) same(def namedFeeder, folder fs.FS) bool {
-	if def.FS != nil {
-		folder = def.FS
-	}
-	mine, its := f.namedFeeder, def
-	mine.FS, its.FS = nil, nil
+func (f *feed) same(def feedDefinition) bool {
+	mine, its := f.def, def
+	mine.folder, its.folder = nil, nil
 	if mine != its {
 		return false
 	}
-	file, info, err := openIn(folder, def.File)
+	file, info, err := openIn(def.folder, def.file)
 	if err != nil {
 		return false
 	}
@@ -172,26 +169,55 @@ func (f *feed) same(def namedFeeder, folder fs.FS) bool {
 }
 
 // choose says which row is next for a VU: that of its number, the job's next, or any.
-func (f *feed) choose(vu *VU) (int64, error) {
+func (f *feed) choose(r *rand.Rand, vu int) (int64, error) {
 	var i int64
-	switch f.Order {
-	case FeedRandom:
-		return vu.rand.Int64N(f.rows), nil
-	case FeedUnique:
-		i = int64(vu.id)
+	switch f.def.order {
+	case orderRandom:
+		return r.Int64N(f.rows), nil
+	case orderUnique:
+		i = int64(vu)
 	default:
 		i = int64(f.segment.Number(int(f.taken.Add(1) - 1)))
 	}
 	switch {
 	case i < f.rows:
 		return i, nil
-	case f.cycles():
+	case f.def.cycles():
 		return i % f.rows, nil
-	case f.Order == FeedUnique:
-		return 0, &feedEndError{fmt.Sprintf("feeder %q has %s, one for each VU, and there are more VUs", f.name, plural(int(f.rows), "row"))}
+	case f.def.order == orderUnique:
+		return 0, &feedEndError{fmt.Sprintf("feeder %q has %s, one for each VU, and there are more VUs", f.def.name, textkit.Plural(int(f.rows), "row"))}
 	}
-	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s%s", f.name, plural(int(f.rows), "row"), ofSegment(f.segment))}
+	return 0, &feedEndError{fmt.Sprintf("feeder %q has given out all its %s%s", f.def.name, textkit.Plural(int(f.rows), "row"), ofSegment(f.segment))}
 }
+
+// next puts the row of an iteration of a VU into row, unless the iteration has taken it
+// already. r is the random source of the VU.
+func (f *feed) next(r *rand.Rand, vu int, row *feederRow) error {
+	if row.taken && row.feed == f {
+		return nil
+	}
+	number, err := f.choose(r, vu)
+	if err != nil {
+		return err
+	}
+	if row.feed != f || row.number != number {
+		if err := f.read(number, row); err != nil {
+			return err
+		}
+	}
+	row.taken = true
+	return nil
+}
+
+// given is how many rows the feed has given out in order.
+func (f *feed) given() int64 { return f.taken.Load() }
+
+// resume makes the feed go on behind the rows that it, or one before it, has given out.
+func (f *feed) resume(given int64) { f.taken.Store(max(0, given)) }
+
+// perVU tells whether each VU has a row of its own, so that there are no more VUs than
+// rows.
+func (f *feed) perVU() bool { return f.def.order == orderUnique && !f.def.cycles() }
 
 // read copies a row of the file into dst, which keeps its buffers.
 func (f *feed) read(number int64, dst *feederRow) error {
@@ -212,7 +238,7 @@ func (f *feed) read(number int64, dst *feederRow) error {
 		*room = slices.Grow((*room)[:0], int(to-from))[:to-from]
 		block = *room
 		if _, err := f.reader.ReadAt(block, from); err != nil {
-			return fmt.Errorf("feeder %q: %s: row %d: %w", f.name, f.File, number+1, plainPathError(err))
+			return fmt.Errorf("feeder %q: %s: row %d: %w", f.def.name, f.def.file, number+1, plainPathError(err))
 		}
 	}
 	row, rest, _ := cutRow(block, f.csv)
@@ -240,11 +266,11 @@ func (f *feed) read(number int64, dst *feederRow) error {
 // changed says that the file is not the one whose rows were indexed.
 func (f *feed) changed(number int64) error {
 	return fmt.Errorf("feeder %q: %s has changed since the job started: row %d is not there any more; reload the scenario, or put a new file in the place of the old one instead of writing into it",
-		f.name, f.File, number+1)
+		f.def.name, f.def.file, number+1)
 }
 
 // ofSegment completes a sentence on what there is none left of.
-func ofSegment(s Segment) string {
+func ofSegment(s pace.Segment) string {
 	if s.Parts() == 1 {
 		return ""
 	}

@@ -211,4 +211,4 @@ func checkJSONRow(row []byte) *rowError {
 	return &rowError{0, "not a JSON object"}
 }
 
-func strconvQuoteStart(b []byte) string { return describe(string(b[:min(len(b), 20)])) }
+func strconvQuoteStart(b []byte) string { return textkit.Describe(string(b[:min(len(b), 20)])) }

@@ -5,23 +5,33 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/pace"
 )
 
 // openText opens a feeder over a text.
-func openText(t testing.TB, name, text string, f Feeder) (*feed, error) {
+func openText(t testing.TB, name, text string, def feedDefinition) (*feed, error) {
 	t.Helper()
-	f.File = name
-	return openFeed(namedFeeder{"rows", f}, fstest.MapFS{name: {Data: []byte(text)}})
+	def.name, def.file, def.folder = "rows", name, fstest.MapFS{name: {Data: []byte(text)}}
+	return openFeed(def, pace.Segment{})
+}
+
+// openFile opens a feeder over a file of a folder.
+func openFile(def feedDefinition, folder fs.FS) (*feed, error) {
+	def.folder = folder
+	return openFeed(def, pace.Segment{})
 }
 
 // fields reads a row and returns its fields.
@@ -31,13 +41,13 @@ func fields(t testing.TB, f *feed, number int64) []string {
 	require.NoError(t, f.read(number, &row))
 	out := make([]string, len(row.ends))
 	for i := range out {
-		out[i] = string(row.field(i))
+		out[i] = string(row.Field(i))
 	}
 	return out
 }
 
 func TestFeederReadsCSV(t *testing.T) {
-	f, err := openText(t, "u.csv", "\uFEFFname, note\r\nada,\"a \"\"b\"\", c\"\r\n\r\nbruno,\"two\nlines\"\n,\n\"\",last", Feeder{})
+	f, err := openText(t, "u.csv", "\uFEFFname, note\r\nada,\"a \"\"b\"\", c\"\r\n\r\nbruno,\"two\nlines\"\n,\n\"\",last", feedDefinition{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"name", "note"}, f.columns)
 	assert.EqualValues(t, 4, f.rows)
@@ -46,28 +56,28 @@ func TestFeederReadsCSV(t *testing.T) {
 	assert.Equal(t, []string{"", ""}, fields(t, f, 2))
 	assert.Equal(t, []string{"", "last"}, fields(t, f, 3))
 
-	f, err = openText(t, "u.tsv", "a\tb\n1,5\t2\n", Feeder{})
+	f, err = openText(t, "u.tsv", "a\tb\n1,5\t2\n", feedDefinition{})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1,5", "2"}, fields(t, f, 0))
-	f, err = openText(t, "u.txt", "a;b\n1,5;2\n", Feeder{Format: "csv", Delimiter: ';'})
+	f, err = openText(t, "u.txt", "a;b\n1,5;2\n", feedDefinition{format: "csv", delimiter: ';'})
 	require.NoError(t, err)
 	assert.Equal(t, []string{"1,5", "2"}, fields(t, f, 0))
 }
 
 func TestFeederReadsJSONLines(t *testing.T) {
-	f, err := openText(t, "u.jsonl", "{\"n\": 1, \"o\": {\"a\": [true, \"x\"]}}\n \n{\"n\": 2.5}\r\n", Feeder{})
+	f, err := openText(t, "u.jsonl", "{\"n\": 1, \"o\": {\"a\": [true, \"x\"]}}\n \n{\"n\": 2.5}\r\n", feedDefinition{})
 	require.NoError(t, err)
 	assert.EqualValues(t, 2, f.rows)
 	row := &feederRow{}
 	require.NoError(t, f.read(0, row))
-	assert.Equal(t, "1", Row{row}.Get("n"))
-	assert.JSONEq(t, `{"a":[true,"x"]}`, Row{row}.Get("o"))
-	assert.Empty(t, Row{row}.Get("none"))
+	assert.Equal(t, "1", row.get("n"))
+	assert.JSONEq(t, `{"a":[true,"x"]}`, row.get("o"))
+	assert.Empty(t, row.get("none"))
 	require.NoError(t, f.read(1, row))
-	v, err := Row{row}.Value("n")
+	v, err := row.Value()
 	require.NoError(t, err)
-	assert.Equal(t, 2.5, v)
-	assert.EqualValues(t, 1, Row{row}.Number())
+	assert.Equal(t, 2.5, v["n"])
+	assert.EqualValues(t, 1, row.number)
 }
 
 // Mistakes in a file have their place.
@@ -88,29 +98,29 @@ func TestFeederFaults(t *testing.T) {
 		{"u.jsonl", "\n", "u.jsonl:1:1: there are no rows"},
 		{"u.csv", "a\n" + strings.Repeat("x", maxRowLen+2) + "\n", "u.csv:2:1: the row is longer than 1048576 bytes"},
 	} {
-		_, err := openText(t, c.name, c.text, Feeder{})
+		_, err := openText(t, c.name, c.text, feedDefinition{})
 		assert.EqualError(t, err, c.want)
 	}
 	for _, c := range []struct {
-		f    Feeder
+		def  feedDefinition
 		want string
 	}{
-		{Feeder{File: "a.txt"}, "does not tell its format"},
-		{Feeder{File: "a.txt", Format: "xml"}, "expected the format csv or jsonl"},
-		{Feeder{File: "../a.csv"}, "without .."},
-		{Feeder{File: "/a.csv"}, "without .."},
-		{Feeder{File: "a\\b.csv"}, "without .."},
-		{Feeder{File: "a.csv", Delimiter: '"'}, "expected one character"},
-		{Feeder{File: "a.jsonl", Delimiter: ';'}, "JSON lines have no delimiter"},
-		{Feeder{File: "a.csv", Order: "any"}, "sequential, random or unique"},
-		{Feeder{File: "a.csv", AtEnd: "wrap"}, "cycle or stop"},
-		{Feeder{File: "a.csv", Order: FeedRandom, AtEnd: FeedStop}, "no end to stop at"},
-		{Feeder{File: "none.csv"}, "none.csv: there is no such file in the scenario's folder"},
+		{feedDefinition{file: "a.txt"}, "does not tell its format"},
+		{feedDefinition{file: "a.txt", format: "xml"}, "expected the format csv or jsonl"},
+		{feedDefinition{file: "../a.csv"}, "without .."},
+		{feedDefinition{file: "/a.csv"}, "without .."},
+		{feedDefinition{file: "a\\b.csv"}, "without .."},
+		{feedDefinition{file: "a.csv", delimiter: '"'}, "expected one character"},
+		{feedDefinition{file: "a.jsonl", delimiter: ';'}, "JSON lines have no delimiter"},
+		{feedDefinition{file: "a.csv", order: "any"}, "sequential, random or unique"},
+		{feedDefinition{file: "a.csv", atEnd: "wrap"}, "cycle or stop"},
+		{feedDefinition{file: "a.csv", order: orderRandom, atEnd: atEndStop}, "no end to stop at"},
+		{feedDefinition{file: "none.csv"}, "none.csv: there is no such file in the scenario's folder"},
 	} {
-		_, err := openFeed(namedFeeder{"rows", c.f}, fstest.MapFS{})
+		_, err := openFile(c.def, fstest.MapFS{})
 		assert.ErrorContains(t, err, c.want)
 	}
-	_, err := openFeed(namedFeeder{"rows", Feeder{File: "a.csv"}}, nil)
+	_, err := openFile(feedDefinition{file: "a.csv"}, nil)
 	assert.ErrorContains(t, err, "was not read from a folder")
 }
 
@@ -155,7 +165,7 @@ func TestFeederIndexHalves(t *testing.T) {
 			text.WriteString("\n") // blank lines do not count
 		}
 	}
-	f, err := openText(t, "u.csv", text.String(), Feeder{})
+	f, err := openText(t, "u.csv", text.String(), feedDefinition{})
 	require.NoError(t, err)
 	assert.EqualValues(t, rows, f.rows)
 	assert.LessOrEqual(t, len(f.offsets), maxFeedOffsets)
@@ -185,17 +195,17 @@ func TestFeederOfAMillionRows(t *testing.T) {
 	text = bytes.Buffer{}
 
 	before := heap()
-	f, err := openFeed(namedFeeder{"users", Feeder{File: "users.csv"}}, os.DirFS(dir))
+	f, err := openFile(feedDefinition{file: "users.csv"}, os.DirFS(dir))
 	require.NoError(t, err)
 	defer f.close()
-	row, vu := &feederRow{}, &VU{}
+	row := &feederRow{}
 	read := func(number int64) {
 		require.NoError(t, f.read(number, row))
-		require.Equal(t, fmt.Sprint(number), string(row.field(0)))
-		require.Equal(t, fmt.Sprintf("user%d@shop.example", number), string(row.field(2)))
+		require.Equal(t, fmt.Sprint(number), string(row.Field(0)))
+		require.Equal(t, fmt.Sprintf("user%d@shop.example", number), string(row.Field(2)))
 	}
 	for range 10_000 {
-		n, err := f.choose(vu)
+		n, err := f.choose(nil, 0)
 		require.NoError(t, err)
 		read(n)
 		read(rand.Int64N(rows))
@@ -204,7 +214,7 @@ func TestFeederOfAMillionRows(t *testing.T) {
 	t.Logf("%d rows in %d bytes: %d bytes of memory", rows, size, used)
 	assert.Less(t, used, int64(2<<20), "bytes of memory for a file of %d", size)
 	assert.Zero(t, testing.AllocsPerRun(1000, func() {
-		n, _ := f.choose(vu)
+		n, _ := f.choose(nil, 0)
 		if err := f.read(n, row); err != nil {
 			t.Fatal(err)
 		}
@@ -224,13 +234,13 @@ func BenchmarkFeeder(b *testing.B) {
 	}
 	require.NoError(b, os.WriteFile(filepath.Join(dir, "users.csv"), text.Bytes(), 0o600))
 	open := func(b *testing.B) *feed {
-		f, err := openFeed(namedFeeder{"users", Feeder{File: "users.csv"}}, os.DirFS(dir))
+		f, err := openFile(feedDefinition{file: "users.csv"}, os.DirFS(dir))
 		require.NoError(b, err)
 		b.Cleanup(f.close)
 		return f
 	}
 	for name, next := range map[string]func(f *feed, r *rand.Rand) int64{
-		"sequential": func(f *feed, _ *rand.Rand) int64 { n, _ := f.choose(nil); return n },
+		"sequential": func(f *feed, _ *rand.Rand) int64 { n, _ := f.choose(nil, 0); return n },
 		"random":     func(_ *feed, r *rand.Rand) int64 { return r.Int64N(rows) },
 	} {
 		b.Run(name, func(b *testing.B) {
@@ -263,7 +273,7 @@ func TestFeederNoticesAChangedFile(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "u.csv")
 	require.NoError(t, os.WriteFile(name, []byte("a,b\n"+strings.Repeat("1,2\n", maxFeedInline/4+1)), 0o600))
-	f, err := openFeed(namedFeeder{"u", Feeder{File: "u.csv"}}, os.DirFS(dir))
+	f, err := openFile(feedDefinition{file: "u.csv"}, os.DirFS(dir))
 	require.NoError(t, err)
 	defer f.close()
 	require.NoError(t, os.WriteFile(name, []byte("a\n1\n"), 0o600))
@@ -275,43 +285,83 @@ func TestFeederNoticesAChangedFile(t *testing.T) {
 
 func TestFeederOrders(t *testing.T) {
 	text := "n\n0\n1\n2\n"
-	draw := func(f *feed, vu *VU, n int) (out []int64, err error) {
+	draw := func(f *feed, vu, n int) (out []int64, err error) {
+		r := rand.New(rand.NewPCG(1, uint64(vu)))
 		for range n {
 			var i int64
-			if i, err = f.choose(vu); err != nil {
+			if i, err = f.choose(r, vu); err != nil {
 				return out, err
 			}
 			out = append(out, i)
 		}
 		return out, nil
 	}
-	vu := func(id int) *VU { return &VU{id: id, rand: rand.New(rand.NewPCG(1, uint64(id)))} }
 	for _, c := range []struct {
-		f    Feeder
+		def  feedDefinition
 		id   int
 		want []int64
 		end  bool
 	}{
-		{Feeder{}, 0, []int64{0, 1, 2, 0, 1}, false},
-		{Feeder{AtEnd: FeedStop}, 0, []int64{0, 1, 2}, true},
-		{Feeder{Order: FeedUnique}, 2, []int64{2, 2, 2, 2, 2}, false},
-		{Feeder{Order: FeedUnique}, 3, nil, true},
-		{Feeder{Order: FeedUnique, AtEnd: FeedCycle}, 4, []int64{1, 1, 1, 1, 1}, false},
+		{feedDefinition{}, 0, []int64{0, 1, 2, 0, 1}, false},
+		{feedDefinition{atEnd: atEndStop}, 0, []int64{0, 1, 2}, true},
+		{feedDefinition{order: orderUnique}, 2, []int64{2, 2, 2, 2, 2}, false},
+		{feedDefinition{order: orderUnique}, 3, nil, true},
+		{feedDefinition{order: orderUnique, atEnd: atEndCycle}, 4, []int64{1, 1, 1, 1, 1}, false},
 	} {
-		f, err := openText(t, "u.csv", text, c.f)
+		f, err := openText(t, "u.csv", text, c.def)
 		require.NoError(t, err)
-		got, err := draw(f, vu(c.id), 5)
+		got, err := draw(f, c.id, 5)
 		assert.Equal(t, c.want, got)
-		assert.Equal(t, c.end, errors.Is(err, ErrNoMoreRows), "%v", err)
+		assert.Equal(t, c.end, errors.Is(err, errNoMoreRows), "%v", err)
 	}
-	f, err := openText(t, "u.csv", text, Feeder{Order: FeedRandom})
+	f, err := openText(t, "u.csv", text, feedDefinition{order: orderRandom})
 	require.NoError(t, err)
-	a, err := draw(f, vu(7), 50)
+	a, err := draw(f, 7, 50)
 	require.NoError(t, err)
-	b, err := draw(f, vu(7), 50)
+	b, err := draw(f, 7, 50)
 	require.NoError(t, err)
 	assert.Equal(t, a, b, "the same seed draws the same rows")
 	assert.Subset(t, a, []int64{0, 1, 2})
+}
+
+// Rows in order are given out once by all segments together, and unique ones belong to
+// one VU of all.
+func TestSegmentsOfAFeeder(t *testing.T) {
+	text := "n\n"
+	const rows = 23
+	for range rows {
+		text += "x\n"
+	}
+	folder := fstest.MapFS{"u.csv": &fstest.MapFile{Data: []byte(text)}}
+	open := func(order string, s pace.Segment) *feed {
+		f, err := openFeed(feedDefinition{name: "u", file: "u.csv", folder: folder, order: order, atEnd: atEndStop}, s)
+		require.NoError(t, err)
+		return f
+	}
+	for _, n := range []int{1, 2, 5, 23, 30} {
+		sequential, unique := make([]int, rows), make([]int, rows)
+		for i := range n {
+			s := pace.Segment{Index: i + 1, Count: n}
+			f := open(orderSequential, s)
+			for {
+				i, err := f.choose(nil, 0)
+				if err != nil {
+					require.ErrorIs(t, err, errNoMoreRows)
+					break
+				}
+				sequential[i]++
+			}
+			f = open(orderUnique, s)
+			for seat := range s.Share(rows) {
+				i, err := f.choose(nil, s.Number(seat))
+				require.NoError(t, err)
+				unique[i]++
+			}
+		}
+		once := slices.Repeat([]int{1}, rows)
+		assert.Equal(t, once, sequential, "%d segments", n)
+		assert.Equal(t, once, unique, "%d segments", n)
+	}
 }
 
 // What encoding/csv reads, we read alike; and what we read, it does.
@@ -321,13 +371,13 @@ func FuzzFeederCSV(f *testing.F) {
 	f.Add("\uFEFFa\n\"\"\n")
 	f.Add("a,b\n5\" disk,2\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := openText(t, "u.csv", text, Feeder{})
+		got, err := openText(t, "u.csv", text, feedDefinition{})
 		r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "\uFEFF")))
 		want, oracle := r.ReadAll()
 		if err != nil {
-			var se *ScenarioError
-			require.ErrorAs(t, err, &se)
-			require.GreaterOrEqual(t, se.Errors[0].Column, 1)
+			var fault *rowsFault
+			require.ErrorAs(t, err, &fault)
+			require.GreaterOrEqual(t, fault.column, 1)
 			return
 		}
 		// A lone carriage return, and one before a line break in quotes, is text to us.
@@ -346,14 +396,14 @@ func FuzzFeederJSONLines(f *testing.F) {
 	f.Add("{\"a\": 1}\n\n{\"b\": [\"x\\n\"]}")
 	f.Add("{}\r\n[1]\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := openText(t, "u.jsonl", text, Feeder{})
+		got, err := openText(t, "u.jsonl", text, feedDefinition{})
 		if err != nil {
 			return
 		}
 		for i := range got.rows {
 			row := &feederRow{}
 			require.NoError(t, got.read(i, row))
-			_, err := row.value()
+			_, err := row.Value()
 			require.NoError(t, err)
 		}
 	})

@@ -115,38 +115,3 @@ func plainPathError(err error) error {
 	}
 	return err
 }
-
-// mediaType guesses the media type of a file from its name.
-func mediaType(name string) string {
-	switch strings.ToLower(path.Ext(name)) {
-	case ".json":
-		return "application/json"
-	case ".jsonl", ".ndjson":
-		return "application/x-ndjson"
-	case ".xml":
-		return "application/xml"
-	case ".csv":
-		return "text/csv; charset=utf-8"
-	case ".txt":
-		return "text/plain; charset=utf-8"
-	case ".html", ".htm":
-		return "text/html; charset=utf-8"
-	case ".md":
-		return "text/markdown; charset=utf-8"
-	case ".pdf":
-		return "application/pdf"
-	case ".png":
-		return "image/png"
-	case ".jpg", ".jpeg":
-		return "image/jpeg"
-	case ".gif":
-		return "image/gif"
-	case ".svg":
-		return "image/svg+xml"
-	case ".webp":
-		return "image/webp"
-	case ".zip":
-		return "application/zip"
-	}
-	return "application/octet-stream"
-}

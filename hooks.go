@@ -13,23 +13,7 @@ import (
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
-// hookKind is one of the tasks that a scenario runs beside its iterations.
-type hookKind uint8
-
-const (
-	hookSetup      hookKind = iota // once, before the first iteration of the job
-	hookTeardown                   // once, after the last
-	hookVUSetup                    // of each VU, before its first iteration
-	hookVUTeardown                 // of each VU, after its last
-	numHooks
-)
-
-// String is the name in scenario files; in parentheses, it is that in statistics.
-func (k hookKind) String() string {
-	return [numHooks]string{"setup", "teardown", "vu_setup", "vu_teardown"}[k]
-}
-
-// hook is such a task.
+// hook is a task that a scenario runs beside its iterations.
 type hook struct {
 	bind   binder
 	source string    // what it says in its file; "" for one in Go

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // ErrLimit refuses what would go beyond the [Limits] of a Manager.
@@ -82,7 +84,7 @@ func (m *Manager) activeJobs() (n int) {
 func (m *Manager) admit(j *Job, p *plan) error {
 	l := m.env.limits
 	if l.MaxJobs > 0 && m.activeJobs() >= l.MaxJobs {
-		return fmt.Errorf("%w: at most %s may run at a time", ErrLimit, plural(l.MaxJobs, "job"))
+		return fmt.Errorf("%w: at most %s may run at a time", ErrLimit, textkit.Plural(l.MaxJobs, "job"))
 	}
 	workers := p.cfg.begin()
 	if len(p.cfg.Stages) > 0 && !p.cfg.open() {

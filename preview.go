@@ -25,8 +25,8 @@ func (m *Manager) Preview(cfg JobConfig) (*Preview, error) {
 	}
 	vars, f := scenario.resolve(&cfg, m.env.lookupEnv)
 	f = append(scenario.check(), f...)
-	secrets, _ := scenario.resolveSecrets(nil) // their values are not to be seen
-	weights, wf := scenario.weigh(newBinding(vars, secrets), &cfg)
+	hidden, _ := scenario.resolveSecrets(nil) // their values are not to be seen
+	weights, wf := scenario.weigh(newBinding(vars, hidden), &cfg)
 	if err := validation(append(f, wf...)); err != nil {
 		return nil, err
 	}

@@ -7,19 +7,6 @@ import (
 )
 
 func TestRedactedConfig(t *testing.T) {
-	for text, want := range map[string]string{
-		"":                                 "",
-		"http://shop:8000/base":            "http://shop:8000/base",
-		"http://user@shop":                 "http://user@shop",
-		"http://user:pw@shop":              "http://user:REDACTED@shop",
-		"http://user:@shop/":               "http://user:REDACTED@shop/",
-		"http://:pw@shop":                  "http://:REDACTED@shop",
-		"https://u:p%40:w@[::1]:8/a@b/c:d": "https://u:REDACTED@[::1]:8/a@b/c:d",
-		"socks5h://user:p@ss@proxy:1080":   "socks5h://user:REDACTED@proxy:1080",
-		"::":                               "::",
-	} {
-		assert.Equal(t, want, hidePassword(text))
-	}
 	c := JobConfig{
 		BaseURL: "http://user:pw@shop", Proxy: "http://u:secret@proxy:3128",
 		Headers: map[string]string{"Authorization": "Bearer x", "cookie": "a=b", "X-Api-Key": "k", "Accept": "text/html"},

@@ -155,7 +155,7 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 		return nil, err
 	}
 	for _, f := range p.feeds {
-		f.taken.Store(max(0, r.Position.Rows[f.name]))
+		f.resume(r.Position.Rows[f.def.name])
 	}
 	j := newJob(m, p.cfg, scenario)
 	j.history = slices.Clone(r.History)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/opbeans/loadgen/internal/textkit"
 )
@@ -32,7 +33,6 @@ type Scenario struct {
 	variables   []Variable
 	secrets     []string
 	feeders     []namedFeeder
-	heads       []*feederHead // of feeders, if the scenario is from a file
 	hooks       [numHooks]*hook
 	newSession  bool // each iteration has a session of its own
 	tasks       []task
@@ -155,8 +155,8 @@ func (s *Scenario) TaskNames() []string {
 func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 	vars, f := s.resolve(&cfg, nil)
 	f = append(s.check(), f...)
-	secrets, _ := s.resolveSecrets(nil)
-	weights, wf := s.weigh(newBinding(vars, secrets), &cfg)
+	hidden, _ := s.resolveSecrets(nil)
+	weights, wf := s.weigh(newBinding(vars, hidden), &cfg)
 	if err := validation(append(f, wf...)); err != nil {
 		return nil, err
 	}
@@ -184,10 +184,10 @@ type boundTask struct {
 func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (bound, faults) {
 	vars, f := s.resolve(cfg, lookupEnv)
 	f = append(s.check(), f...)
-	secrets, sf := s.resolveSecrets(lookupEnv)
-	out := bound{vars: vars, secrets: secrets, mask: newMask(slices.Collect(maps.Values(secrets)))}
-	defer func() { out.mask.faults(f) }()
-	b := newBinding(vars, secrets)
+	hidden, sf := s.resolveSecrets(lookupEnv)
+	out := bound{vars: vars, secrets: hidden, mask: newMask(slices.Collect(maps.Values(hidden)))}
+	defer func() { maskFaults(out.mask, f) }()
+	b := newBinding(vars, hidden)
 	weights, wf := s.weigh(b, cfg)
 	if f = append(append(f, sf...), wf...); len(f) > 0 {
 		return out, f
@@ -279,4 +279,22 @@ func (s *Scenario) weigh(b *binding, cfg *JobConfig) ([]TaskWeight, faults) {
 		weights[i].Weight = max(w, 0)
 	}
 	return weights, f
+}
+
+// checkSources finds the mistakes of a builder in secrets and feeders.
+func (s *Scenario) checkSources(f *faults) {
+	for _, name := range s.secrets {
+		if name == "" || strings.ContainsAny(name, "=\x00") {
+			f.add("scenario", "%q cannot be the name of a secret", name)
+		}
+		if standardRow(name) != nil || slices.ContainsFunc(s.variables, func(v Variable) bool { return v.Name == name }) {
+			f.add("scenario", "%q is a variable, which cannot be a secret", name)
+		}
+	}
+	for _, d := range s.feeders {
+		def := d.definition(s.folder)
+		if msg := def.check(); msg != "" {
+			f.add("scenario", "feeder %q: %s", d.name, msg)
+		}
+	}
 }

@@ -2,8 +2,6 @@ package loadgen
 
 import (
 	"slices"
-
-	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // groupNames are the groups that a scenario has. It knows them all only if every task
@@ -15,11 +13,7 @@ func (s *Scenario) groupNames() (names []string, all bool) {
 			all = false
 			return
 		}
-		for i := range y.steps {
-			if name := y.steps[i].group; name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
+		names = y.addGroups(names)
 	}
 	for i := range s.tasks {
 		add(s.tasks[i].yaml)
@@ -38,8 +32,5 @@ func (s *Scenario) lacksGroup(name string) (hint string, lacks bool) {
 	if !all || slices.Contains(names, name) {
 		return "", false
 	}
-	if hint = textkit.DidYouMean(name, names); hint == "" {
-		hint = textkit.List("; there are ", names)
-	}
-	return hint, true
+	return groupHint(name, names), true
 }

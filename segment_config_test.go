@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -127,46 +126,6 @@ func TestSegmentsOfASchedulePastItsEnd(t *testing.T) {
 	cfg := JobConfig{Rate: PerSecond(1), Segment: Segment{Index: 2, Count: 3}}
 	_, ok := cfg.Pacer().Due(math.MaxUint64/3 + 1)
 	assert.False(t, ok, "its number in the whole does not exist")
-}
-
-// Rows in order are given out once by all segments together, and unique ones belong to
-// one VU of all.
-func TestSegmentsOfAFeeder(t *testing.T) {
-	text := "n\n"
-	const rows = 23
-	for range rows {
-		text += "x\n"
-	}
-	folder := fstest.MapFS{"u.csv": &fstest.MapFile{Data: []byte(text)}}
-	open := func(order FeedOrder, s Segment) *feed {
-		scenario := NewScenario("s").Feeder("u", Feeder{File: "u.csv", FS: folder, Order: order, AtEnd: FeedStop})
-		feeds, f := scenario.openFeeds(nil, s)
-		require.Empty(t, f)
-		return feeds[0]
-	}
-	for _, n := range []int{1, 2, 5, 23, 30} {
-		sequential, unique := make([]int, rows), make([]int, rows)
-		for _, s := range allSegments(n) {
-			f := open(FeedSequential, s)
-			for {
-				i, err := f.choose(nil)
-				if err != nil {
-					require.ErrorIs(t, err, ErrNoMoreRows)
-					break
-				}
-				sequential[i]++
-			}
-			f = open(FeedUnique, s)
-			for seat := range s.Share(rows) {
-				i, err := f.choose(&VU{id: s.Number(seat)})
-				require.NoError(t, err)
-				unique[i]++
-			}
-		}
-		once := slices.Repeat([]int{1}, rows)
-		assert.Equal(t, once, sequential, "%d segments", n)
-		assert.Equal(t, once, unique, "%d segments", n)
-	}
 }
 
 func allSegments(n int) (all []Segment) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // A template is text with embedded expressions, in three stages:
@@ -31,6 +32,30 @@ func (t *template) literal(s string) {
 	if s != "" {
 		*t = append(*t, part{text: s})
 	}
+}
+
+// expression adds an expression.
+func (t *template) expression(e *expression, how escape) {
+	*t = append(*t, part{expr: e, escape: how})
+}
+
+// add adds another template.
+func (t *template) add(other template) {
+	for _, p := range other {
+		if p.expr == nil {
+			t.literal(p.text)
+		} else {
+			*t = append(*t, p)
+		}
+	}
+}
+
+// prefix is the text that the template begins with, or "".
+func (t template) prefix() string {
+	if len(t) == 0 || t[0].expr != nil {
+		return ""
+	}
+	return t[0].text
 }
 
 // boundTemplate is a template under one job's variables. It is immutable; any
@@ -108,7 +133,7 @@ func (t boundTemplate) render(dst []byte, ev *evaluator) ([]byte, error) {
 			if err != nil {
 				return dst, p.expr.fail(err)
 			}
-			if dst, err = p.escape.appendBytes(dst, row.field(p.column.column)); err != nil {
+			if dst, err = p.escape.appendBytes(dst, row.Field(p.column.column)); err != nil {
 				return dst, p.expr.fail(err)
 			}
 		case p.expr != nil:
@@ -181,6 +206,20 @@ func hasRunes(s []rune, prefix string) bool {
 		}
 	}
 	return true
+}
+
+// onlyExpr returns the source of the expression in a text that is one ${…} and nothing
+// else, and its offset in runes.
+func onlyExpr(s string) (source string, offset int, ok bool) {
+	inner, ok := strings.CutPrefix(s, "${")
+	if !ok {
+		return "", 0, false
+	}
+	in := []rune(inner)
+	if end, err := exprEnd(in); err != nil || end != len(in)-1 {
+		return "", 0, false
+	}
+	return string(in[:len(in)-1]), 2, true
 }
 
 // exprEnd is the offset of the brace that closes an expression: not one within

@@ -2,8 +2,6 @@ package loadgen
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"github.com/opbeans/loadgen/internal/textkit"
 )
@@ -156,51 +154,4 @@ func hasControl[T string | []byte](s T) bool {
 		}
 	}
 	return false
-}
-
-// checkTarget says what is wrong with a rendered target, if anything: it must be
-// a path, or an absolute URL.
-func checkTarget(target []byte) error {
-	if len(target) > 0 && target[0] == '/' {
-		return nil
-	}
-	for _, scheme := range []string{"http://", "https://"} {
-		if len(target) > len(scheme) && strings.EqualFold(string(target[:len(scheme)]), scheme) {
-			return nil
-		}
-	}
-	return errors.New("the target must begin with /, http:// or https://, not " + describe(string(target)))
-}
-
-// methods are those that a request may have; there is no use for CONNECT here.
-func methods() []string {
-	return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
-}
-
-// splitRequest splits "METHOD target", of which the method may be left out. The
-// offset is that of the target, in bytes.
-func splitRequest(s string) (method, target string, offset int, err error) {
-	if s == "" {
-		return "", "", 0, errors.New("expected a request such as \"GET /path\", found nothing")
-	}
-	if s[0] == '/' || strings.HasPrefix(s, "${") || strings.Contains(strings.SplitN(s, " ", 2)[0], "://") {
-		return "GET", s, 0, nil
-	}
-	method, rest, ok := strings.Cut(s, " ")
-	if !slices.Contains(methods(), method) {
-		return "", "", 0, errors.New("expected a method and a target such as \"GET /path\", found " +
-			describe(s) + "; " + methodHint(method))
-	}
-	target = strings.TrimLeft(rest, " ")
-	if !ok || target == "" {
-		return "", "", 0, errors.New("expected a target after " + method + ", such as \"" + method + " /path\"")
-	}
-	return method, target, len(s) - len(target), nil
-}
-
-func methodHint(word string) string {
-	if up := strings.ToUpper(word); slices.Contains(methods(), up) {
-		return "methods are in capitals: " + up
-	}
-	return "the methods are " + strings.Join(methods(), ", ") + ", and a target begins with /, http:// or ${"
 }

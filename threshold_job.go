@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/stats"
 )
@@ -44,24 +45,24 @@ func checkThresholds(list []Threshold, f *faults) {
 // thresholdsField reads a list that replaces the one before as a whole.
 func thresholdsField() configField {
 	return configField{
-		name: "thresholds",
-		write: func(c *JobConfig) any {
+		Name: "thresholds",
+		Write: func(c *JobConfig) any {
 			if len(c.Thresholds) == 0 {
 				return nil
 			}
 			return c.Thresholds
 		},
-		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
+		Read: func(c *JobConfig, raw json.RawMessage, f *jsonform.Faults) {
 			var texts []string
 			if json.Unmarshal(raw, &texts) != nil {
-				f.add("thresholds", "must be a list of texts such as \"p99 < 200ms\", not %s", textkit.Shorten(string(raw)))
+				f.Add("thresholds", "must be a list of texts such as \"p99 < 200ms\", not %s", textkit.Shorten(string(raw)))
 				return
 			}
 			c.Thresholds = nil
 			for _, text := range texts {
 				t, err := ParseThreshold(text)
 				if err != nil {
-					f.add("thresholds", "%v", err)
+					f.Add("thresholds", "%v", err)
 					continue
 				}
 				c.Thresholds = append(c.Thresholds, t)

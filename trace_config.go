@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/tracecontext"
 )
@@ -57,18 +58,18 @@ func (c *JobConfig) checkTrace(f *faults) {
 func traceRatioField() configField {
 	const name = "trace_ratio"
 	return configField{
-		name: name,
-		write: func(c *JobConfig) any {
+		Name: name,
+		Write: func(c *JobConfig) any {
 			if c.TraceRatio == NoSampling {
 				return 0
 			}
-			return leaveOut(c.TraceRatio, false)
+			return jsonform.LeaveOut(c.TraceRatio, false)
 		},
-		read: func(c *JobConfig, raw json.RawMessage, f *faults) {
-			text := scalar(raw)
+		Read: func(c *JobConfig, raw json.RawMessage, f *jsonform.Faults) {
+			text := jsonform.Scalar(raw)
 			r, err := strconv.ParseFloat(text, 64)
 			if err != nil || !textkit.IsDecimal(text) || r < 0 { // so that -1 does not mean NoSampling
-				f.add(name, "must be a number from 0 to 1, not %s", textkit.Shorten(string(raw)))
+				f.Add(name, "must be a number from 0 to 1, not %s", textkit.Shorten(string(raw)))
 				return
 			}
 			if c.TraceRatio = r; r == 0 {

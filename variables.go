@@ -11,11 +11,7 @@ import (
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
-// Limits of what a job may put into a variable.
-const (
-	maxVariableLen = 64 << 10
-	maxExactFloat  = 1 << 53 // integers up to here survive a float64
-)
+const maxVariableLen = 64 << 10 // bytes of a job's value for a variable
 
 // standardDefault is the default of a standard variable that a scenario does not
 // declare; name is the first of its row in [StandardVariables].
@@ -152,7 +148,7 @@ func convert(text string, def any) (any, error) {
 			return n, nil
 		}
 		// Senders that know only floating point write 420 as 420.0 or 4.2e2.
-		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && f == math.Trunc(f) && math.Abs(f) <= maxExactFloat {
+		if f, err := strconv.ParseFloat(trimmed, 64); err == nil && f == math.Trunc(f) && math.Abs(f) <= textkit.MaxExactFloat {
 			return int64(f), nil
 		}
 	}

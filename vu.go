@@ -305,7 +305,7 @@ func (vu *VU) observed(m *measurement, rec meter.Record) {
 	if vu.task != nil {
 		s.Task = vu.task.name
 	}
-	vu.plan.mask.url(&s.URL)
+	maskURL(vu.plan.mask, &s.URL)
 	vu.recorder().Record(vu.stripe, rec, &s)
 }
 

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
-	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -16,112 +14,44 @@ import (
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
 
 	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/stats"
 )
 
-// Limits of a scenario file, besides its size.
-const (
-	maxYAMLDepth    = 50
-	maxSourceErrors = 20
-	maxTasks        = 1000
-	maxSteps        = 100
-)
-
-// SourceError is one fault in a scenario file.
-type SourceError struct {
-	Line    int    `json:"line"`   // from 1
-	Column  int    `json:"column"` // from 1, in characters
-	Message string `json:"message"`
-}
-
-// ScenarioError lists the faults of a scenario file, in the order of the file.
-type ScenarioError struct {
-	File   string        `json:"file"`
-	Errors []SourceError `json:"errors"`
-}
-
-// Error lists the faults, one to a line, each with file, line and column.
-func (e *ScenarioError) Error() string {
-	lines := make([]string, len(e.Errors))
-	for i, s := range e.Errors {
-		lines[i] = fmt.Sprintf("%s:%d:%d: %s", e.File, s.Line, s.Column, s.Message)
+// parseFile reads a scenario file. It finds every fault, in the order of the file; only
+// without one is the result of use, apart from whether the parser has looked into the
+// folder.
+func parseFile(src []byte, options parseOptions) (*scenarioFile, []fileFault) {
+	p := &yamlParser{
+		file: options.file, folder: options.folder, variables: options.variables,
+		out: &scenarioFile{}, vars: map[string]any{},
 	}
-	return strings.Join(lines, "\n")
-}
-
-// ParseScenario reads a scenario in YAML; docs/scenarios.md describes the format.
-// The error is a [*ScenarioError] that lists every fault found, and calls the
-// file by the scenario's name.
-func ParseScenario(name string, src []byte) (*Scenario, error) {
-	return parseScenario(name, name, "", nil, src)
-}
-
-// ParseScenarioFile is [ParseScenario] for text that was read from a file: errors
-// name it, and [Scenario.Source] returns it. The file is not opened.
-func ParseScenarioFile(name, file string, src []byte) (*Scenario, error) {
-	return parseScenario(name, file, file, nil, src)
-}
-
-// LoadScenario reads a scenario file of a folder, such as os.DirFS("scenarios"). The
-// scenario is named like the file, without .yaml. The files that it names, for
-// feeders and bodies, are read from the folder, and from nowhere else.
-//
-// The error is a [*ScenarioError] if the file does not parse.
-func LoadScenario(folder fs.FS, file string) (*Scenario, error) {
-	name, ok := scenarioName(path.Base(file))
-	if !ok {
-		return nil, fmt.Errorf("loadgen: expected a scenario file NAME.yaml, found %q", textkit.Shorten(file))
-	}
-	src, err := readIn(folder, file, MaxScenarioSize)
-	if err != nil {
-		return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
-	}
-	if dir := path.Dir(file); dir != "." {
-		if folder, err = fs.Sub(folder, dir); err != nil {
-			return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
-		}
-	}
-	return parseScenario(name, file, file, folder, src)
-}
-
-func parseScenario(name, file, source string, folder fs.FS, src []byte) (*Scenario, error) {
-	s, _, err := parseText(name, file, source, folder, src)
-	return s, err
-}
-
-// parseText is parseScenario, and tells whether what has come of it depends on the text
-// alone, and on no other file.
-func parseText(name, file, source string, folder fs.FS, src []byte) (s *Scenario, alone bool, err error) {
-	p := &yamlParser{file: file, folder: folder, vars: map[string]any{}}
-	s = NewScenario(name)
-	s.source, s.folder = source, folder
-	p.parse(s, src)
-	if len(p.errs) > 0 {
-		slices.SortStableFunc(p.errs, func(a, b SourceError) int {
-			return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
-		})
-		return nil, !p.looked, &ScenarioError{File: file, Errors: p.errs}
-	}
-	return s, !p.looked, nil
+	p.parse(src)
+	slices.SortStableFunc(p.errs, func(a, b fileFault) int {
+		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	})
+	return p.out, p.errs
 }
 
 // yamlParser walks the nodes of one file. It goes on after a fault, to report
 // several at once.
 type yamlParser struct {
-	file  string
+	file      string
+	folder    fs.FS
+	variables variableRules
+
+	out   *scenarioFile
 	lines [][]rune
-	errs  []SourceError
+	errs  []fileFault
 	vars  map[string]any // every variable, with a value of its type
 
-	folder  fs.FS // where the files are that the scenario names
-	looked  bool  // into the folder
 	feeders []*feederHead
 	kept    []string    // names that the set-ups capture
 	auth    *yamlHeader // of every request to the job's target, unless it says otherwise
 }
 
-func (p *yamlParser) parse(s *Scenario, src []byte) {
-	if len(src) > MaxScenarioSize {
-		p.errorAt(1, 1, "the file is larger than %d bytes", MaxScenarioSize)
+func (p *yamlParser) parse(src []byte) {
+	if len(src) > maxFileSize {
+		p.errorAt(1, 1, "the file is larger than %d bytes", maxFileSize)
 		return
 	}
 	if !utf8.Valid(src) {
@@ -138,27 +68,27 @@ func (p *yamlParser) parse(s *Scenario, src []byte) {
 		return
 	}
 	if n := f["description"]; n != nil {
-		s.description, _ = p.text(n, "the description")
+		p.out.description, _ = p.text(n, "the description")
 	}
 	if n := f["variables"]; n != nil {
-		p.variables(s, n)
+		p.declareAll(n)
 	}
-	p.declare(s)
-	p.secrets(s, f["secrets"])
-	p.feederList(s, f["feeders"])
-	p.session(s, f["session"])
-	p.hook(s, hookSetup, f)
-	p.hook(s, hookVUSetup, f)
+	p.vars = p.variables.Values(p.out.variables)
+	p.secrets(f["secrets"])
+	p.feederList(f["feeders"])
+	p.session(f["session"])
+	p.hook(hookSetup, f)
+	p.hook(hookVUSetup, f)
 	p.defaultAuth(f["auth"])
-	p.hook(s, hookTeardown, f)
-	p.hook(s, hookVUTeardown, f)
+	p.hook(hookTeardown, f)
+	p.hook(hookVUTeardown, f)
 	if n := f["tasks"]; n != nil {
-		p.tasks(s, n)
+		p.tasks(n)
 	} else {
 		p.errorf(root, "tasks is missing: a scenario needs at least one task")
 	}
 	if n := f["thresholds"]; n != nil {
-		p.thresholds(s, n)
+		p.thresholds(n)
 	}
 }
 
@@ -226,8 +156,8 @@ func (p *yamlParser) syntax(err error) {
 	}
 }
 
-// variables reads the defaults.
-func (p *yamlParser) variables(s *Scenario, n *yaml.Node) {
+// declareAll reads the variables with their defaults.
+func (p *yamlParser) declareAll(n *yaml.Node) {
 	p.pairs(n, "variables", func(key string, k, v *yaml.Node) {
 		def, ok := p.scalar(v)
 		switch {
@@ -241,30 +171,21 @@ func (p *yamlParser) variables(s *Scenario, n *yaml.Node) {
 			p.errorf(v, "variable %s: expected a text, number, true or false as its default, found %s", key, kindWord(v))
 			return
 		}
-		variable := Variable{Name: key, Default: def}
-		if msg := checkVariable(variable); msg != "" {
+		variable := fileVariable{key, def}
+		if msg := p.variables.Check(variable); msg != "" {
 			p.errorf(v, "variable %s: %s", key, msg)
 			return
 		}
-		if row := standardRow(key); row != nil {
-			for _, other := range s.variables {
-				if slices.Contains(row, other.Name) {
-					p.errorf(k, "%s means the same as %s: declare one of them", key, other.Name)
-					return
-				}
-			}
+		if other := p.variables.Alias(key, p.out.variables); other != "" {
+			p.errorf(k, "%s means the same as %s: declare one of them", key, other)
+			return
 		}
-		s.Variable(key, def)
+		p.out.variables = append(p.out.variables, variable)
 	})
 }
 
-// declare gives the compiler every variable with its type.
-func (p *yamlParser) declare(s *Scenario) {
-	p.vars, _ = s.resolve(&JobConfig{}, nil)
-}
-
 // tasks reads the list of tasks.
-func (p *yamlParser) tasks(s *Scenario, n *yaml.Node) {
+func (p *yamlParser) tasks(n *yaml.Node) {
 	items, ok := p.list(n, "tasks")
 	if !ok {
 		return
@@ -284,45 +205,42 @@ func (p *yamlParser) tasks(s *Scenario, n *yaml.Node) {
 			continue
 		}
 		seen[t.name] = at.Line
-		s.tasks = append(s.tasks, t)
+		p.out.tasks = append(p.out.tasks, t)
 	}
 }
 
 // thresholds reads the list of thresholds; the tasks are known.
-func (p *yamlParser) thresholds(s *Scenario, n *yaml.Node) {
+func (p *yamlParser) thresholds(n *yaml.Node) {
 	items, ok := p.list(n, "thresholds")
 	if !ok {
 		return
 	}
-	if len(items) == 0 || len(items) > MaxThresholds {
-		p.errorf(n, "expected 1 to %d thresholds, found %d", MaxThresholds, len(items))
+	if len(items) == 0 || len(items) > stats.MaxThresholds {
+		p.errorf(n, "expected 1 to %d thresholds, found %d", stats.MaxThresholds, len(items))
 		return
 	}
+	var names []string
+	for _, t := range p.out.tasks {
+		names = append(names, t.name)
+	}
+	groups := p.out.groupNames()
 	for _, item := range items {
 		text, ok := p.text(item, "a threshold")
 		if !ok {
 			continue
 		}
-		t, err := ParseThreshold(text)
-		switch names := s.TaskNames(); {
+		t, err := stats.ParseThreshold(text)
+		switch {
 		case err != nil:
 			p.errorf(item, "the %v", err)
 		case t.Task != "" && !slices.Contains(names, t.Task):
 			p.errorf(item, "the threshold %q: there is no task %q%s", textkit.Shorten(text), t.Task, textkit.DidYouMean(t.Task, names))
-		case t.Group != "" && p.lacksGroup(s, item, t.Group):
+		case t.Group != "" && !slices.Contains(groups, t.Group):
+			p.errorf(item, "the threshold %q: there is no group %q%s", textkit.Shorten(text), t.Group, groupHint(t.Group, groups))
 		default:
-			s.thresholds = append(s.thresholds, t)
+			p.out.thresholds = append(p.out.thresholds, t)
 		}
 	}
-}
-
-// lacksGroup reports a threshold about a group that no step is in.
-func (p *yamlParser) lacksGroup(s *Scenario, item *yaml.Node, group string) bool {
-	hint, lacks := s.lacksGroup(group)
-	if lacks {
-		p.errorf(item, "the threshold %q: there is no group %q%s", textkit.Shorten(item.Value), group, hint)
-	}
-	return lacks
 }
 
 func validPrefix(src []byte) int {

@@ -72,7 +72,9 @@ func (p *yamlParser) body(s *yamlStep, f map[string]*yaml.Node, scope *exprScope
 		case own && key == "multipart":
 			p.errorf(n, "the Content-Type of a multipart body is set with its boundary: remove the header")
 		case !own && contentType != "":
-			s.headers = append(s.headers, yamlHeader{name: "Content-Type", value: template{{text: contentType}}})
+			h := yamlHeader{name: "Content-Type"}
+			h.value.literal(contentType)
+			s.headers = append(s.headers, h)
 		}
 	}
 }
@@ -130,28 +132,19 @@ func (p *yamlParser) jsonScalar(t *template, n *yaml.Node, scope *exprScope) {
 		t.literal(string(out))
 		return
 	}
-	trimmed := strings.TrimSpace(text)
-	if inner, is := strings.CutPrefix(trimmed, "${"); is {
-		if end, err := exprEnd([]rune(inner)); err == nil && end == len([]rune(inner))-1 {
-			offset := len([]rune(text[:strings.Index(text, "${")])) + 2
-			if e := p.compile(n, string([]rune(inner)[:end]), offset, 0, scope); e != nil {
-				*t = append(*t, part{expr: e, escape: escapeJSON})
-			}
-			return
+	if source, offset, is := onlyExpr(strings.TrimSpace(text)); is {
+		offset += len([]rune(text[:strings.Index(text, "${")]))
+		if e := p.compile(n, source, offset, 0, scope); e != nil {
+			t.expression(e, escapeJSON)
 		}
+		return
 	}
 	p.jsonText(t, n, scope)
 }
 
 func (p *yamlParser) jsonText(t *template, n *yaml.Node, scope *exprScope) {
 	t.literal(`"`)
-	for _, part := range p.template(n, "a JSON text", escapeQuoted, scope) {
-		if part.expr == nil {
-			t.literal(part.text)
-		} else {
-			*t = append(*t, part)
-		}
-	}
+	t.add(p.template(n, "a JSON text", escapeQuoted, scope))
 	t.literal(`"`)
 }
 
@@ -166,7 +159,7 @@ func (p *yamlParser) form(t *template, n *yaml.Node, scope *exprScope) {
 			}
 			first = false
 			t.literal(string(name) + "=")
-			*t = append(*t, p.template(value, "the field's value", escapeForm, scope)...)
+			t.add(p.template(value, "the field's value", escapeForm, scope))
 		}
 	})
 }
@@ -216,13 +209,7 @@ func (p *yamlParser) filePart(part *yamlPart, f map[string]*yaml.Node, k *yaml.N
 	}
 	if n := f["filename"]; n != nil {
 		part.head.literal(`; filename="`)
-		for _, name := range p.template(n, "the file's name", escapeName, scope) {
-			if name.expr == nil {
-				part.head.literal(name.text)
-			} else {
-				part.head = append(part.head, name)
-			}
-		}
+		part.head.add(p.template(n, "the file's name", escapeName, scope))
 		part.head.literal(`"`)
 	}
 	if n := f["content_type"]; n != nil {
@@ -295,7 +282,42 @@ func (p *yamlParser) fileContent(n, asTemplate *yaml.Node, scope *exprScope) (t 
 	text := strings.ReplaceAll(string(data), "\r\n", "\n")
 	t = q.template(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: wholeFile, Value: text, Line: 1, Column: 1}, "", escapeNone, scope)
 	for _, e := range q.errs {
-		p.errorf(n, "%s:%d:%d: %s", name, e.Line, e.Column, e.Message)
+		p.errorf(n, "%s:%d:%d: %s", name, e.line, e.column, e.message)
 	}
 	return t, mediaType(name)
+}
+
+// mediaType guesses the media type of a file from its name.
+func mediaType(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".json":
+		return "application/json"
+	case ".jsonl", ".ndjson":
+		return "application/x-ndjson"
+	case ".xml":
+		return "application/xml"
+	case ".csv":
+		return "text/csv; charset=utf-8"
+	case ".txt":
+		return "text/plain; charset=utf-8"
+	case ".html", ".htm":
+		return "text/html; charset=utf-8"
+	case ".md":
+		return "text/markdown; charset=utf-8"
+	case ".pdf":
+		return "application/pdf"
+	case ".png":
+		return "image/png"
+	case ".jpg", ".jpeg":
+		return "image/jpeg"
+	case ".gif":
+		return "image/gif"
+	case ".svg":
+		return "image/svg+xml"
+	case ".webp":
+		return "image/webp"
+	case ".zip":
+		return "application/zip"
+	}
+	return "application/octet-stream"
 }

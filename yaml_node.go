@@ -52,9 +52,9 @@ func (p *yamlParser) errorf(n *yaml.Node, format string, args ...any) {
 func (p *yamlParser) errorAt(line, column int, format string, args ...any) {
 	switch {
 	case len(p.errs) < maxSourceErrors:
-		p.errs = append(p.errs, SourceError{line, column, fmt.Sprintf(format, args...)})
+		p.errs = append(p.errs, fileFault{line, column, fmt.Sprintf(format, args...)})
 	case len(p.errs) == maxSourceErrors:
-		p.errs = append(p.errs, SourceError{math.MaxInt32, 1, "there are more errors"})
+		p.errs = append(p.errs, fileFault{math.MaxInt32, 1, "there are more errors"})
 	}
 }
 

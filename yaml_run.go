@@ -13,14 +13,14 @@ import (
 // boundYAMLTask is a task of a file under one job's variables. It is immutable;
 // what an iteration changes is in its VU's scratch.
 type boundYAMLTask struct {
-	*yamlTask
+	task     *yamlTask
 	binding  *binding
 	steps    []boundStep
 	captures []string // names to forget at the end of an iteration
 }
 
 type boundStep struct {
-	*yamlStep
+	step    *yamlStep
 	target  boundTemplate
 	headers []boundHeader
 	body    boundTemplate
@@ -42,32 +42,35 @@ func appendBasic(dst, credentials []byte) []byte {
 
 type boundFile struct{ head, content boundTemplate }
 
-// bind computes what depends on the variables only.
-func (y *yamlTask) bind(b *binding) (TaskFunc, error) {
-	t, err := y.bindSteps(b)
-	if err != nil {
-		return nil, err
+// binderOf returns what binds a task of a file.
+func binderOf(y *yamlTask) binder {
+	return func(b *binding) (TaskFunc, error) {
+		t, err := bindSteps(y, b)
+		if err != nil {
+			return nil, err
+		}
+		return t.run, nil
 	}
-	return t.run, nil
 }
 
-func (y *yamlTask) bindSteps(b *binding) (*boundYAMLTask, error) {
-	t := &boundYAMLTask{yamlTask: y, binding: b}
+// bindSteps computes what depends on the variables only.
+func bindSteps(y *yamlTask, b *binding) (*boundYAMLTask, error) {
+	t := &boundYAMLTask{task: y, binding: b}
 	for i := range y.steps {
-		s, err := y.steps[i].bind(b)
+		s, err := bindStep(&y.steps[i], b)
 		if err != nil {
 			return nil, err
 		}
 		t.steps = append(t.steps, s)
-		for _, c := range s.captures {
+		for _, c := range y.steps[i].captures {
 			t.captures = append(t.captures, c.name)
 		}
 	}
 	return t, nil
 }
 
-func (s *yamlStep) bind(b *binding) (boundStep, error) {
-	out := boundStep{yamlStep: s, expect: s.expect.has}
+func bindStep(s *yamlStep, b *binding) (boundStep, error) {
+	out := boundStep{step: s, expect: s.expect.has}
 	var errs []error
 	bind := func(t template) boundTemplate {
 		bt, err := t.bind(b)
@@ -99,7 +102,7 @@ func (s *yamlStep) bind(b *binding) (boundStep, error) {
 // scratch is what the tasks of files keep in a VU between iterations: an
 // evaluator, and buffers to render requests into.
 type scratch struct {
-	evaluator
+	ev evaluator
 
 	call   call
 	step   *boundStep // whose response settle looks at
@@ -116,19 +119,16 @@ func (t *boundYAMLTask) scratchOf(vu *VU) *scratch {
 	if vu.scratch == nil {
 		sc := &scratch{}
 		sc.settle = func(rep *reply) error {
-			sc.state.response = exprResponse{status: rep.status, body: rep.body, head: rep, service: rep.service}
+			sc.ev.receive(exprResponse{status: rep.status, body: rep.body, head: (*replyHead)(rep), service: rep.service})
 			return sc.step.settle(sc)
 		}
 		vu.scratch = sc
 	}
 	sc := vu.scratch
-	sc.state.rand = vu.rand
-	sc.state.vu = vu.id
-	sc.state.iteration = int(vu.iteration)
-	sc.state.user = vu
-	sc.use(t.binding)
+	sc.ev.begin(vu.rand, vu.id, int(vu.iteration), (*vuRows)(vu))
+	sc.ev.use(t.binding)
 	if vu.job != nil {
-		sc.keep(vu.job.kept, vu.kept)
+		sc.ev.keep(vu.job.kept, vu.kept)
 	}
 	return sc
 }
@@ -146,23 +146,23 @@ func (t *boundYAMLTask) run(ctx context.Context, vu *VU) (err error) {
 	}()
 	for i := range t.steps {
 		s := &t.steps[i]
-		if s.enters {
-			group, within = vu.beginGroup(s.group), true
+		if s.step.enters {
+			group, within = vu.beginGroup(s.step.group), true
 		}
 		if err := t.step(ctx, vu, sc, s); err != nil {
 			return err
 		}
-		if s.leaves {
+		if s.step.leaves {
 			within = false
 			vu.endGroup(group, nil)
 		}
-		if s.think.max > 0 {
-			if err := vu.Think(ctx, s.think.min, s.think.max); err != nil {
+		if s.step.think.max > 0 {
+			if err := vu.Think(ctx, s.step.think.min, s.step.think.max); err != nil {
 				return err
 			}
 		}
 	}
-	if t.kind != numHooks {
+	if t.task.kind != numHooks {
 		t.keep(sc, vu)
 	}
 	return nil
@@ -172,7 +172,7 @@ func (t *boundYAMLTask) step(ctx context.Context, vu *VU, sc *scratch, s *boundS
 	if err := s.render(sc); err != nil {
 		return s.fail(ClassTask, err)
 	}
-	if len(s.captures) > 0 || len(s.checks) > 0 {
+	if len(s.step.captures) > 0 || len(s.step.checks) > 0 {
 		sc.step, sc.call.settle = s, sc.settle
 	}
 	_, err := vu.client.send(ctx, &sc.call)
@@ -181,49 +181,49 @@ func (t *boundYAMLTask) step(ctx context.Context, vu *VU, sc *scratch, s *boundS
 
 // keep makes what a set-up has captured known to the iterations after it.
 func (t *boundYAMLTask) keep(sc *scratch, vu *VU) {
-	if len(t.captures) == 0 || t.kind != hookSetup && t.kind != hookVUSetup {
+	if len(t.captures) == 0 || t.task.kind != hookSetup && t.task.kind != hookVUSetup {
 		return
 	}
 	vu.kept = map[string]any{}
 	for _, name := range t.captures {
-		vu.kept[name] = sc.env[name]
+		vu.kept[name], _ = sc.ev.value(name)
 	}
-	sc.loaded = nil // the next iteration sees them
+	sc.ev.refresh() // the next iteration sees them
 }
 
 // forget drops what belongs to the iteration, so that a large response does not
 // stay in memory until the next.
 func (t *boundYAMLTask) forget(sc *scratch) {
 	for _, name := range t.captures {
-		delete(sc.env, name)
+		sc.ev.unset(name)
 	}
 	for i := range t.steps {
-		if t.steps[i].bodyText {
-			delete(sc.env, "body")
+		if t.steps[i].step.bodyText {
+			sc.ev.unset("body")
 		}
 	}
-	sc.state.response = exprResponse{}
+	sc.ev.receive(exprResponse{})
 }
 
 func (s *boundStep) fail(class ErrorClass, err error) error {
-	return &Error{Class: class, Err: fmt.Errorf("%s: %w", s.label, err)}
+	return &Error{Class: class, Err: fmt.Errorf("%s: %w", s.step.label, err)}
 }
 
 // render makes sc.call the step's request. It allocates nothing as long as text
 // and random draws are all there is, once the buffers have grown.
 func (s *boundStep) render(sc *scratch) error {
 	sc.call = call{
-		method: s.method, expect: s.expect, expected: s.expected,
-		readBody: s.readBody, noRedirect: s.noRedirect,
+		method: s.step.method, expect: s.expect, expected: s.step.expected,
+		readBody: s.step.readBody, noRedirect: s.step.noRedirect,
 	}
 	if text, ok := s.target.static(); ok {
 		sc.call.target = text
 	} else {
 		var err error
-		if sc.target, err = s.target.render(sc.target[:0], &sc.evaluator); err != nil {
+		if sc.target, err = s.target.render(sc.target[:0], &sc.ev); err != nil {
 			return err
 		}
-		if s.open {
+		if s.step.open {
 			if err := checkTarget(sc.target); err != nil {
 				return err
 			}
@@ -251,7 +251,7 @@ func (s *boundStep) renderHeaders(sc *scratch) error {
 		}
 		var err error
 		from := len(sc.header)
-		if sc.header, err = s.headers[i].value.render(sc.header, &sc.evaluator); err != nil {
+		if sc.header, err = s.headers[i].value.render(sc.header, &sc.ev); err != nil {
 			return err
 		}
 		if s.headers[i].basic {
@@ -275,7 +275,7 @@ func (s *boundStep) renderHeaders(sc *scratch) error {
 
 func (s *boundStep) renderBody(sc *scratch) error {
 	var err error
-	switch s.yamlStep.body.kind {
+	switch s.step.body.kind {
 	case bodyNone:
 		return nil
 	case bodyText:
@@ -283,7 +283,7 @@ func (s *boundStep) renderBody(sc *scratch) error {
 			sc.call.body = text
 			return nil
 		}
-		sc.body, err = s.body.render(sc.body[:0], &sc.evaluator)
+		sc.body, err = s.body.render(sc.body[:0], &sc.ev)
 	case bodyMultipart:
 		sc.body, err = s.renderMultipart(sc.body[:0], sc)
 	}
@@ -297,15 +297,15 @@ func (s *boundStep) renderBody(sc *scratch) error {
 // renderMultipart writes the parts between boundaries of 128 random bits, which
 // no content holds by chance.
 func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
-	boundary := strconv.AppendUint(make([]byte, 0, 48), sc.state.rand.Uint64(), 36)
-	boundary = strconv.AppendUint(append(boundary, '-'), sc.state.rand.Uint64(), 36)
+	boundary := strconv.AppendUint(make([]byte, 0, 48), sc.ev.random().Uint64(), 36)
+	boundary = strconv.AppendUint(append(boundary, '-'), sc.ev.random().Uint64(), 36)
 	for i := range s.parts {
 		dst = append(append(append(dst, "--"...), boundary...), "\r\n"...)
 		var err error
-		if dst, err = s.parts[i].head.render(dst, &sc.evaluator); err != nil {
+		if dst, err = s.parts[i].head.render(dst, &sc.ev); err != nil {
 			return dst, err
 		}
-		if dst, err = s.parts[i].content.render(dst, &sc.evaluator); err != nil {
+		if dst, err = s.parts[i].content.render(dst, &sc.ev); err != nil {
 			return dst, err
 		}
 		dst = append(dst, "\r\n"...)
@@ -322,17 +322,12 @@ func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
 // response does not have, or what an expression cannot do with it, is a failed
 // check: it is the response that is not as expected.
 func (s *boundStep) settle(sc *scratch) error {
-	r := &sc.state.response
-	if !s.simple {
-		sc.load()
-		sc.env["status"] = r.status
-		sc.env["duration"] = r.service
-		if s.bodyText {
-			sc.env["body"] = string(r.body)
-		}
+	r := sc.ev.response()
+	if !s.step.simple {
+		sc.ev.nameResponse(s.step.bodyText)
 	}
-	for _, c := range s.captures {
-		v, err := sc.eval(c.expr)
+	for _, c := range s.step.captures {
+		v, err := sc.ev.eval(c.expr)
 		if err != nil {
 			return s.fail(ClassCheck, fmt.Errorf("capture %s: %w", c.name, err))
 		}
@@ -340,18 +335,12 @@ func (s *boundStep) settle(sc *scratch) error {
 			return s.fail(ClassCheck, fmt.Errorf("capture %s: %s: %s finds nothing in the response (status %d)",
 				c.name, c.expr.at, textkit.Shorten(c.expr.source), r.status))
 		}
-		sc.env[c.name] = v
+		sc.ev.set(c.name, v)
 	}
-	for _, check := range s.checks {
-		ok := false
-		if check.limit != nil {
-			ok = check.limit.holds(r.status, r.service)
-		} else {
-			v, err := sc.eval(check)
-			if err != nil {
-				return s.fail(ClassCheck, fmt.Errorf("check: %w", err))
-			}
-			ok, _ = v.(bool)
+	for _, check := range s.step.checks {
+		ok, err := sc.ev.holds(check)
+		if err != nil {
+			return s.fail(ClassCheck, fmt.Errorf("check: %w", err))
 		}
 		if !ok {
 			return s.fail(ClassCheck, fmt.Errorf("%s: check failed: %s (status %d, %s)",
@@ -360,3 +349,12 @@ func (s *boundStep) settle(sc *scratch) error {
 	}
 	return nil
 }
+
+// replyHead is a reply as expressions see it.
+type replyHead reply
+
+// Header implements the interface of expressions.
+func (h *replyHead) Header(name string) []byte { return (*reply)(h).header(name) }
+
+// Cookie implements the interface of expressions.
+func (h *replyHead) Cookie(name string) (string, bool) { return (*reply)(h).cookie(name) }

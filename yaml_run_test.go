@@ -24,7 +24,7 @@ func boundTaskOf(t testing.TB, s *Scenario, name string, vars map[string]any) *b
 	for _, task := range s.tasks {
 		if task.name == name {
 			require.NotNil(t, task.yaml, "a task of a file")
-			bt, err := task.yaml.bindSteps(newBinding(vars, nil))
+			bt, err := bindSteps(task.yaml, newBinding(vars, nil))
 			require.NoError(t, err)
 			return bt
 		}
@@ -48,7 +48,7 @@ func onlyTask(t testing.TB, variables string, lines ...string) (*boundYAMLTask, 
 	require.NoError(t, validation(f))
 	bt := boundTaskOf(t, s, "t", b.vars)
 	sc := testScratch(1)
-	sc.use(bt.binding)
+	sc.ev.use(bt.binding)
 	return bt, sc
 }
 
@@ -205,23 +205,21 @@ func TestExpect(t *testing.T) {
 	assert.False(t, sc.call.readBody)
 }
 
-// headFunc is the header of a response that pretends to have come.
-type headFunc func(name string) []byte
+// location is the header of a response that pretends to have come.
+type location string
 
-func (f headFunc) header(name string) []byte    { return f(name) }
-func (f headFunc) cookie(string) (string, bool) { return "", false }
+func (l location) Header(name string) []byte {
+	if name == "Location" {
+		return []byte(l)
+	}
+	return nil
+}
+
+func (location) Cookie(string) (string, bool) { return "", false }
 
 // answer pretends that a response came back.
 func answer(sc *scratch, status int, body string) {
-	sc.state.response = exprResponse{
-		status: status, body: []byte(body), service: 20 * time.Millisecond,
-		head: headFunc(func(name string) []byte {
-			if name == "Location" {
-				return []byte("/orders/9")
-			}
-			return nil
-		}),
-	}
+	sc.ev.receive(exprResponse{status: status, body: []byte(body), service: 20 * time.Millisecond, head: location("/orders/9")})
 }
 
 func TestCapturesAndChecks(t *testing.T) {
@@ -232,8 +230,8 @@ func TestCapturesAndChecks(t *testing.T) {
 		`    capture: {id: json("$.id")}`,
 		`    check: [status == 200, json("$.stock") >= 0, duration < 500ms, body contains "stock"]`,
 		`  - request: GET ${where}/${id}`)
-	assert.True(t, bt.steps[0].readBody)
-	assert.False(t, bt.steps[2].readBody)
+	assert.True(t, bt.steps[0].step.readBody)
+	assert.False(t, bt.steps[2].step.readBody)
 
 	require.NoError(t, bt.steps[0].render(sc))
 	answer(sc, 200, `[{"id": "a/b", "name": 1}]`)
@@ -246,8 +244,10 @@ func TestCapturesAndChecks(t *testing.T) {
 	assert.Equal(t, "/orders/9/8", string(sc.call.target))
 
 	bt.forget(sc)
-	assert.NotContains(t, sc.env, "id", "the next iteration starts anew")
-	assert.NotContains(t, sc.env, "body")
+	for _, name := range []string{"id", "body"} {
+		_, known := sc.ev.value(name)
+		assert.False(t, known, "the next iteration starts anew, without %s", name)
+	}
 }
 
 func TestFailedChecks(t *testing.T) {
@@ -299,7 +299,7 @@ func TestScenarioSharedByVUs(t *testing.T) {
 	for i := range results {
 		wg.Go(func() {
 			sc := testScratch(5)
-			sc.use(bt.binding)
+			sc.ev.use(bt.binding)
 			var out strings.Builder
 			for range 200 {
 				if err := bt.steps[0].render(sc); err != nil {
@@ -322,7 +322,7 @@ func TestTaskErrorsHaveTheirClass(t *testing.T) {
 	require.NoError(t, err)
 	b, f := s.bind(&JobConfig{BaseURL: "http://host"}, nil)
 	require.NoError(t, validation(f))
-	vu := &VU{rand: testScratch(1).state.rand}
+	vu := &VU{rand: testScratch(1).ev.random()}
 	err = b.tasks[0].run(context.Background(), vu)
 	require.Error(t, err)
 	assert.Equal(t, ClassTask, ClassOf(err))

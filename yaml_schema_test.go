@@ -48,15 +48,17 @@ func asDocument(t *testing.T, src []byte) any {
 func TestSchemaAcceptsWhatParses(t *testing.T) {
 	schema := scenarioSchema(t)
 	folder, sources := docBlocks(t)
-	sources = append(sources, []byte(exampleYAML))
+	example, err := os.ReadFile("testdata/scenariofile/good/example.yaml")
+	require.NoError(t, err)
+	sources = append(sources, example)
 	for _, name := range []string{"molotov_scenarios.yaml", "dyno.yaml", "high_error_rates.yaml"} {
 		src, err := scenarios.FS.ReadFile(name)
 		require.NoError(t, err)
 		sources = append(sources, src)
 	}
 	for _, src := range sources {
-		_, err := parseScenario("x", "x", "", folder, src)
-		require.NoError(t, err, "%s", src)
+		_, faults := parseFile(src, testOptions(folder))
+		require.Empty(t, faults, "%s", src)
 		assert.NoError(t, schema.Validate(asDocument(t, src)), "%s", src)
 	}
 }
@@ -106,8 +108,8 @@ func TestSchemaRefusesWhatDoesNotParse(t *testing.T) {
 		"tasks: [{name: a, steps: [{group: a, steps: [{group: b, steps: [{request: GET /}]}]}]}]",
 		"tasks: [{name: a, steps: [{request: GET /, think: 5}]}]",
 	} {
-		_, err := ParseScenario("x", []byte(src))
-		require.Error(t, err, src)
+		_, faults := parseFile([]byte(src), testOptions(nil))
+		require.NotEmpty(t, faults, src)
 		assert.Error(t, schema.Validate(asDocument(t, []byte(src))), src)
 	}
 }
@@ -125,7 +127,7 @@ func TestSchemaKnowsTheParsersKeys(t *testing.T) {
 	}
 	var schema object
 	require.NoError(t, json.Unmarshal(src, &schema))
-	docs, err := os.ReadFile(filepath.Join("docs", "scenarios.md"))
+	docs, err := os.ReadFile(inRepository(t, "docs", "scenarios.md"))
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
 		keys   []string
@@ -152,10 +154,8 @@ func TestSchemaKnowsTheParsersKeys(t *testing.T) {
 		}
 	}
 	for _, place := range []exprPlace{inTarget, inResponse} {
-		for _, f := range exprFunctions(place) {
-			if !strings.HasPrefix(f.Name, " ") {
-				assert.Contains(t, string(docs), f.Name+"(", "docs/scenarios.md explains %s", f.Name)
-			}
+		for _, name := range functionNames(place) {
+			assert.Contains(t, string(docs), name+"(", "docs/scenarios.md explains %s", name)
 		}
 	}
 }
@@ -164,7 +164,7 @@ func TestSchemaKnowsTheParsersKeys(t *testing.T) {
 // and its blocks of YAML.
 func docBlocks(t *testing.T) (folder fstest.MapFS, examples [][]byte) {
 	t.Helper()
-	src, err := os.ReadFile(filepath.Join("docs", "scenarios.md"))
+	src, err := os.ReadFile(inRepository(t, "docs", "scenarios.md"))
 	require.NoError(t, err)
 	text := strings.ReplaceAll(string(src), "\r\n", "\n")
 	folder = fstest.MapFS{}
@@ -177,4 +177,18 @@ func docBlocks(t *testing.T) (folder fstest.MapFS, examples [][]byte) {
 	}
 	require.NotEmpty(t, examples)
 	return folder, examples
+}
+
+// inRepository is the path of a file of the repository, wherever the test stands in it.
+func inRepository(t *testing.T, parts ...string) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	require.NoError(t, err)
+	for {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return filepath.Join(append([]string{dir}, parts...)...)
+		}
+		require.NotEqual(t, dir, filepath.Dir(dir), "outside of a module")
+		dir = filepath.Dir(dir)
+	}
 }

@@ -12,21 +12,15 @@ import (
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
-// Limits of the lists of a scenario file.
-const (
-	maxSecrets = 100
-	maxFeeders = 100
-)
-
 // readFile reads a file of the scenario's folder.
 func (p *yamlParser) readFile(name string) ([]byte, error) {
-	p.looked = true
+	p.out.looked = true
 	return readIn(p.folder, name, maxRendered)
 }
 
 // secrets reads the names of environment variables that are secrets. To expressions
 // they are texts.
-func (p *yamlParser) secrets(s *Scenario, n *yaml.Node) {
+func (p *yamlParser) secrets(n *yaml.Node) {
 	if n == nil {
 		return
 	}
@@ -43,7 +37,7 @@ func (p *yamlParser) secrets(s *Scenario, n *yaml.Node) {
 			continue
 		}
 		p.vars[name] = ""
-		s.Secret(name)
+		p.out.secrets = append(p.out.secrets, name)
 	}
 }
 
@@ -64,12 +58,12 @@ func (p *yamlParser) newName(n *yaml.Node, name, what string) bool {
 }
 
 // feederList reads the feeders.
-func (p *yamlParser) feederList(s *Scenario, n *yaml.Node) {
+func (p *yamlParser) feederList(n *yaml.Node) {
 	if n == nil {
 		return
 	}
 	p.pairs(n, "feeders", func(name string, k, v *yaml.Node) {
-		if len(s.feeders) == maxFeeders {
+		if len(p.out.feeders) == maxFeeders {
 			p.errorf(k, "expected at most %d feeders", maxFeeders)
 			return
 		}
@@ -80,20 +74,20 @@ func (p *yamlParser) feederList(s *Scenario, n *yaml.Node) {
 		if !ok {
 			return
 		}
-		s.Feeder(name, def)
-		p.looked = true
-		head, err := readHead(namedFeeder{name, def}, p.folder, len(p.feeders))
+		def.name, def.folder = name, p.folder
+		p.out.looked = true
+		columns, err := readColumns(&def)
 		if err != nil {
 			p.errorf(at, "%v", err)
 		}
-		p.feeders = append(p.feeders, head)
-		s.heads = p.feeders
+		p.out.feeders = append(p.out.feeders, fileFeeder{def, columns})
+		p.feeders = append(p.feeders, &feederHead{name: name, index: len(p.feeders), columns: columns})
 	})
 }
 
 // feeder reads one feeder: the name of its file, or a map. The node is that of the
 // file.
-func (p *yamlParser) feeder(n *yaml.Node) (def Feeder, at *yaml.Node, ok bool) {
+func (p *yamlParser) feeder(n *yaml.Node) (def feedDefinition, at *yaml.Node, ok bool) {
 	f := map[string]*yaml.Node{"file": n}
 	if n.Kind != yaml.ScalarNode {
 		if f, ok = p.fields(n, "a feeder", feederKeys()); !ok {
@@ -105,7 +99,7 @@ func (p *yamlParser) feeder(n *yaml.Node) (def Feeder, at *yaml.Node, ok bool) {
 		return def, n, false
 	}
 	faults := len(p.errs)
-	def.File, _ = p.text(at, "the name of a file such as users.csv")
+	def.file, _ = p.text(at, "the name of a file such as users.csv")
 	word := func(key string) string {
 		if f[key] == nil {
 			return ""
@@ -113,12 +107,12 @@ func (p *yamlParser) feeder(n *yaml.Node) (def Feeder, at *yaml.Node, ok bool) {
 		text, _ := p.text(f[key], "a word")
 		return text
 	}
-	def.Format, def.Order, def.AtEnd = word("format"), FeedOrder(word("order")), FeedEnd(word("at_end"))
+	def.format, def.order, def.atEnd = word("format"), word("order"), word("at_end")
 	if d := word("delimiter"); d != "" {
 		if utf8.RuneCountInString(d) != 1 {
 			p.errorf(f["delimiter"], "expected one character such as ; as the delimiter, found %q", textkit.Shorten(d))
 		}
-		def.Delimiter, _ = utf8.DecodeRuneInString(d)
+		def.delimiter, _ = utf8.DecodeRuneInString(d)
 	}
 	if len(p.errs) > faults {
 		return def, at, false
@@ -136,26 +130,8 @@ func (p *yamlParser) feeder(n *yaml.Node) (def Feeder, at *yaml.Node, ok bool) {
 	return def, at, true
 }
 
-// checkWithout is check for a definition without one of its keys, to find the key
-// that is at fault.
-func (f Feeder) checkWithout(key string) string {
-	switch key {
-	case "format":
-		if f.Format = ""; f.format() == "" {
-			f.Format = "csv"
-		}
-	case "delimiter":
-		f.Delimiter = 0
-	case "order":
-		f.Order = ""
-	case "at_end":
-		f.AtEnd = ""
-	}
-	return f.check()
-}
-
 // session reads for how long a session lasts.
-func (p *yamlParser) session(s *Scenario, n *yaml.Node) {
+func (p *yamlParser) session(n *yaml.Node) {
 	if n == nil {
 		return
 	}
@@ -163,7 +139,7 @@ func (p *yamlParser) session(s *Scenario, n *yaml.Node) {
 	switch {
 	case !ok:
 	case text == "iteration":
-		s.newSession = true
+		p.out.newSession = true
 	case text != "vu":
 		p.errorf(n, "expected vu or iteration, for how long cookies and connections are kept, found %q", textkit.Shorten(text))
 	}
@@ -171,7 +147,7 @@ func (p *yamlParser) session(s *Scenario, n *yaml.Node) {
 
 // hook reads a set-up or tear-down: a list of steps. What a set-up captures, all
 // iterations know.
-func (p *yamlParser) hook(s *Scenario, kind hookKind, f map[string]*yaml.Node) {
+func (p *yamlParser) hook(kind hookKind, f map[string]*yaml.Node) {
 	n := f[kind.String()]
 	if n == nil {
 		return
@@ -181,7 +157,7 @@ func (p *yamlParser) hook(s *Scenario, kind hookKind, f map[string]*yaml.Node) {
 	if kind == hookSetup || kind == hookVUSetup {
 		p.kept = known
 	}
-	s.hooks[kind] = &hook{bind: y.bind, source: nodeText(n), yaml: y}
+	p.out.hooks[kind] = &fileHook{steps: y, source: nodeText(n)}
 }
 
 // nodeText is what a node says, wherever and in whatever style that is written.
@@ -212,7 +188,7 @@ func (p *yamlParser) defaultAuth(n *yaml.Node) {
 func (p *yamlParser) authorize(s *yamlStep, n *yaml.Node, scope *exprScope, kind hookKind) {
 	own := slices.ContainsFunc(s.headers, func(h yamlHeader) bool { return h.name == "Authorization" })
 	if n == nil {
-		atTarget := len(s.target) > 0 && s.target[0].expr == nil && strings.HasPrefix(s.target[0].text, "/")
+		atTarget := strings.HasPrefix(s.target.prefix(), "/")
 		if p.auth != nil && !own && atTarget && (kind == numHooks || kind == hookVUTeardown) {
 			s.headers = append(s.headers, *p.auth)
 		}
@@ -247,7 +223,7 @@ func (p *yamlParser) credentials(n *yaml.Node, scope *exprScope) *yamlHeader {
 		return nil
 	case f["bearer"] != nil:
 		h.value.literal("Bearer ")
-		h.value = append(h.value, p.template(f["bearer"], "the token", escapeHeader, scope)...)
+		h.value.add(p.template(f["bearer"], "the token", escapeHeader, scope))
 	case f["user"] != nil:
 		h.basic = true
 		if strings.Contains(f["user"].Value, ":") && !strings.Contains(f["user"].Value, "${") {
@@ -256,44 +232,11 @@ func (p *yamlParser) credentials(n *yaml.Node, scope *exprScope) *yamlHeader {
 		h.value = p.template(f["user"], "the user's name", escapeNone, scope)
 		h.value.literal(":")
 		if f["password"] != nil {
-			for _, part := range p.template(f["password"], "the password", escapeNone, scope) {
-				if part.expr == nil {
-					h.value.literal(part.text)
-				} else {
-					h.value = append(h.value, part)
-				}
-			}
+			h.value.add(p.template(f["password"], "the password", escapeNone, scope))
 		}
 	default:
 		p.errorf(n, "the password has no user")
 		return nil
 	}
 	return h
-}
-
-// head returns what the scenario's file was compiled against of a feeder, or nil.
-func (s *Scenario) head(name string) *feederHead {
-	for _, h := range s.heads {
-		if h.name == name {
-			return h
-		}
-	}
-	return nil
-}
-
-// checkSources finds the mistakes of a builder in secrets and feeders.
-func (s *Scenario) checkSources(f *faults) {
-	for _, name := range s.secrets {
-		if name == "" || strings.ContainsAny(name, "=\x00") {
-			f.add("scenario", "%q cannot be the name of a secret", name)
-		}
-		if standardRow(name) != nil || slices.ContainsFunc(s.variables, func(v Variable) bool { return v.Name == name }) {
-			f.add("scenario", "%q is a variable, which cannot be a secret", name)
-		}
-	}
-	for _, d := range s.feeders {
-		if msg := d.check(); msg != "" {
-			f.add("scenario", "feeder %q: %s", d.name, msg)
-		}
-	}
 }

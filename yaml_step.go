@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"errors"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -46,7 +47,7 @@ func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string
 	if n := f["check"]; n != nil {
 		p.checks(&s, n, after)
 	}
-	s.simple = len(s.captures) == 0 && !slices.ContainsFunc(s.checks, func(e *expression) bool { return e.limit == nil })
+	s.simple = len(s.captures) == 0 && !slices.ContainsFunc(s.checks, func(e *expression) bool { return !e.isLimit() })
 	return s
 }
 
@@ -86,12 +87,12 @@ func (p *yamlParser) request(s *yamlStep, n *yaml.Node, scope *exprScope) (bare 
 		if e == nil {
 			continue
 		}
-		part := part{expr: e, escape: how}
-		if i == 0 || e.raw {
-			part.escape = escapeTarget
-		}
 		s.open = s.open || i == 0
-		s.target = append(s.target, part)
+		if i == 0 || e.raw {
+			s.target.expression(e, escapeTarget)
+		} else {
+			s.target.expression(e, how)
+		}
 	}
 	return offset == 0
 }
@@ -135,7 +136,7 @@ func isToken(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= MaxNameLen
+	return s != "" && len(s) <= textkit.MaxNameLen
 }
 
 // scope is what expressions of a step can see.
@@ -165,7 +166,7 @@ func (p *yamlParser) template(n *yaml.Node, what string, how escape, scope *expr
 	for _, seg := range segments {
 		if seg.isExpr {
 			if e := p.compile(n, seg.text, seg.offset, reflect.Invalid, scope); e != nil {
-				t = append(t, part{expr: e, escape: how})
+				t.expression(e, how)
 			}
 			continue
 		}
@@ -276,4 +277,51 @@ func (p *yamlParser) expect(n *yaml.Node) (set statusSet, words string) {
 		p.errorf(n, "expected at least one status, found an empty list")
 	}
 	return set, strings.Join(all, " or ")
+}
+
+// checkTarget says what is wrong with a rendered target, if anything: it must be
+// a path, or an absolute URL.
+func checkTarget(target []byte) error {
+	if len(target) > 0 && target[0] == '/' {
+		return nil
+	}
+	for _, scheme := range []string{"http://", "https://"} {
+		if len(target) > len(scheme) && strings.EqualFold(string(target[:len(scheme)]), scheme) {
+			return nil
+		}
+	}
+	return errors.New("the target must begin with /, http:// or https://, not " + textkit.Describe(string(target)))
+}
+
+// methods are those that a request may have; there is no use for CONNECT here.
+func methods() []string {
+	return []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}
+}
+
+// splitRequest splits "METHOD target", of which the method may be left out. The
+// offset is that of the target, in bytes.
+func splitRequest(s string) (method, target string, offset int, err error) {
+	if s == "" {
+		return "", "", 0, errors.New("expected a request such as \"GET /path\", found nothing")
+	}
+	if s[0] == '/' || strings.HasPrefix(s, "${") || strings.Contains(strings.SplitN(s, " ", 2)[0], "://") {
+		return "GET", s, 0, nil
+	}
+	method, rest, ok := strings.Cut(s, " ")
+	if !slices.Contains(methods(), method) {
+		return "", "", 0, errors.New("expected a method and a target such as \"GET /path\", found " +
+			textkit.Describe(s) + "; " + methodHint(method))
+	}
+	target = strings.TrimLeft(rest, " ")
+	if !ok || target == "" {
+		return "", "", 0, errors.New("expected a target after " + method + ", such as \"" + method + " /path\"")
+	}
+	return method, target, len(s) - len(target), nil
+}
+
+func methodHint(word string) string {
+	if up := strings.ToUpper(word); slices.Contains(methods(), up) {
+		return "methods are in capitals: " + up
+	}
+	return "the methods are " + strings.Join(methods(), ", ") + ", and a target begins with /, http:// or ${"
 }

@@ -72,10 +72,10 @@ type yamlCapture struct {
 
 // task reads one task. Without a name, the task is faulty; the node is that of
 // the name.
-func (p *yamlParser) task(n *yaml.Node) (task, *yaml.Node) {
+func (p *yamlParser) task(n *yaml.Node) (fileTask, *yaml.Node) {
 	f, ok := p.fields(n, "a task", taskKeys())
 	if !ok {
-		return task{}, n
+		return fileTask{}, n
 	}
 	y := &yamlTask{kind: numHooks}
 	at := n
@@ -85,7 +85,7 @@ func (p *yamlParser) task(n *yaml.Node) (task, *yaml.Node) {
 		at = name
 		p.label(name, "task")
 	}
-	weigh := p.weight(f["weight"], f["when"])
+	weight := p.weight(f["weight"], f["when"])
 	switch {
 	case f["request"] != nil && f["steps"] != nil:
 		p.errorf(f["steps"], "a task has either request or steps, not both")
@@ -101,7 +101,7 @@ func (p *yamlParser) task(n *yaml.Node) (task, *yaml.Node) {
 	default:
 		p.errorf(n, "a task needs a request, such as \"GET /path\", or a list of steps")
 	}
-	return task{name: y.name, weight: weigh, bind: y.bind, yaml: y}, at
+	return fileTask{name: y.name, weight: weight, steps: y}, at
 }
 
 // label checks that a name can label statistics.
@@ -109,48 +109,34 @@ func (p *yamlParser) label(n *yaml.Node, of string) {
 	switch {
 	case strings.TrimSpace(n.Value) == "":
 		p.errorf(n, "the %s's name is empty", of)
-	case len(n.Value) > MaxNameLen:
-		p.errorf(n, "the %s's name is longer than %d bytes", of, MaxNameLen)
+	case len(n.Value) > textkit.MaxNameLen:
+		p.errorf(n, "the %s's name is longer than %d bytes", of, textkit.MaxNameLen)
 	case hasControl(n.Value) || strings.Contains(n.Value, "\t"):
 		p.errorf(n, "the %s's name holds a control character", of)
 	}
 }
 
 // weight reads a weight and its condition.
-func (p *yamlParser) weight(weight, when *yaml.Node) weigher {
+func (p *yamlParser) weight(number, when *yaml.Node) fileWeight {
 	scope := p.scope(inWeight, nil, hookSetup)
-	var number, condition *expression
-	fixed := 1.0
+	w := fileWeight{fixed: 1}
 	if when != nil {
-		condition = p.wholeExpr(when, reflect.Bool, scope)
+		w.condition = p.wholeExpr(when, reflect.Bool, scope)
 	}
-	if weight != nil {
-		v, ok := p.scalar(weight)
+	if number != nil {
+		v, ok := p.scalar(number)
 		switch f, isNumber := asFloat(v); {
 		case !ok:
-			p.errorf(weight, "expected the weight as a number or an expression, found %s", kindWord(weight))
-		case isNumber && (f < 0 || f > MaxWeight):
-			p.errorf(weight, "expected a weight from 0 to %g, found %s", MaxWeight, weight.Value)
+			p.errorf(number, "expected the weight as a number or an expression, found %s", kindWord(number))
+		case isNumber && (f < 0 || f > maxWeight):
+			p.errorf(number, "expected a weight from 0 to %g, found %s", maxWeight, number.Value)
 		case isNumber:
-			fixed = f
+			w.fixed = f
 		default:
-			number = p.wholeExpr(weight, reflect.Float64, scope)
+			w.number = p.wholeExpr(number, reflect.Float64, scope)
 		}
 	}
-	return func(b *binding) (float64, error) {
-		if condition != nil {
-			v, err := b.ev.eval(condition)
-			if yes, _ := v.(bool); err != nil || !yes {
-				return 0, err
-			}
-		}
-		if number == nil {
-			return fixed, nil
-		}
-		v, err := b.ev.eval(number)
-		f, _ := v.(float64)
-		return f, err
-	}
+	return w
 }
 
 // wholeExpr reads a value that is an expression, with or without ${…} around it.
@@ -159,13 +145,10 @@ func (p *yamlParser) wholeExpr(n *yaml.Node, want reflect.Kind, scope *exprScope
 	if !ok {
 		return nil
 	}
-	offset := 0
-	if inner, is := strings.CutPrefix(source, "${"); is {
-		if end, err := exprEnd([]rune(inner)); err == nil && end == len([]rune(inner))-1 {
-			source, offset = string([]rune(inner)[:end]), 2
-		}
+	if inner, offset, is := onlyExpr(source); is {
+		return p.compile(n, inner, offset, want, scope)
 	}
-	return p.compile(n, source, offset, want, scope)
+	return p.compile(n, source, 0, want, scope)
 }
 
 // compile compiles an expression that stands at an offset within a text.

@@ -20,3 +20,19 @@ func TestNamed(t *testing.T) {
 		assert.False(t, secrets.Named(name), name)
 	}
 }
+
+func TestHidePassword(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                 "",
+		"http://shop:8000/base":            "http://shop:8000/base",
+		"http://user@shop":                 "http://user@shop",
+		"http://user:pw@shop":              "http://user:REDACTED@shop",
+		"http://user:@shop/":               "http://user:REDACTED@shop/",
+		"http://:pw@shop":                  "http://:REDACTED@shop",
+		"https://u:p%40:w@[::1]:8/a@b/c:d": "https://u:REDACTED@[::1]:8/a@b/c:d",
+		"socks5h://user:p@ss@proxy:1080":   "socks5h://user:REDACTED@proxy:1080",
+		"::":                               "::",
+	} {
+		assert.Equal(t, want, secrets.HidePassword(text))
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -104,3 +105,27 @@ func IsPlain(c byte, plain string) bool {
 }
 
 func IsToken(s string) bool { return httpguts.ValidHeaderFieldName(s) }
+
+// Describe shows a value in a message.
+func Describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nil"
+	case string:
+		return strconv.Quote(Shorten(v))
+	case int, float64, bool:
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("a %T", v)
+}
+
+// Plural is a number with its noun: "1 row", "2 rows".
+func Plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// MaxExactFloat is the largest number up to which every integer survives a float64.
+const MaxExactFloat = 1 << 53
