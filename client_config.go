@@ -104,7 +104,7 @@ func checkHostPort(s string) error {
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return fmt.Errorf("port %q is not from 1 to 65535", port)
 	}
-	if !validHost(host) {
+	if !textkit.IsHost(host) {
 		return fmt.Errorf("host %q is not valid", host)
 	}
 	return nil

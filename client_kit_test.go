@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -344,4 +345,9 @@ func mustParse(t testing.TB, s string) *url.URL {
 	u, err := url.Parse(s)
 	require.NoError(t, err)
 	return u
+}
+
+// expectStatus expects one of some statuses.
+func expectStatus(codes ...int) func(status int) bool {
+	return func(status int) bool { return slices.Contains(codes, status) }
 }

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/net/proxy"
 
 	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // maxProxyHead bounds a proxy's answer to CONNECT.
@@ -64,7 +65,7 @@ func parseProxy(s string) (*proxyServer, error) {
 	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
 		return nil, fmt.Errorf("must have a port from 1 to 65535, not %q", port)
 	}
-	if !validHost(p.name) {
+	if !textkit.IsHost(p.name) {
 		return nil, fmt.Errorf("must have a valid host, not %q", p.name)
 	}
 	p.addr = net.JoinHostPort(p.name, port)

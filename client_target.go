@@ -209,14 +209,14 @@ func newSite(u *url.URL, version string) (*site, error) {
 	if host == "" {
 		return nil, errors.New("a URL needs a host")
 	}
-	if !isASCII(host) {
+	if !textkit.IsASCII(host) {
 		ascii, err := idna.Lookup.ToASCII(host)
 		if err != nil {
 			return nil, fmt.Errorf("host %q is not a valid name: %w", host, err)
 		}
 		host = ascii
 	}
-	if !validHost(host) {
+	if !textkit.IsHost(host) {
 		return nil, fmt.Errorf("host %q is not valid", host)
 	}
 	port, standard := u.Port(), "80"
@@ -244,12 +244,6 @@ func newSite(u *url.URL, version string) (*site, error) {
 	}
 	return s, nil
 }
-
-func isASCII(s string) bool {
-	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
-}
-
-func validHost(s string) bool { return s != "" && isASCII(s) && httpguts.ValidHostHeader(s) }
 
 // maxSites is how many hosts of absolute URLs a VU remembers.
 const maxSites = 8

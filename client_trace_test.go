@@ -3,6 +3,7 @@ package loadgen
 import (
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -106,7 +107,7 @@ func TestSampledShareOfTraces(t *testing.T) {
 		tr := newTracing(&traceConfig{On: true, Ratio: ratio, Seed: 1, Job: "x"})
 		const n = 100_000
 		var sampled int
-		ids := map[TraceID]bool{}
+		ids := map[tracecontext.TraceID]bool{}
 		for i := range uint64(n) {
 			c := tr.context(i%10, i/100, i/10%10, 0)
 			ids[c.TraceID] = true
@@ -121,4 +122,36 @@ func TestSampledShareOfTraces(t *testing.T) {
 		assert.InDelta(t, want, float64(sampled)/n, 0.006, "ratio %v", ratio) // 4 standard deviations
 		assert.True(t, want > 0 && want < 1 || float64(sampled) == want*n, "all or nothing, exactly")
 	}
+}
+
+// traced are the trace headers that a server has got, by path.
+type traced struct {
+	mu   sync.Mutex
+	seen map[string][]http.Header
+}
+
+func (s *traced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	if s.seen == nil {
+		s.seen = map[string][]http.Header{}
+	}
+	s.seen[r.URL.Path] = append(s.seen[r.URL.Path], r.Header.Clone())
+	s.mu.Unlock()
+	if r.URL.Path == "/from" {
+		http.Redirect(w, r, "/to", http.StatusFound)
+	}
+}
+
+// contexts are what the server was told at a path.
+func (s *traced) contexts(t *testing.T, path string) (list []tracecontext.Context) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range s.seen[path] {
+		require.Len(t, h.Values("Traceparent"), 1)
+		c, err := tracecontext.ParseTraceparent([]byte(h.Get("Traceparent")))
+		require.NoError(t, err, h.Get("Traceparent"))
+		list = append(list, c)
+	}
+	return list
 }

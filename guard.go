@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // ErrTargetRefused is wrapped by the error of a connection that the rules of
@@ -106,7 +108,7 @@ func parseTargetRule(text string) (targetRule, error) {
 		return r, nil
 	}
 	below, wild := strings.CutPrefix(host, "*.")
-	if !validHost(below) || strings.ContainsAny(below, "*:[]@%") {
+	if !textkit.IsHost(below) || strings.ContainsAny(below, "*:[]@%") {
 		return r, errTargetRule
 	}
 	if r.name = strings.TrimSuffix(below, "."); wild {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -175,4 +176,47 @@ func counting(t testing.TB, version string, encrypted bool) (url string, conns *
 	srv.Start()
 	t.Cleanup(srv.Close)
 	return srv.URL, conns, func(*environment) {}
+}
+
+// taking is a scenario in which a number of VUs take turns, until there were so many
+// iterations.
+func taking(vus, iterations int) (s *Scenario, done chan struct{}) {
+	var mu sync.Mutex
+	turns, turned := 0, sync.NewCond(&mu)
+	done = make(chan struct{})
+	return NewScenario("turns").Task("get", 1, func(ctx context.Context, vu *VU) error {
+		mu.Lock()
+		for turns < iterations && turns%vus != vu.ID() {
+			turned.Wait()
+		}
+		if turns >= iterations {
+			mu.Unlock()
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		defer mu.Unlock()
+		err := vu.Get(ctx, "/")
+		if turns++; turns == iterations {
+			close(done)
+		}
+		turned.Broadcast()
+		return err
+	}), done
+}
+
+// getsAndMore uses connections in both ways there are.
+func getsAndMore() *Scenario {
+	return NewScenario("both").
+		Task("get", 1, func(ctx context.Context, vu *VU) error { return vu.Get(ctx, "/x") }).
+		Task("std", 1, func(ctx context.Context, vu *VU) error {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, vu.BaseURL()+"/y", nil)
+			if err != nil {
+				return err
+			}
+			resp, err := vu.HTTPClient().Do(req)
+			if err != nil {
+				return err
+			}
+			return resp.Body.Close()
+		})
 }

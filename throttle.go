@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/opbeans/loadgen/pace"
 )
 
 // throttleBurst is how far back slots that nobody has used can be.
@@ -14,7 +16,7 @@ const throttleBurst = 10 * time.Millisecond
 // throttle lets requests go at a rate at most, in the order in which they come. It is
 // safe for concurrent use.
 type throttle struct {
-	pacer Pacer
+	pacer pace.Pacer
 	held  atomic.Uint64 // requests that had to wait
 
 	mu      sync.Mutex
@@ -30,7 +32,7 @@ type held struct {
 	place *list.Element // nil once it may go
 }
 
-func newThrottle(r Rate) *throttle { return &throttle{pacer: r.Pacer(0)} }
+func newThrottle(r pace.Rate) *throttle { return &throttle{pacer: r.Pacer(0)} }
 
 // wait returns when a request may go, or with the error of the first context that is
 // done before. It tells whether the request had to wait.

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"context"
 	"net/http"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,38 +13,6 @@ import (
 	"github.com/opbeans/loadgen/internal/memnet"
 	"github.com/opbeans/loadgen/tracecontext"
 )
-
-// traced are the trace headers that a server has got, by path.
-type traced struct {
-	mu   sync.Mutex
-	seen map[string][]http.Header
-}
-
-func (s *traced) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	if s.seen == nil {
-		s.seen = map[string][]http.Header{}
-	}
-	s.seen[r.URL.Path] = append(s.seen[r.URL.Path], r.Header.Clone())
-	s.mu.Unlock()
-	if r.URL.Path == "/from" {
-		http.Redirect(w, r, "/to", http.StatusFound)
-	}
-}
-
-// contexts are what the server was told at a path.
-func (s *traced) contexts(t *testing.T, path string) (list []TraceContext) {
-	t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, h := range s.seen[path] {
-		require.Len(t, h.Values("Traceparent"), 1)
-		c, err := tracecontext.ParseTraceparent([]byte(h.Get("Traceparent")))
-		require.NoError(t, err, h.Get("Traceparent"))
-		list = append(list, c)
-	}
-	return list
-}
 
 // tracesOf runs a job with hooks in virtual time and returns its trace contexts in the
 // order of what they were sent for, and the exemplars.

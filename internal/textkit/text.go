@@ -129,3 +129,11 @@ func Plural(n int, noun string) string {
 
 // MaxExactFloat is the largest number up to which every integer survives a float64.
 const MaxExactFloat = 1 << 53
+
+// IsASCII tells whether s has nothing but ASCII.
+func IsASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r >= 0x80 }) < 0
+}
+
+// IsHost tells whether s can be a host in a URL or a Host header.
+func IsHost(s string) bool { return s != "" && IsASCII(s) && httpguts.ValidHostHeader(s) }
