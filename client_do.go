@@ -35,3 +35,6 @@ func (x *exchange) httpHeader() http.Header {
 	}
 	return h
 }
+
+// headers copies all headers of the response.
+func (r *reply) headers() http.Header { return r.x.httpHeader() }

@@ -123,3 +123,10 @@ func (p *connPool) put(cn *conn) {
 		_ = surplus.raw.Close()
 	}
 }
+
+// empty tells whether the pool has neither users nor connections.
+func (p *connPool) empty() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.users == 0 && len(p.idle) == 0 && p.h2 == nil
+}

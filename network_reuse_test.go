@@ -51,8 +51,7 @@ func TestReuse(t *testing.T) {
 				assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
 				assert.LessOrEqual(t, c.least, conns.Load())
 				assert.GreaterOrEqual(t, c.most, conns.Load())
-				assert.Empty(t, job.shared.idle, "nothing is left")
-				assert.Nil(t, job.shared.h2)
+				assert.True(t, job.shared.empty(), "nothing is left")
 			})
 		}
 	}
@@ -91,8 +90,7 @@ func TestSharedConnectionsUnderLoad(t *testing.T) {
 			require.NoError(t, job.Wait(t.Context()))
 			snap := job.Snapshot()
 			assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
-			assert.Zero(t, job.shared.users)
-			assert.Empty(t, job.shared.idle)
+			assert.True(t, job.shared.empty(), "nothing is left")
 		})
 	}
 }

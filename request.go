@@ -102,7 +102,7 @@ func do(ctx context.Context, c *client, req *Request) (*Response, error) {
 	if r == nil {
 		return nil, err
 	}
-	resp := &Response{Status: r.status, Header: r.x.httpHeader(), URL: r.url(), Service: r.service}
+	resp := &Response{Status: r.status, Header: r.headers(), URL: r.url(), Service: r.service}
 	if req.ReadBody {
 		resp.Body = bytes.Clone(r.body)
 	}
