@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"github.com/opbeans/loadgen/egress"
 	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/histogram"
 	"github.com/opbeans/loadgen/pace"
@@ -62,6 +63,8 @@ type (
 	TraceID = tracecontext.TraceID
 	// SpanID identifies a span; see [tracecontext.SpanID].
 	SpanID = tracecontext.SpanID
+	// TargetRules say where jobs may connect to; see [egress.Rules].
+	TargetRules = egress.Rules
 )
 
 // The states of a job; see [stats.State].
@@ -104,6 +107,10 @@ const (
 // see [failure.ErrInterrupted].
 var ErrInterrupted = failure.ErrInterrupted
 
+// ErrTargetRefused is wrapped by the error of a connection, or of a start, that the rules
+// for targets do not allow; see [egress.ErrRefused].
+var ErrTargetRefused = egress.ErrRefused
+
 // ClassOf returns the class of an iteration's error; see [failure.ClassOf].
 func ClassOf(err error) ErrorClass { return failure.ClassOf(err) }
 
@@ -125,3 +132,6 @@ func ParseThreshold(text string) (Threshold, error) { return stats.ParseThreshol
 // MustThresholds reads thresholds that are written in a program, and panics if one
 // cannot be read.
 func MustThresholds(texts ...string) []Threshold { return stats.MustThresholds(texts...) }
+
+// ParseTargetRules reads rules such as "10.0.0.0/8" or "shop.test"; see [egress.Parse].
+func ParseTargetRules(rules ...string) (*TargetRules, error) { return egress.Parse(rules...) }

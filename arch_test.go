@@ -25,6 +25,7 @@ func goList(t *testing.T, args ...string) []string {
 // users read. Tests may import more.
 const rooms = `
 # the public leaves: pure data and arithmetic
+egress:                 internal/textkit
 failure:
 histogram:              internal/textkit
 pace:
@@ -32,18 +33,25 @@ tracecontext:           internal/textkit
 stats:                  failure histogram tracecontext internal/textkit
 
 # what the root is made of: none of it knows the root
-internal/textkit:       internal/suggest
-internal/suggest:
-internal/secrets:
-internal/jsonform:      internal/textkit
 internal/alarm:
+internal/client:        egress failure pace tracecontext internal/escape internal/fault internal/textkit internal/wire
+internal/escape:        internal/textkit
+internal/expr:          internal/escape internal/jsonpath internal/textkit
+internal/fault:
+internal/feed:          pace internal/escape internal/jsonpath internal/textkit
+internal/jsonform:      internal/textkit
+internal/jsonpath:      internal/textkit
+internal/meter:         failure histogram stats internal/textkit
 internal/rlimit:
-internal/wire:
+internal/scenariofile:  stats internal/escape internal/expr internal/feed internal/textkit
 internal/schedule:      pace
-internal/meter:         vocabulary internal/textkit
+internal/secrets:       internal/escape
+internal/suggest:
+internal/textkit:       internal/suggest
+internal/wire:
 
 # the facade, and the life of jobs and VUs
-.:                      vocabulary internal/alarm internal/jsonform internal/meter internal/rlimit internal/schedule internal/secrets internal/textkit internal/wire
+.:                      vocabulary internal/alarm internal/client internal/escape internal/expr internal/fault internal/feed internal/jsonform internal/jsonpath internal/meter internal/rlimit internal/scenariofile internal/schedule internal/secrets internal/textkit
 
 # adapters: they know the root, and never one another
 access:                 internal/origins
@@ -81,10 +89,11 @@ internal/shop:
 internal/sio/engine:
 internal/sio/socket:    internal/sio/engine
 internal/sio/testclient:
+internal/testtarget:    tracecontext
 internal/trial:         .
 `
 
-const vocabulary = "failure histogram pace stats tracecontext"
+const vocabulary = "egress failure histogram pace stats tracecontext"
 
 // programs are mains, and folders of tests alone: nobody imports them, and they may import
 // everything.

@@ -1,6 +1,9 @@
 package loadgen
 
-import "context"
+import (
+	"context"
+	"github.com/opbeans/loadgen/internal/expr"
+)
 
 // Around returns a scenario like s, each iteration of which is run by wrap, which gets
 // the name of the task and what runs it: to measure, hold back or repeat iterations. What
@@ -14,7 +17,7 @@ func (s *Scenario) Around(wrap func(ctx context.Context, vu *VU, task string, ru
 			continue // a mistake that a Manager reports
 		}
 		name := t.name
-		t.bind = func(b *binding) (TaskFunc, error) {
+		t.bind = func(b *expr.Binding) (TaskFunc, error) {
 			run, err := inner(b)
 			if err != nil {
 				return nil, err

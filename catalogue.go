@@ -13,11 +13,12 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // MaxScenarioSize is the largest scenario file in bytes.
-const MaxScenarioSize = maxFileSize // 1 MiB
+const MaxScenarioSize = scenariofile.MaxFileSize // 1 MiB
 
 // Catalogue finds scenarios by name in folders of YAML files: NAME.yaml (or
 // NAME.yml) at the top of a folder is the scenario NAME. Where two folders have

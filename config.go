@@ -11,6 +11,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/fault"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -30,8 +33,8 @@ const (
 const (
 	MaxWorkers  = 1_000_000
 	MaxDuration = 100 * 365 * 24 * time.Hour
-	MaxWeight   = maxWeight          // 1e9
-	MaxNameLen  = textkit.MaxNameLen // of names, in bytes
+	MaxWeight   = scenariofile.MaxWeight // 1e9
+	MaxNameLen  = textkit.MaxNameLen     // of names, in bytes
 
 	StartTolerance = time.Second          // that a job may begin after its StartAt
 	maxStartIn     = 365 * 24 * time.Hour // until StartAt
@@ -232,68 +235,68 @@ func StandardVariables() [][]string {
 // and whether the variables fit it, shows when a Manager takes the config.
 func (c *JobConfig) Validate() error { return validation(c.check()) }
 
-func (c *JobConfig) check() faults {
-	var f faults
+func (c *JobConfig) check() fault.List {
+	var f fault.List
 	c.checkWhat(&f)
 	c.checkHow(&f)
 	return f
 }
 
 // checkWhat looks at what runs against what.
-func (c *JobConfig) checkWhat(f *faults) {
+func (c *JobConfig) checkWhat(f *fault.List) {
 	switch {
 	case c.Name == "":
-		f.missing("job", "a name is required, for instance \"shop\"")
+		f.Missing("job", "a name is required, for instance \"shop\"")
 	case len(c.Name) > MaxNameLen:
-		f.add("job", "must be at most %d bytes long, not %d", MaxNameLen, len(c.Name))
+		f.Add("job", "must be at most %d bytes long, not %d", MaxNameLen, len(c.Name))
 	case strings.ContainsFunc(c.Name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '/' || r == '\uFFFD' }):
-		f.add("job", "must have no slashes or control characters, and be valid UTF-8, not %q", c.Name)
+		f.Add("job", "must have no slashes or control characters, and be valid UTF-8, not %q", c.Name)
 	case c.Name == "." || c.Name == "..":
-		f.add("job", "must not be %q, which no URL can name", c.Name)
+		f.Add("job", "must not be %q, which no URL can name", c.Name)
 	}
 	if c.Scenario == nil && c.ScenarioName == "" {
-		f.missing("scenario", "a scenario is required")
+		f.Missing("scenario", "a scenario is required")
 	}
 	if c.BaseURL == "" {
-		f.missing("url", "a base URL is required, for instance http://localhost:8000")
+		f.Missing("url", "a base URL is required, for instance http://localhost:8000")
 	} else if _, err := parseBaseURL(c.BaseURL); err != nil {
-		f.add("url", "%v", err)
+		f.Add("url", "%v", err)
 	}
 	if strings.ContainsFunc(c.ServiceName, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		f.add("service_name", "must have no control characters")
+		f.Add("service_name", "must have no control characters")
 	}
 	for _, name := range textkit.SortedKeys(c.Weights) {
 		if w := c.Weights[name]; !(w >= 0 && w <= MaxWeight) {
-			f.add("weights."+name, "must be a number from 0 to %g, not %v", MaxWeight, w)
+			f.Add("weights."+name, "must be a number from 0 to %g, not %v", MaxWeight, w)
 		}
 	}
 	for _, name := range textkit.SortedKeys(c.Headers) {
-		if !textkit.IsToken(name) || !validHeaderValue(c.Headers[name]) {
-			f.add("headers."+name, "is not a valid HTTP header")
+		if !textkit.IsToken(name) || !client.ValidHeaderValue(c.Headers[name]) {
+			f.Add("headers."+name, "is not a valid HTTP header")
 		}
 	}
 }
 
 // checkHow looks at how much, how often and how long.
-func (c *JobConfig) checkHow(f *faults) {
+func (c *JobConfig) checkHow(f *fault.List) {
 	if c.Workers < 0 || c.Workers > MaxWorkers {
-		f.add("workers", "must be from 1 to %d, not %d", MaxWorkers, c.Workers)
+		f.Add("workers", "must be from 1 to %d, not %d", MaxWorkers, c.Workers)
 	}
 	switch {
 	case c.MaxWorkers < 0 || c.MaxWorkers > MaxWorkers:
-		f.add("max_workers", "must be from 1 to %d, not %d", MaxWorkers, c.MaxWorkers)
+		f.Add("max_workers", "must be from 1 to %d, not %d", MaxWorkers, c.MaxWorkers)
 	case c.MaxWorkers > 0 && c.MaxWorkers < c.Workers:
-		f.add("max_workers", "must not be below workers (%d), as %d is", c.Workers, c.MaxWorkers)
+		f.Add("max_workers", "must not be below workers (%d), as %d is", c.Workers, c.MaxWorkers)
 	}
 	span := func(field string, d, max time.Duration) {
 		if d < 0 || d > max {
-			f.add(field, "must be from 0 to %s, not %s", max, d)
+			f.Add(field, "must be from 0 to %s, not %s", max, d)
 		}
 	}
 	const day = 24 * time.Hour
 	span("delay", c.Delay, 365*day)
 	if err := c.Rate.Validate(); err != nil {
-		f.add("rate", "%v", err)
+		f.Add("rate", "%v", err)
 	}
 	c.checkStages(f)
 	c.checkSegment(f)
@@ -307,12 +310,12 @@ func (c *JobConfig) checkHow(f *faults) {
 	span("header_timeout", c.HeaderTimeout, 365*day)
 	span("timeout", c.Timeout, 365*day)
 	if c.MaxBody < 0 {
-		f.add("max_body", "must not be negative")
+		f.Add("max_body", "must not be negative")
 	}
 	if !slices.Contains([]string{"", "1.1", "2"}, c.HTTP) {
-		f.add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
+		f.Add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
 	}
-	c.client().check(f)
+	c.client().Check(f)
 	c.checkTrace(f)
 	checkThresholds(c.Thresholds, f)
 }
@@ -349,12 +352,12 @@ func (c JobConfig) withDefaults() JobConfig {
 }
 
 // client is the part of c that the client of each VU needs.
-func (c *JobConfig) client() *clientConfig {
-	out := &clientConfig{
+func (c *JobConfig) client() *client.Config {
+	out := &client.Config{
 		ConnectTimeout: c.ConnectTimeout, HeaderTimeout: c.HeaderTimeout, Timeout: c.Timeout, MaxBody: c.MaxBody,
 		HTTP: c.HTTP, Reuse: c.Reuse, Proxy: c.Proxy, ConnectTo: c.ConnectTo, LocalAddr: c.LocalAddr,
 		DNSTTL: c.DNSTTL, Insecure: c.Insecure, CACerts: c.CACerts, Headers: c.Headers,
-		Trace: traceConfig{
+		Trace: client.TraceConfig{
 			On: c.Trace, Ratio: cmp.Or(c.TraceRatio, 1), State: c.TraceState, Baggage: c.Baggage,
 			Header: c.TraceHeader, Seed: c.Seed, Job: c.Name,
 		},

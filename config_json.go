@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
@@ -87,9 +88,9 @@ func (c *JobConfig) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("loadgen: a job's configuration must be a JSON object: %w", err)
 	}
 	next := c.clone()
-	var f faults
+	var f fault.List
 	for _, fault := range jsonform.Read(configFields(), object, &next, "a job") {
-		f.add(fault.Field, "%s", fault.Message)
+		f.Add(fault.Field, "%s", fault.Message)
 	}
 	if err := validation(f); err != nil {
 		return err

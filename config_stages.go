@@ -6,21 +6,22 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/pace"
 )
 
 // checkSegment looks whether there is something for each segment to do.
-func (c *JobConfig) checkSegment(f *faults) {
+func (c *JobConfig) checkSegment(f *fault.List) {
 	if err := c.Segment.Validate(); err != nil {
-		f.add("segment", "%v, not %d/%d", err, c.Segment.Index, c.Segment.Count)
+		f.Add("segment", "%v, not %d/%d", err, c.Segment.Index, c.Segment.Count)
 		return
 	}
 	n := c.Segment.Parts()
 	atLeast := func(field string, have uint64) {
 		if have < uint64(n) {
-			f.add(field, "must be at least %d, one for each segment, not %d: it is that of all segments together", n, have)
+			f.Add(field, "must be at least %d, one for each segment, not %d: it is that of all segments together", n, have)
 		}
 	}
 	switch {
@@ -124,35 +125,35 @@ func (c *JobConfig) stagesLength() time.Duration {
 	return sum
 }
 
-func (c *JobConfig) checkStages(f *faults) {
+func (c *JobConfig) checkStages(f *fault.List) {
 	if len(c.Stages) == 0 {
 		return
 	}
 	if len(c.Stages) > pace.MaxStages {
-		f.add("stages", "must be at most %d, not %d", pace.MaxStages, len(c.Stages))
+		f.Add("stages", "must be at most %d, not %d", pace.MaxStages, len(c.Stages))
 		return
 	}
 	if c.RampUp > 0 {
-		f.add("ramp_up", "must be left out with stages: make it the first of them")
+		f.Add("ramp_up", "must be left out with stages: make it the first of them")
 	}
 	open := c.open()
 	sum := time.Duration(0)
 	for i, s := range c.Stages {
 		switch err := s.Rate.Validate(); {
 		case s.Duration <= 0 || s.Duration > MaxDuration:
-			f.add("stages", "stage %d must have a duration above 0, not %s", i+1, s.Duration)
+			f.Add("stages", "stage %d must have a duration above 0, not %s", i+1, s.Duration)
 		case err != nil:
-			f.add("stages", "the rate of stage %d %v", i+1, err)
+			f.Add("stages", "the rate of stage %d %v", i+1, err)
 		case s.Workers < 0 || s.Workers > MaxWorkers:
-			f.add("stages", "the workers of stage %d must be from 0 to %d, not %d", i+1, MaxWorkers, s.Workers)
+			f.Add("stages", "the workers of stage %d must be from 0 to %d, not %d", i+1, MaxWorkers, s.Workers)
 		case open && s.Workers > 0:
-			f.add("stages", "stage %d has workers, but the job or another stage a rate: give all of them workers, or all a rate", i+1)
+			f.Add("stages", "stage %d has workers, but the job or another stage a rate: give all of them workers, or all a rate", i+1)
 		default:
 			sum = min(sum+s.Duration, MaxDuration+1)
 		}
 	}
 	if sum > MaxDuration {
-		f.add("stages", "must take at most %s together, not %s", MaxDuration, sum)
+		f.Add("stages", "must take at most %s together, not %s", MaxDuration, sum)
 	}
 }
 

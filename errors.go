@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"errors"
+	"github.com/opbeans/loadgen/internal/fault"
 	"strings"
 )
 
@@ -48,7 +49,7 @@ func (e *ValidationError) Error() string {
 }
 
 // validation makes an error of faults; nil if there are none.
-func validation(f faults) error {
+func validation(f fault.List) error {
 	if len(f) == 0 {
 		return nil
 	}

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -95,8 +96,8 @@ func newKeeper(n int) *keeper {
 }
 
 // offer takes a request that is over, if it is worth keeping.
-func (k *keeper) offer(vu *VU, m *measurement) {
-	took, class := m.end.Sub(m.start), failure.Number(m.class)
+func (k *keeper) offer(vu *VU, m *client.Measurement) {
+	took, class := m.End.Sub(m.Start), failure.Number(m.Class)
 	slow := int64(took) > k.floor.Load()
 	fails := class != 0 && !k.seen[class].Load()
 	if !slow && !fails {
@@ -123,18 +124,18 @@ func (k *keeper) offer(vu *VU, m *measurement) {
 }
 
 // exemplar copies what there is to know about a request.
-func (vu *VU) exemplar(m *measurement, took time.Duration) Exemplar {
-	body, streamed := m.requestBody()
+func (vu *VU) exemplar(m *client.Measurement, took time.Duration) Exemplar {
+	body, streamed := m.RequestBody()
 	e := Exemplar{
-		VU: vu.id, Iteration: vu.iteration, Method: m.method, URL: m.address(), BodySize: len(body),
-		Status: m.status, Class: m.class, Start: m.start, Service: took, Header: http.Header{},
-		TraceID: m.trace.TraceID, SpanID: m.trace.SpanID,
+		VU: vu.id, Iteration: vu.iteration, Method: m.Method, URL: m.Address(), BodySize: len(body),
+		Status: m.Status, Class: m.Class, Start: m.Start, Service: took, Header: http.Header{},
+		TraceID: m.Trace.TraceID, SpanID: m.Trace.SpanID,
 	}
 	if vu.task != nil {
 		e.Task = vu.task.name
 	}
-	if m.err != nil {
-		e.Error = textkit.ErrorMessage(m.err)
+	if m.Err != nil {
+		e.Error = textkit.ErrorMessage(m.Err)
 	}
 	switch {
 	case streamed:
@@ -142,7 +143,7 @@ func (vu *VU) exemplar(m *measurement, took time.Duration) Exemplar {
 	case len(body) <= maxExemplarBody && utf8.Valid(body) && bytes.IndexByte(body, 0) < 0:
 		e.Body = string(body)
 	}
-	_, lines, _ := bytes.Cut(m.head(), []byte("\r\n"))
+	_, lines, _ := bytes.Cut(m.Head(), []byte("\r\n"))
 	for line := range bytes.SplitSeq(lines, []byte("\r\n")) {
 		if name, value, ok := bytes.Cut(line, []byte(":")); ok {
 			key := textproto.CanonicalMIMEHeaderKey(string(name))

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/secrets"
 )
 
@@ -39,7 +40,7 @@ func (e *Exemplar) Curl() string {
 			switch name {
 			case "Content-Length", "Connection", "Transfer-Encoding", "User-Agent", "Expect":
 				continue
-			case traceparentField, tracestateField: // a second request is not the same span
+			case client.TraceparentField, client.TracestateField: // a second request is not the same span
 				continue
 			case "Host":
 				if u != nil && value == u.Host {

@@ -14,7 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/faultnet"
+	"github.com/opbeans/loadgen/internal/testtarget"
 )
 
 // faultCase is a way in which a target fails while a job runs.
@@ -89,18 +91,18 @@ func (c faultCase) test(t *testing.T, reuse string) {
 // Names that cannot be looked up for a while.
 func TestFaultOfDNS(t *testing.T) {
 	s, _ := faultServer(t, faultnet.None)
-	dns := serveDNS(t, map[string][]string{"shop.test.": {"127.0.0.1"}})
+	dns := testtarget.ServeDNS(t, map[string][]string{"shop.test.": {"127.0.0.1"}})
 	m := New()
-	m.env.resolver.r = dns.resolver()
+	m.env.Resolver.R = dns.Resolver()
 	defer m.Close()
 	_, port, err := net.SplitHostPort(s.Addr())
 	require.NoError(t, err)
 	j := faultJob(t, m, "http://shop.test:"+port, "none")
 	suffer(t, j, []ErrorClass{ClassDial}, func() {
-		dns.mu.Lock()
-		delete(dns.names, "shop.test.")
-		dns.mu.Unlock()
-	}, func() { dns.set("shop.test.", "127.0.0.1") })
+		dns.Mu.Lock()
+		delete(dns.Names, "shop.test.")
+		dns.Mu.Unlock()
+	}, func() { dns.Set("shop.test.", "127.0.0.1") })
 }
 
 // A target that redirects a hundred thousand times costs a request ten hops, not more.
@@ -110,7 +112,7 @@ func TestFaultOfRedirectsIsBounded(t *testing.T) {
 	snap, err := Run(t.Context(), JobConfig{Scenario: visiting(), BaseURL: s.URL(), MaxIterations: 10})
 	require.NoError(t, err)
 	assert.Equal(t, uint64(10), snap.FailedIterations)
-	assert.Equal(t, uint64(10*(maxRedirects+1)), s.Requests())
+	assert.Equal(t, uint64(10*(client.MaxRedirects+1)), s.Requests())
 	assert.Equal(t, s.Requests(), snap.Requests, "each hop is a request")
 }
 
@@ -126,12 +128,12 @@ func faultServer(t *testing.T, f faultnet.Fault) (*faultnet.Server, []Option) {
 	var err error
 	switch f {
 	case faultnet.TLSPlain, faultnet.TLSReset, faultnet.TLSName:
-		ca := newAuthority(t, "test")
-		good := ca.issue("server")
-		der, key := ca.sign("other.test", &x509.Certificate{DNSNames: []string{"other.test"}})
+		ca := testtarget.NewAuthority(t, "test")
+		good := ca.Issue("server")
+		der, key := ca.Sign("other.test", &x509.Certificate{DNSNames: []string{"other.test"}})
 		wrong := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 		s, err = faultnet.NewTLS(&good, &wrong)
-		opts = append(opts, WithTLSConfig(&tls.Config{RootCAs: ca.pool()}))
+		opts = append(opts, WithTLSConfig(&tls.Config{RootCAs: ca.Pool()}))
 	default:
 		s, err = faultnet.New()
 	}

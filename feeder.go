@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"github.com/opbeans/loadgen/internal/feed"
 	"io/fs"
 )
 
@@ -70,28 +71,28 @@ type namedFeeder struct {
 
 // definition is what a feeder is opened with. Its file is in a folder, unless it has
 // one of its own.
-func (f *namedFeeder) definition(folder fs.FS) feedDefinition {
+func (f *namedFeeder) definition(folder fs.FS) feed.Definition {
 	if f.FS != nil {
 		folder = f.FS
 	}
-	return feedDefinition{
-		name: f.name, folder: folder, file: f.File, format: f.Format, delimiter: f.Delimiter,
-		order: string(f.Order), atEnd: string(f.AtEnd),
+	return feed.Definition{
+		Name: f.name, Folder: folder, File: f.File, Format: f.Format, Delimiter: f.Delimiter,
+		Order: string(f.Order), AtEnd: string(f.AtEnd),
 	}
 }
 
 // ErrNoMoreRows is what [VU.Row] returns when a feeder that stops at its end has no
 // row left. A task that returns it ends the job, as finished; the iteration counts as
 // interrupted.
-var ErrNoMoreRows = errNoMoreRows
+var ErrNoMoreRows = feed.ErrNoMoreRows
 
 // Row is a row of a feeder. It belongs to its VU, and is valid until the end of the
 // iteration.
-type Row struct{ row *feederRow }
+type Row struct{ row *feed.Row }
 
 // Get returns the text of a column, or of a field of a JSON object: a text as it is,
 // anything else as JSON. It is "" if there is none of that name.
-func (r Row) Get(column string) string { return r.row.get(column) }
+func (r Row) Get(column string) string { return r.row.Get(column) }
 
 // Value returns the value of a column, which is a string, or of a field of a JSON
 // object: a string, int, float64, bool, []any or map[string]any. It is nil if there is
@@ -105,7 +106,7 @@ func (r Row) Value(column string) (any, error) {
 }
 
 // Number is the number of the row in its file, from 0.
-func (r Row) Number() int64 { return r.row.number }
+func (r Row) Number() int64 { return r.row.Number }
 
 // Row returns this iteration's row of a feeder of the scenario. The first call of an
 // iteration takes it; later calls return the same.
@@ -113,7 +114,7 @@ func (r Row) Number() int64 { return r.row.number }
 // The error wraps [ErrNoMoreRows] at the end of a feeder that stops there.
 func (vu *VU) Row(feeder string) (Row, error) {
 	for i, f := range vu.plan.feeds {
-		if f.def.name == feeder {
+		if f.Def.Name == feeder {
 			row, err := vu.row(i)
 			return Row{row}, err
 		}

@@ -3,19 +3,22 @@ package loadgen
 import (
 	"cmp"
 	"fmt"
+	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/fault"
+	"github.com/opbeans/loadgen/internal/feed"
 	"slices"
 )
 
 // row returns the row of this iteration of a feeder, by the number of the feeder.
-func (vu *VU) row(i int) (*feederRow, error) {
+func (vu *VU) row(i int) (*feed.Row, error) {
 	if i >= len(vu.plan.feeds) {
-		return nil, errNoRows
+		return nil, expr.ErrNoRows
 	}
 	for len(vu.rows) <= i {
-		vu.rows = append(vu.rows, &feederRow{})
+		vu.rows = append(vu.rows, &feed.Row{})
 	}
 	row := vu.rows[i]
-	if err := vu.plan.feeds[i].next(vu.rand, vu.id, row); err != nil {
+	if err := vu.plan.feeds[i].Next(vu.rand, vu.id, row); err != nil {
 		return nil, err
 	}
 	return row, nil
@@ -25,7 +28,7 @@ func (vu *VU) row(i int) (*feederRow, error) {
 type vuRows VU
 
 // Row implements the interface of expressions.
-func (r *vuRows) Row(feeder int) (iterationRow, error) {
+func (r *vuRows) Row(feeder int) (expr.IterationRow, error) {
 	row, err := (*VU)(r).row(feeder)
 	if err != nil {
 		return nil, err
@@ -36,19 +39,19 @@ func (r *vuRows) Row(feeder int) (iterationRow, error) {
 // freshRows makes the next iteration take rows of its own.
 func (vu *VU) freshRows() {
 	for _, row := range vu.rows {
-		row.release()
+		row.Release()
 	}
 }
 
 // givenOut is how many rows feeders have given out in order, by name; nil for none.
-func givenOut(feeds []*feed) map[string]int64 {
+func givenOut(feeds []*feed.Feed) map[string]int64 {
 	var rows map[string]int64
 	for _, f := range feeds {
-		if n := f.given(); n > 0 {
+		if n := f.Given(); n > 0 {
 			if rows == nil {
 				rows = map[string]int64{}
 			}
-			rows[f.def.name] = n
+			rows[f.Def.Name] = n
 		}
 	}
 	return rows
@@ -56,33 +59,33 @@ func givenOut(feeds []*feed) map[string]int64 {
 
 // openFeeds opens the feeders of a scenario for a job, or takes those of the plan
 // before: whose place in their file a job keeps.
-func (s *Scenario) openFeeds(before *plan, segment Segment) ([]*feed, faults) {
-	var f faults
-	var out []*feed
+func (s *Scenario) openFeeds(before *plan, segment Segment) ([]*feed.Feed, fault.List) {
+	var f fault.List
+	var out []*feed.Feed
 	for _, named := range s.feeders {
 		def := named.definition(s.folder)
-		var old *feed
+		var old *feed.Feed
 		if before != nil {
-			if i := slices.IndexFunc(before.feeds, func(o *feed) bool { return o.def.name == def.name }); i >= 0 {
+			if i := slices.IndexFunc(before.feeds, func(o *feed.Feed) bool { return o.Def.Name == def.Name }); i >= 0 {
 				old = before.feeds[i]
 			}
 		}
-		if old != nil && old.same(def) {
+		if old != nil && old.Same(def) {
 			out = append(out, old)
 			continue
 		}
-		opened, err := openFeed(def, segment)
+		opened, err := feed.Open(def, segment)
 		if err != nil {
-			f.add("scenario", "feeder %q: %v", def.name, err)
+			f.Add("scenario", "feeder %q: %v", def.Name, err)
 			continue
 		}
-		if named.fixed && opened.csv && !slices.Equal(named.columns, opened.columns) {
-			opened.close()
-			f.add("scenario", "feeder %q: %s has other columns than when the scenario was read: reload it", def.name, def.file)
+		if named.fixed && opened.CSV && !slices.Equal(named.columns, opened.Columns) {
+			opened.Close()
+			f.Add("scenario", "feeder %q: %s has other columns than when the scenario was read: reload it", def.Name, def.File)
 			continue
 		}
 		if old != nil {
-			opened.resume(old.given())
+			opened.Resume(old.Given())
 		}
 		out = append(out, opened)
 	}
@@ -96,7 +99,7 @@ func (s *Scenario) openFeeds(before *plan, segment Segment) ([]*feed, faults) {
 // open opens the feeders of the plan's scenario. before is the plan in force, of the
 // scenario ran, if there is one.
 func (p *plan) open(scenario, ran *Scenario, before *plan) error {
-	var f faults
+	var f fault.List
 	if scenario == ran {
 		p.feeds = before.feeds
 	} else if p.feeds, f = scenario.openFeeds(before, p.cfg.Segment); len(f) > 0 {
@@ -111,23 +114,23 @@ func (p *plan) open(scenario, ran *Scenario, before *plan) error {
 }
 
 // seats finds how many VUs have a row of their own, and refuses to have more.
-func (p *plan) seats(f *faults) {
+func (p *plan) seats(f *fault.List) {
 	for _, d := range p.feeds {
-		if !d.perVU() {
+		if !d.PerVU() {
 			continue
 		}
-		p.rows = min(cmp.Or(p.rows, d.rows), d.rows)
+		p.rows = min(cmp.Or(p.rows, d.Rows), d.Rows)
 		refuse := func(field string, workers int) {
-			if int64(workers) > d.rows {
-				f.add(field, "must be at most %d, not %d: feeder %q has a row for so many VUs", d.rows, workers, d.def.name)
+			if int64(workers) > d.Rows {
+				f.Add(field, "must be at most %d, not %d: feeder %q has a row for so many VUs", d.Rows, workers, d.Def.Name)
 			}
 		}
 		refuse("workers", p.cfg.Workers)
 		for i, stage := range p.cfg.Stages {
 			refuse(fmt.Sprintf("stages[%d].workers", i), stage.Workers)
 		}
-		if n := p.cfg.Segment.Parts(); p.cfg.open() && int64(n) > d.rows {
-			f.add("segment", "must be one of at most %d: feeder %q has a row for so many VUs", d.rows, d.def.name)
+		if n := p.cfg.Segment.Parts(); p.cfg.open() && int64(n) > d.Rows {
+			f.Add("segment", "must be one of at most %d: feeder %q has a row for so many VUs", d.Rows, d.Def.Name)
 		}
 	}
 }
@@ -142,10 +145,10 @@ func (s *Scenario) CheckFiles() error {
 }
 
 // closeFeeds closes feeders that a plan does not have.
-func closeFeeds(feeds []*feed, except *plan) {
+func closeFeeds(feeds []*feed.Feed, except *plan) {
 	for _, f := range feeds {
 		if except == nil || !slices.Contains(except.feeds, f) {
-			f.close()
+			f.Close()
 		}
 	}
 }

@@ -9,15 +9,20 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/fault"
+	"github.com/opbeans/loadgen/internal/feed"
 	"github.com/opbeans/loadgen/internal/meter"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // hook is a task that a scenario runs beside its iterations.
 type hook struct {
 	bind   binder
-	source string    // what it says in its file; "" for one in Go
-	yaml   *yamlTask // what bind binds, if it is from a file
+	source string             // what it says in its file; "" for one in Go
+	yaml   *scenariofile.Task // what bind binds, if it is from a file
 }
 
 const (
@@ -34,14 +39,14 @@ const (
 //
 // The statistics begin when it is done. Its requests count under the task "(setup)",
 // and are no iterations.
-func (s *Scenario) Setup(run TaskFunc) *Scenario { return s.hook(hookSetup, run) }
+func (s *Scenario) Setup(run TaskFunc) *Scenario { return s.hook(scenariofile.HookSetup, run) }
 
 // Teardown sets what a job does once, after its last iteration, and returns s. It
 // runs, like [Scenario.Setup] on a VU of its own, when all VUs have left, unless the
 // set-up has failed or the Manager was closed at once. It has the job's grace time, at
 // least a second, and then is interrupted. If it fails that is logged, and counted
 // under the task "(teardown)".
-func (s *Scenario) Teardown(run TaskFunc) *Scenario { return s.hook(hookTeardown, run) }
+func (s *Scenario) Teardown(run TaskFunc) *Scenario { return s.hook(scenariofile.HookTeardown, run) }
 
 // VUSetup sets what each VU does before its first iteration, to log in for instance,
 // and returns s. It is not an iteration, and no response time counts it; its requests
@@ -51,29 +56,31 @@ func (s *Scenario) Teardown(run TaskFunc) *Scenario { return s.hook(hookTeardown
 // on, every 30 seconds at last. If a VU has failed five times and no VU of the job has
 // ever succeeded, the job fails. An update that gives the job another scenario or base
 // URL makes VUs tear down and set up anew.
-func (s *Scenario) VUSetup(run TaskFunc) *Scenario { return s.hook(hookVUSetup, run) }
+func (s *Scenario) VUSetup(run TaskFunc) *Scenario { return s.hook(scenariofile.HookVUSetup, run) }
 
 // VUTeardown sets what each VU does after its last iteration, if its set-up has
 // succeeded, and returns s. It is within the job's grace time: a VU that was
 // interrupted has no tear-down. Its requests count under the task "(vu_teardown)".
-func (s *Scenario) VUTeardown(run TaskFunc) *Scenario { return s.hook(hookVUTeardown, run) }
+func (s *Scenario) VUTeardown(run TaskFunc) *Scenario {
+	return s.hook(scenariofile.HookVUTeardown, run)
+}
 
-func (s *Scenario) hook(kind hookKind, run TaskFunc) *Scenario {
+func (s *Scenario) hook(kind scenariofile.HookKind, run TaskFunc) *Scenario {
 	s.hooks[kind] = nil
 	if run != nil {
-		s.hooks[kind] = &hook{bind: func(*binding) (TaskFunc, error) { return run, nil }}
+		s.hooks[kind] = &hook{bind: func(*expr.Binding) (TaskFunc, error) { return run, nil }}
 	}
 	return s
 }
 
-func (s *Scenario) bindHooks(b *binding, f *faults) (out [numHooks]TaskFunc) {
+func (s *Scenario) bindHooks(b *expr.Binding, f *fault.List) (out [scenariofile.NumHooks]TaskFunc) {
 	for kind, h := range s.hooks {
 		if h == nil {
 			continue
 		}
 		run, err := h.bind(b)
 		if err != nil {
-			f.add("scenario", "%s: %v", hookKind(kind), err)
+			f.Add("scenario", "%s: %v", scenariofile.HookKind(kind), err)
 		}
 		out[kind] = run
 	}
@@ -83,7 +90,7 @@ func (s *Scenario) bindHooks(b *binding, f *faults) (out [numHooks]TaskFunc) {
 // follows tells whether a job that has run the set-up of another scenario can go on
 // with s, which must not need another set-up.
 func (s *Scenario) follows(other *Scenario) bool {
-	mine, its := s.hooks[hookSetup], other.hooks[hookSetup]
+	mine, its := s.hooks[scenariofile.HookSetup], other.hooks[scenariofile.HookSetup]
 	return mine == nil || mine == its || (its != nil && mine.source != "" && mine.source == its.source)
 }
 
@@ -95,7 +102,7 @@ type sessionKey struct {
 
 // hook runs one of the plan's hooks on the VU, on a goroutine of its own because a
 // hook may end that. Its error, masked, is counted and logged.
-func (vu *VU) hook(kind hookKind) error {
+func (vu *VU) hook(kind scenariofile.HookKind) error {
 	run := vu.plan.hooks[kind]
 	if run == nil {
 		return nil
@@ -111,8 +118,8 @@ func (vu *VU) hook(kind hookKind) error {
 		defer func() { done <- err }()
 		err = vu.run()
 	}()
-	err := vu.plan.mask.error(<-done)
-	vu.client.rest()
+	err := vu.plan.mask.Error(<-done)
+	vu.client.Rest()
 	if is := vu.judge(err); err != nil && !is.interrupted && !is.exhausted {
 		if now := time.Now(); !vu.requestFailed {
 			rec.Note(vu.stat, is.class, err, now)
@@ -127,7 +134,7 @@ func (vu *VU) hook(kind hookKind) error {
 // stale tells whether the VU has to be set up before its next iteration.
 func (vu *VU) stale() bool {
 	if vu.prepared == nil {
-		return vu.plan.hooks[hookVUSetup] != nil || vu.plan.hooks[hookVUTeardown] != nil
+		return vu.plan.hooks[scenariofile.HookVUSetup] != nil || vu.plan.hooks[scenariofile.HookVUTeardown] != nil
 	}
 	return vu.prepared.session != vu.plan.session
 }
@@ -145,7 +152,7 @@ func (vu *VU) prepare() (resting bool) {
 		return vu.sleep(wait)
 	}
 	j.preparing.Add(1)
-	err := vu.hook(hookVUSetup)
+	err := vu.hook(scenariofile.HookVUSetup)
 	j.preparing.Add(-1)
 	vu.freeSince = j.elapsed()
 	if err == nil {
@@ -175,12 +182,12 @@ func (vu *VU) tearDown() {
 		return
 	}
 	vu.prepared = nil
-	if p.hooks[hookVUTeardown] == nil || vu.ctx.Err() != nil {
+	if p.hooks[scenariofile.HookVUTeardown] == nil || vu.ctx.Err() != nil {
 		return
 	}
 	now := vu.plan
 	vu.plan = p
-	_ = vu.hook(hookVUTeardown) // counted and logged
+	_ = vu.hook(scenariofile.HookVUTeardown) // counted and logged
 	vu.plan = now
 }
 
@@ -197,7 +204,7 @@ func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *
 	number := 1<<63 | uint64(p.cfg.Segment.Place())
 	vu.pcg, vu.stream = rand.NewPCG(p.cfg.Seed, number), j.stream(number)
 	vu.rand = rand.New(vu.pcg)
-	vu.client = newClient(vu.ctx, (*vuOwner)(vu), &j.shared)
+	vu.client = client.New(vu.ctx, (*vuOwner)(vu), &j.shared)
 	return vu
 }
 
@@ -212,8 +219,8 @@ func (j *Job) setUp() {
 	rec := j.newRecorder()
 	vu := j.hookVU(j.ending.hard, j.ending.cut, p, rec)
 	var err error
-	if p.hooks[hookSetup] != nil {
-		err = j.supervised(vu, hookSetup, p.cfg.grace())
+	if p.hooks[scenariofile.HookSetup] != nil {
+		err = j.supervised(vu, scenariofile.HookSetup, p.cfg.grace())
 	}
 	begin, late := time.Now(), error(nil)
 	if err == nil {
@@ -252,21 +259,21 @@ func (j *Job) fail(reason string) {
 // tearDown runs the job's tear-down, if it has one.
 func (j *Job) tearDown() {
 	p := j.plan.Load()
-	if !j.ready || p.hooks[hookTeardown] == nil {
+	if !j.ready || p.hooks[scenariofile.HookTeardown] == nil {
 		return
 	}
 	if j.ending.reached(endDead) {
 		return
 	}
 	vu := j.hookVU(j.ending.last, j.ending.cutLast, p, j.rec)
-	vu.stream ^= 1 << 62                                                  // its traces are not those of the set-up
-	_ = j.supervised(vu, hookTeardown, max(p.cfg.grace(), teardownLeast)) // counted and logged
+	vu.stream ^= 1 << 62                                                               // its traces are not those of the set-up
+	_ = j.supervised(vu, scenariofile.HookTeardown, max(p.cfg.grace(), teardownLeast)) // counted and logged
 }
 
 // supervised runs a hook of the job. From the job's end on the hook has the grace time,
 // and then is interrupted; if the Manager is closed at once, it has none.
-func (j *Job) supervised(vu *VU, kind hookKind, grace time.Duration) (err error) {
-	defer vu.client.close()
+func (j *Job) supervised(vu *VU, kind scenariofile.HookKind, grace time.Duration) (err error) {
+	defer vu.client.Close()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -274,7 +281,7 @@ func (j *Job) supervised(vu *VU, kind hookKind, grace time.Duration) (err error)
 	}()
 	cut := func() {
 		vu.cut()
-		vu.client.interrupt()
+		vu.client.Interrupt()
 	}
 	var over time.Time // when the job's end was seen
 	j.attend(done, func() (time.Duration, bool) {
@@ -306,9 +313,9 @@ func (j *Job) kill() {
 
 // reasonOf is why a job ended for want of rows.
 func reasonOf(err error) string {
-	var end *feedEndError
+	var end *feed.EndError
 	if errors.As(err, &end) {
-		return end.text
+		return end.Text
 	}
 	return textkit.ErrorMessage(err)
 }

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/meter"
 	"github.com/opbeans/loadgen/stats"
 )
@@ -72,7 +73,7 @@ type Job struct {
 	prepared  atomic.Bool    // a VU's set-up has succeeded
 
 	beats     *metronome    // of a job with a rate; nil before it has one, and in virtual time
-	shared    connPool      // the connections of VUs that share them
+	shared    client.Pool   // the connections of VUs that share them
 	live      atomic.Int64  // VUs that exist; written under mu
 	exemplars *keeper       // nil for none
 	dropped   atomic.Uint64 // iterations that were due and never began
@@ -205,7 +206,7 @@ func (j *Job) snapshot(byMethod bool) *Snapshot {
 	if !j.ending.ended.IsZero() {
 		now = j.ending.ended
 	}
-	s.Dropped, s.Throttled = j.dropped.Load(), j.shared.held.Load()
+	s.Dropped, s.Throttled = j.dropped.Load(), j.shared.Held.Load()
 	rec, tripped, final := j.rec, j.tripped, j.final
 	if rec == nil && j.back != nil {
 		final = j.back.stats // it is in its set-up

@@ -1,6 +1,9 @@
 package loadgen
 
-import "fmt"
+import (
+	"fmt"
+	"github.com/opbeans/loadgen/internal/fault"
+)
 
 // SetNext keeps what the next start of a job is to have that is stopping or has ended,
 // and tells subscribers. State and statistics of the run that is over stay as they are.
@@ -10,7 +13,7 @@ import "fmt"
 // updated, or [ErrJobNotFound] if it was replaced or removed.
 func (j *Job) SetNext(cfg JobConfig) error {
 	if cfg.Name != j.name {
-		return validation(faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}})
+		return validation(fault.List{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}})
 	}
 	if err := cfg.Validate(); err != nil {
 		return err

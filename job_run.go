@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/schedule"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
@@ -17,7 +18,7 @@ func (j *Job) launch(p *plan) {
 	j.launched = time.Now()
 	j.lend(p) // the event tells when it ends
 	late := j.back == nil && !p.cfg.StartAt.IsZero()
-	if p.hooks[hookSetup] == nil && !late {
+	if p.hooks[scenariofile.HookSetup] == nil && !late {
 		j.ready = true
 		j.rec = j.newRecorder()
 		reason := ""
@@ -32,7 +33,7 @@ func (j *Job) launch(p *plan) {
 		j.plan.Store(p)
 		j.size.Store(int64(p.cfg.begin()))
 		reason := "in its set-up"
-		if p.hooks[hookSetup] == nil {
+		if p.hooks[scenariofile.HookSetup] == nil {
 			reason = p.cfg.waiting(time.Now())
 		}
 		j.set(StateRunning, reason)
@@ -273,7 +274,7 @@ func (j *Job) interrupt() {
 	j.ending.enter(endCut)
 	for _, vu := range j.vus {
 		if vu != nil {
-			vu.client.interrupt()
+			vu.client.Interrupt()
 		}
 	}
 	j.wakeAll()

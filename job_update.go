@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/schedule"
 )
 
@@ -27,7 +28,7 @@ func (j *Job) Update(change func(*JobConfig)) error {
 	before := cfg
 	change(&cfg)
 	if cfg.Name != j.name {
-		f := faults{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}
+		f := fault.List{{Field: "job", Message: fmt.Sprintf("is %q and cannot be changed to %q", j.name, cfg.Name)}}
 		return validation(append(f, present(cfg.check())...))
 	}
 	switch {
@@ -51,8 +52,8 @@ func (j *Job) Update(change func(*JobConfig)) error {
 		return err
 	}
 	if !scenario.follows(ran) {
-		f := faults{}
-		f.add("scenario", "has another set-up than the job has run, and a job runs its set-up once: stop the job, and start it again")
+		f := fault.List{}
+		f.Add("scenario", "has another set-up than the job has run, and a job runs its set-up once: stop the job, and start it again")
 		return validation(f)
 	}
 	old := j.plan.Load()

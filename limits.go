@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -45,9 +47,9 @@ func WithLimits(l Limits) Option {
 			l.MaxRate = Rate{}
 		}
 		l.MaxWorkers, l.MaxJobs = max(l.MaxWorkers, 0), max(l.MaxJobs, 0)
-		e.limits, e.throttle = l, nil
+		e.limits, e.Throttle = l, nil
 		if !l.MaxRate.IsZero() {
-			e.throttle = newThrottle(l.MaxRate)
+			e.Throttle = client.NewThrottle(l.MaxRate)
 		}
 	}
 }
@@ -56,13 +58,13 @@ func WithLimits(l Limits) Option {
 func (m *Manager) Limits() Limits { return m.env.limits }
 
 // TargetRules returns what [WithTargetRules] has set, or nil.
-func (m *Manager) TargetRules() *TargetRules { return m.env.targets }
+func (m *Manager) TargetRules() *TargetRules { return m.env.Targets }
 
 // Usage returns how much of its limits the Manager uses now.
 func (m *Manager) Usage() Usage {
 	u := Usage{Workers: int(m.env.workers.Load())}
-	if t := m.env.throttle; t != nil {
-		u.Held = t.held.Load()
+	if t := m.env.Throttle; t != nil {
+		u.Held = t.Held.Load()
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,11 +121,11 @@ func (e *environment) full() bool {
 func (e *environment) unreserve(n int) { e.workers.Add(-int64(n)) }
 
 // check finds what a config asks for beyond the limits, whatever else runs.
-func (l *Limits) check(c *JobConfig) (f faults) {
+func (l *Limits) check(c *JobConfig) (f fault.List) {
 	if l.MaxWorkers > 0 {
 		beyond := func(field string, n int) {
 			if n = c.Segment.Share(n); n > l.MaxWorkers {
-				f.add(field, "must be at most %d, all jobs together, not %d", l.MaxWorkers, n)
+				f.Add(field, "must be at most %d, all jobs together, not %d", l.MaxWorkers, n)
 			}
 		}
 		beyond("workers", c.Workers)
@@ -134,7 +136,7 @@ func (l *Limits) check(c *JobConfig) (f faults) {
 	if !l.MaxRate.IsZero() {
 		beyond := func(field string, r Rate) {
 			if r.Hz()/float64(c.Segment.Parts()) > l.MaxRate.Hz() {
-				f.add(field, "must be at most %s, all jobs together, not %s", l.MaxRate, r)
+				f.Add(field, "must be at most %s, all jobs together, not %s", l.MaxRate, r)
 			}
 		}
 		beyond("rate", c.Rate)

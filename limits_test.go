@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/memnet"
 	"github.com/opbeans/loadgen/pace"
 )
@@ -224,11 +225,11 @@ func TestRateAboveTheLimit(t *testing.T) {
 
 // BenchmarkThrottle shows what a request pays for a rate limit.
 func BenchmarkThrottle(b *testing.B) {
-	t := newThrottle(PerSecond(pace.MaxRatePerSecond))
+	t := client.NewThrottle(PerSecond(pace.MaxRatePerSecond))
 	ctx := b.Context()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			_, _ = t.wait(ctx, ctx)
+			_, _ = t.Wait(ctx, ctx)
 		}
 	})
 }

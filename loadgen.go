@@ -53,6 +53,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/fault"
 	"log/slog"
 	"maps"
 	"net/url"
@@ -77,7 +79,7 @@ type Manager struct {
 // New returns a Manager without jobs.
 func New(opts ...Option) *Manager {
 	env := &environment{
-		network:   network{buffers: newBuffers()},
+		Network:   client.Network{Buffers: client.NewBuffers()},
 		logger:    slog.New(slog.DiscardHandler),
 		lookupEnv: func(string) (string, bool) { return "", false },
 		catalogue: NewCatalogue(),
@@ -198,8 +200,8 @@ func (m *Manager) enter(j *Job, kind EventKind) (*Job, error) {
 }
 
 // present drops the faults that are only something missing.
-func present(f faults) faults {
-	return slices.DeleteFunc(f, func(e fault) bool { return e.Missing })
+func present(f fault.List) fault.List {
+	return slices.DeleteFunc(f, func(e fault.Fault) bool { return e.Missing })
 }
 
 // compile makes the plan of a config. The scenario is the one that the job already
@@ -219,7 +221,7 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 			if len(f) == 0 {
 				return nil, nil, err
 			}
-			f.add("scenario", "%v", err)
+			f.Add("scenario", "%v", err)
 		}
 	}
 	if cfg.Seed == 0 {
@@ -241,7 +243,7 @@ func (m *Manager) compile(cfg JobConfig, scenario *Scenario) (*Scenario, *plan, 
 	if p.base, err = url.Parse(cfg.BaseURL); err != nil {
 		return nil, nil, err // cannot be: check has parsed it
 	}
-	p.target, f = newTarget(p.cfg.client(), p.base, &m.env.network)
+	p.target, f = client.NewTarget(p.cfg.client(), p.base, &m.env.Network)
 	if err := validation(f); err != nil {
 		return nil, nil, err
 	}

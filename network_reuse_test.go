@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/testtarget"
 )
 
 func TestReuse(t *testing.T) {
@@ -51,7 +53,7 @@ func TestReuse(t *testing.T) {
 				assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
 				assert.LessOrEqual(t, c.least, conns.Load())
 				assert.GreaterOrEqual(t, c.most, conns.Load())
-				assert.True(t, job.shared.empty(), "nothing is left")
+				assert.True(t, job.shared.Empty(), "nothing is left")
 			})
 		}
 	}
@@ -90,17 +92,17 @@ func TestSharedConnectionsUnderLoad(t *testing.T) {
 			require.NoError(t, job.Wait(t.Context()))
 			snap := job.Snapshot()
 			assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
-			assert.True(t, job.shared.empty(), "nothing is left")
+			assert.True(t, job.shared.Empty(), "nothing is left")
 		})
 	}
 }
 
 func TestNetworkSettingsAreValidated(t *testing.T) {
-	ca := newAuthority(t, "ca")
+	ca := testtarget.NewAuthority(t, "ca")
 	whole := JobConfig{
 		Name: "job", ScenarioName: "s", BaseURL: "https://shop.test", Reuse: "shared", Proxy: "socks5h://proxy",
 		ConnectTo: map[string]string{"shop.test:443": "10.0.0.1:8443", "[::1]:80": "unix:/run/shop.sock"},
-		LocalAddr: "fd00::1", DNSTTL: NoDNSCache, Insecure: true, CACerts: ca.pem,
+		LocalAddr: "fd00::1", DNSTTL: NoDNSCache, Insecure: true, CACerts: ca.Pem,
 	}
 	require.NoError(t, whole.Validate())
 	for _, c := range []struct {
@@ -149,7 +151,7 @@ func counting(t testing.TB, version string, encrypted bool) (url string, conns *
 	t.Helper()
 	if encrypted {
 		conns = new(atomic.Int64)
-		srv := httptest.NewUnstartedServer(http.HandlerFunc(sees))
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(testtarget.Sees))
 		srv.EnableHTTP2 = version != "1.1"
 		srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 			if s == http.StateNew {
@@ -162,7 +164,7 @@ func counting(t testing.TB, version string, encrypted bool) (url string, conns *
 		return srv.URL, conns, WithTLSConfig(srv.Client().Transport.(*http.Transport).TLSClientConfig)
 	}
 	conns = new(atomic.Int64)
-	srv := httptest.NewUnstartedServer(http.HandlerFunc(sees))
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(testtarget.Sees))
 	srv.Config.Protocols = new(http.Protocols)
 	srv.Config.Protocols.SetHTTP1(true)
 	srv.Config.Protocols.SetUnencryptedHTTP2(true)

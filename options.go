@@ -9,12 +9,13 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/rlimit"
 )
 
 // environment is what the options of New set up, shared by all jobs.
 type environment struct {
-	network
+	client.Network
 	limits  Limits
 	workers atomic.Int64 // VUs that exist, or are about to
 
@@ -44,7 +45,7 @@ func WithScenarios(folders ...fs.FS) Option {
 func WithDialContext(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(e *environment) {
 		if dial != nil {
-			e.dial = dial
+			e.Dial = dial
 		}
 	}
 }
@@ -52,7 +53,7 @@ func WithDialContext(dial func(ctx context.Context, network, addr string) (net.C
 // WithTLSConfig sets the TLS configuration for https targets. It is copied. The
 // default verifies certificates against the system's roots.
 func WithTLSConfig(config *tls.Config) Option {
-	return func(e *environment) { e.tls = config.Clone() }
+	return func(e *environment) { e.TLS = config.Clone() }
 }
 
 // WithLogger makes the Manager log what jobs do: start, update, stop, and failures
@@ -109,7 +110,7 @@ func (e *environment) tell(f func(*Job), j *Job) {
 // default is [net.DefaultResolver]. With [WithDialContext] that dialer gets names as
 // they are.
 func WithResolver(r *net.Resolver) Option {
-	return func(e *environment) { e.resolver.r = r }
+	return func(e *environment) { e.Resolver.R = r }
 }
 
 // WithUnixSockets lets jobs use the Unix sockets whose paths allow returns true for; see
@@ -117,7 +118,7 @@ func WithResolver(r *net.Resolver) Option {
 // permissions of its file, which are those of this process, and not of whoever starts
 // a job. allow must be safe for concurrent use.
 func WithUnixSockets(allow func(path string) bool) Option {
-	return func(e *environment) { e.unixSocket = allow }
+	return func(e *environment) { e.UnixSocket = allow }
 }
 
 // WithDescriptorReserve keeps the last n file descriptors that the process may have
@@ -128,7 +129,7 @@ func WithUnixSockets(allow func(path string) bool) Option {
 func WithDescriptorReserve(n int) Option {
 	return func(e *environment) {
 		if limit := rlimit.OpenFiles(); limit > 0 {
-			e.descriptors = max(limit-n, limit/2)
+			e.Descriptors = max(limit-n, limit/2)
 		}
 	}
 }
@@ -138,5 +139,5 @@ func WithDescriptorReserve(n int) Option {
 // checked before, and where the connection has led to after. Unix sockets are for
 // [WithUnixSockets].
 func WithTargetRules(rules *TargetRules) Option {
-	return func(e *environment) { e.targets = rules }
+	return func(e *environment) { e.Targets = rules }
 }

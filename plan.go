@@ -10,7 +10,11 @@ import (
 	"sort"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/feed"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/schedule"
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // plan is one revision of a job, ready to run: nothing in it changes, so that all
@@ -19,13 +23,13 @@ type plan struct {
 	revision uint64
 	cfg      JobConfig // with defaults filled in; read only
 	base     *url.URL
-	target   *target
+	target   *client.Target
 	vars     map[string]any // by name, both names of an alias; read only
 	secrets  map[string]string
-	mask     *mask
+	mask     *secrets.Mask
 	rows     int64 // VUs that have a row of their own; 0: any number
-	feeds    []*feed
-	hooks    [numHooks]TaskFunc
+	feeds    []*feed.Feed
+	hooks    [scenariofile.NumHooks]TaskFunc
 	session  sessionKey
 
 	newSession bool // each iteration has a session of its own

@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/meter"
 	"github.com/opbeans/loadgen/internal/schedule"
+	"github.com/opbeans/loadgen/internal/secrets"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -80,7 +82,7 @@ func (j *Job) spawn(p *plan, seat int) bool {
 	j.spawned++
 	vu.stream = j.stream(stream)
 	vu.rand = rand.New(rand.NewPCG(p.cfg.Seed, stream))
-	vu.client = newClient(vu.ctx, (*vuOwner)(vu), &j.shared)
+	vu.client = client.New(vu.ctx, (*vuOwner)(vu), &j.shared)
 	if p.sched == nil && p.cfg.RampUp > 0 {
 		vu.freeSince = max(vu.freeSince, spread(p.cfg.RampUp, id, p.cfg.Workers))
 	}
@@ -131,7 +133,7 @@ func (j *Job) leave(vu *VU, retire bool) bool {
 	if retire && vu.seat < j.limit(j.plan.Load()) {
 		return false
 	}
-	vu.client.close()
+	vu.client.Close()
 	if vu.slot.OK && !vu.slot.Void() {
 		j.giveBack(vu.slot, retire)
 	}
@@ -390,8 +392,8 @@ type panicError struct {
 // panicOf returns the panic that VU.run has made an error of. It does not look
 // further: an error of the user's may panic when asked.
 func panicOf(err error) *panicError {
-	if m, ok := err.(*maskedError); ok { //nolint:errorlint // as said
-		err = m.err
+	if m, ok := err.(*secrets.MaskedError); ok { //nolint:errorlint // as said
+		err = m.Err
 	}
 	if e, ok := err.(*Error); ok && e != nil { //nolint:errorlint // as said
 		p, _ := e.Err.(*panicError) //nolint:errorlint // as said

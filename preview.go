@@ -1,5 +1,7 @@
 package loadgen
 
+import "github.com/opbeans/loadgen/internal/expr"
+
 // Preview is what a scenario comes to under a job's configuration.
 type Preview struct {
 	Scenario *Scenario
@@ -26,7 +28,7 @@ func (m *Manager) Preview(cfg JobConfig) (*Preview, error) {
 	vars, f := scenario.resolve(&cfg, m.env.lookupEnv)
 	f = append(scenario.check(), f...)
 	hidden, _ := scenario.resolveSecrets(nil) // their values are not to be seen
-	weights, wf := scenario.weigh(newBinding(vars, hidden), &cfg)
+	weights, wf := scenario.weigh(expr.NewBinding(vars, hidden), &cfg)
 	if err := validation(append(f, wf...)); err != nil {
 		return nil, err
 	}

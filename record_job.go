@@ -83,7 +83,7 @@ func (j *Job) limited(s *Snapshot) []stats.Issue {
 	if n := s.Requests; n > 0 && float64(s.Throttled) > maxThrottled*float64(n) {
 		add(stats.IssueRateLimit, "rate limit: %d of %d requests had to wait, because all jobs together may send at most %s", s.Throttled, n, j.m.env.limits.MaxRate)
 	}
-	if n := j.shared.files.Load(); n > 0 {
+	if n := j.shared.Files.Load(); n > 0 {
 		add(stats.IssueFileDescriptors, "file descriptors: %d connections could not be opened, because this process may have no more", n)
 	}
 	if j.short.workers.Load() {

@@ -3,6 +3,7 @@ package loadgen
 import (
 	"bytes"
 	"context"
+	"github.com/opbeans/loadgen/internal/client"
 	"net/http"
 	"time"
 )
@@ -89,22 +90,22 @@ func (vu *VU) Do(ctx context.Context, req *Request) (*Response, error) {
 func (vu *VU) HTTPClient() *http.Client { return vu.client.HTTPClient() }
 
 // do is the client's send in public terms.
-func do(ctx context.Context, c *client, req *Request) (*Response, error) {
-	r, err := c.send(ctx, &call{
-		method:     req.Method,
-		target:     []byte(req.URL),
-		header:     headerFields(req.Header),
-		body:       req.Body,
-		expect:     req.Expect,
-		readBody:   req.ReadBody,
-		noRedirect: req.NoRedirect,
+func do(ctx context.Context, c *client.Client, req *Request) (*Response, error) {
+	r, err := c.Send(ctx, &client.Call{
+		Method:     req.Method,
+		Target:     []byte(req.URL),
+		Header:     client.HeaderFields(req.Header),
+		Body:       req.Body,
+		Expect:     req.Expect,
+		ReadBody:   req.ReadBody,
+		NoRedirect: req.NoRedirect,
 	})
 	if r == nil {
 		return nil, err
 	}
-	resp := &Response{Status: r.status, Header: r.headers(), URL: r.url(), Service: r.service}
+	resp := &Response{Status: r.Status, Header: r.Headers(), URL: r.URL(), Service: r.Service}
 	if req.ReadBody {
-		resp.Body = bytes.Clone(r.body)
+		resp.Body = bytes.Clone(r.Body)
 	}
 	return resp, err
 }

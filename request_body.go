@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"github.com/opbeans/loadgen/internal/jsonpath"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -64,13 +65,13 @@ func (r *Request) setHeader(name, value string) {
 // The error is an [*Error] of class check if the body is not JSON, and says what is
 // wrong with a path.
 func (r *Response) JSON(path string) (any, error) {
-	p, err := parseJSONPath(path)
+	p, err := jsonpath.Parse(path)
 	if err != nil {
 		return nil, fmt.Errorf("loadgen: %w", err)
 	}
-	doc, err := decodeJSON(r.Body)
+	doc, err := jsonpath.Decode(r.Body)
 	if err != nil {
 		return nil, &Error{Class: ClassCheck, Err: err}
 	}
-	return p.find(doc), nil
+	return p.Find(doc), nil
 }

@@ -155,7 +155,7 @@ func (m *Manager) resume(r *JobRecord, stats *Snapshot) (*Job, error) {
 		return nil, err
 	}
 	for _, f := range p.feeds {
-		f.resume(r.Position.Rows[f.def.name])
+		f.Resume(r.Position.Rows[f.Def.Name])
 	}
 	j := newJob(m, p.cfg, scenario)
 	j.history = slices.Clone(r.History)
@@ -191,7 +191,7 @@ func (b *comeback) takeUp(j *Job, rec *meter.Recorder) {
 		Watched: r.Position.Watched, Saturated: r.Position.CPU, Paused: r.Position.GC,
 	})
 	j.dropped.Store(stats.Dropped + r.Position.Overdue)
-	j.shared.held.Store(stats.Throttled)
+	j.shared.Held.Store(stats.Throttled)
 	j.begun.Store(stats.Iterations + stats.Interrupted)
 	j.spawned = r.Position.Spawned
 }

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/fault"
+	"github.com/opbeans/loadgen/internal/scenariofile"
+	"github.com/opbeans/loadgen/internal/secrets"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -33,7 +37,7 @@ type Scenario struct {
 	variables   []Variable
 	secrets     []string
 	feeders     []namedFeeder
-	hooks       [numHooks]*hook
+	hooks       [scenariofile.NumHooks]*hook
 	newSession  bool // each iteration has a session of its own
 	tasks       []task
 	thresholds  []Threshold
@@ -44,17 +48,17 @@ type Scenario struct {
 type task struct {
 	name   string
 	weight weigher
-	bind   binder    // nil if the task lacks its function
-	yaml   *yamlTask // what bind binds, if the task is from a file
+	bind   binder             // nil if the task lacks its function
+	yaml   *scenariofile.Task // what bind binds, if the task is from a file
 }
 
 // weigher gives a task's weight under resolved variables. An error is a fault
 // in what the job's variables hold.
-type weigher func(b *binding) (float64, error)
+type weigher func(b *expr.Binding) (float64, error)
 
 // binder makes a task ready to run under resolved variables: what depends on
 // nothing else is computed here, once for each revision of a job.
-type binder func(b *binding) (TaskFunc, error)
+type binder func(b *expr.Binding) (TaskFunc, error)
 
 // Variable is a named default that a job, or the process environment, may
 // override.
@@ -102,9 +106,9 @@ func (s *Scenario) Variable(name string, def any) *Scenario {
 // never. Names must be unique, and run must not be nil; a Manager reports what
 // is wrong when it takes a job with the scenario.
 func (s *Scenario) Task(name string, weight float64, run TaskFunc) *Scenario {
-	t := task{name: name, weight: func(*binding) (float64, error) { return weight, nil }}
+	t := task{name: name, weight: func(*expr.Binding) (float64, error) { return weight, nil }}
 	if run != nil {
-		t.bind = func(*binding) (TaskFunc, error) { return run, nil }
+		t.bind = func(*expr.Binding) (TaskFunc, error) { return run, nil }
 	}
 	s.tasks = append(s.tasks, t)
 	return s
@@ -156,7 +160,7 @@ func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 	vars, f := s.resolve(&cfg, nil)
 	f = append(s.check(), f...)
 	hidden, _ := s.resolveSecrets(nil)
-	weights, wf := s.weigh(newBinding(vars, hidden), &cfg)
+	weights, wf := s.weigh(expr.NewBinding(vars, hidden), &cfg)
 	if err := validation(append(f, wf...)); err != nil {
 		return nil, err
 	}
@@ -167,8 +171,8 @@ func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
 type bound struct {
 	vars    map[string]any // every variable by name, both names of an alias
 	secrets map[string]string
-	mask    *mask
-	hooks   [numHooks]TaskFunc
+	mask    *secrets.Mask
+	hooks   [scenariofile.NumHooks]TaskFunc
 	tasks   []boundTask // those with a weight above zero
 }
 
@@ -181,13 +185,13 @@ type boundTask struct {
 // bind prepares the scenario for a job: it resolves the variables, evaluates
 // conditions and weights, and specialises the tasks that are left. It shares
 // nothing with s that s could still change.
-func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (bound, faults) {
+func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (bound, fault.List) {
 	vars, f := s.resolve(cfg, lookupEnv)
 	f = append(s.check(), f...)
 	hidden, sf := s.resolveSecrets(lookupEnv)
-	out := bound{vars: vars, secrets: hidden, mask: newMask(slices.Collect(maps.Values(hidden)))}
+	out := bound{vars: vars, secrets: hidden, mask: secrets.NewMask(slices.Collect(maps.Values(hidden)))}
 	defer func() { maskFaults(out.mask, f) }()
-	b := newBinding(vars, hidden)
+	b := expr.NewBinding(vars, hidden)
 	weights, wf := s.weigh(b, cfg)
 	if f = append(append(f, sf...), wf...); len(f) > 0 {
 		return out, f
@@ -199,53 +203,53 @@ func (s *Scenario) bind(cfg *JobConfig, lookupEnv func(string) (string, bool)) (
 		}
 		run, err := s.tasks[i].bind(b)
 		if err != nil {
-			f.add("scenario", "task %q: %v", w.Task, err)
+			f.Add("scenario", "task %q: %v", w.Task, err)
 			continue
 		}
 		out.tasks = append(out.tasks, boundTask{name: w.Task, weight: w.Weight, run: run})
 	}
 	if len(f) == 0 && len(out.tasks) == 0 {
-		f.add("scenario", "scenario %q: no task has a weight above zero", s.name)
+		f.Add("scenario", "scenario %q: no task has a weight above zero", s.name)
 	}
 	return out, f
 }
 
 // check finds the mistakes of a builder.
-func (s *Scenario) check() faults {
-	var f faults
+func (s *Scenario) check() fault.List {
+	var f fault.List
 	for _, v := range s.variables {
 		if msg := checkVariable(v); msg != "" {
-			f.add("scenario", "variable %q: %s", v.Name, msg)
+			f.Add("scenario", "variable %q: %s", v.Name, msg)
 		}
 	}
 	for i, v := range s.variables {
 		if row := standardRow(v.Name); row != nil {
 			for _, w := range s.variables[:i] {
 				if slices.Contains(row, w.Name) {
-					f.add("scenario", "variables %q and %q mean the same: declare one", w.Name, v.Name)
+					f.Add("scenario", "variables %q and %q mean the same: declare one", w.Name, v.Name)
 				}
 			}
 		}
 	}
 	for _, err := range s.badTexts {
-		f.add("scenario", "%v", err)
+		f.Add("scenario", "%v", err)
 	}
 	if len(s.tasks) == 0 {
-		f.add("scenario", "scenario %q has no tasks", s.name)
+		f.Add("scenario", "scenario %q has no tasks", s.name)
 	}
 	seen := map[string]bool{}
 	for i, t := range s.tasks {
 		switch {
 		case t.name == "":
-			f.add("scenario", "task %d has no name", i+1)
+			f.Add("scenario", "task %d has no name", i+1)
 		case len(t.name) > MaxNameLen:
-			f.add("scenario", "the name of task %d is longer than %d bytes", i+1, MaxNameLen)
+			f.Add("scenario", "the name of task %d is longer than %d bytes", i+1, MaxNameLen)
 		case seen[t.name]:
-			f.add("scenario", "two tasks are named %q", t.name)
+			f.Add("scenario", "two tasks are named %q", t.name)
 		}
 		seen[t.name] = true
 		if t.bind == nil {
-			f.add("scenario", "task %q has no function to run", t.name)
+			f.Add("scenario", "task %q has no function to run", t.name)
 		}
 	}
 	s.checkSources(&f)
@@ -253,12 +257,12 @@ func (s *Scenario) check() faults {
 }
 
 // weigh computes the effective weight of every task.
-func (s *Scenario) weigh(b *binding, cfg *JobConfig) ([]TaskWeight, faults) {
-	var f faults
+func (s *Scenario) weigh(b *expr.Binding, cfg *JobConfig) ([]TaskWeight, fault.List) {
+	var f fault.List
 	names := s.TaskNames()
 	for _, name := range textkit.SortedKeys(cfg.Weights) {
 		if !slices.Contains(names, name) {
-			f.add("weights."+name, "scenario %q has no such task%s", s.name, textkit.DidYouMean(name, names))
+			f.Add("weights."+name, "scenario %q has no such task%s", s.name, textkit.DidYouMean(name, names))
 		}
 	}
 	weights := make([]TaskWeight, len(s.tasks))
@@ -268,12 +272,12 @@ func (s *Scenario) weigh(b *binding, cfg *JobConfig) ([]TaskWeight, faults) {
 		if !given {
 			var err error
 			if w, err = t.weight(b); err != nil {
-				f.add("scenario", "task %q: %v", t.name, err)
+				f.Add("scenario", "task %q: %v", t.name, err)
 				continue
 			}
 		}
 		if math.IsNaN(w) || w > MaxWeight {
-			f.add("scenario", "task %q: the weight must be a number up to %g, not %g", t.name, MaxWeight, w)
+			f.Add("scenario", "task %q: the weight must be a number up to %g, not %g", t.name, MaxWeight, w)
 			continue
 		}
 		weights[i].Weight = max(w, 0)
@@ -282,19 +286,19 @@ func (s *Scenario) weigh(b *binding, cfg *JobConfig) ([]TaskWeight, faults) {
 }
 
 // checkSources finds the mistakes of a builder in secrets and feeders.
-func (s *Scenario) checkSources(f *faults) {
+func (s *Scenario) checkSources(f *fault.List) {
 	for _, name := range s.secrets {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
-			f.add("scenario", "%q cannot be the name of a secret", name)
+			f.Add("scenario", "%q cannot be the name of a secret", name)
 		}
 		if standardRow(name) != nil || slices.ContainsFunc(s.variables, func(v Variable) bool { return v.Name == name }) {
-			f.add("scenario", "%q is a variable, which cannot be a secret", name)
+			f.Add("scenario", "%q is a variable, which cannot be a secret", name)
 		}
 	}
 	for _, d := range s.feeders {
 		def := d.definition(s.folder)
-		if msg := def.check(); msg != "" {
-			f.add("scenario", "feeder %q: %s", d.name, msg)
+		if msg := def.Check(); msg != "" {
+			f.Add("scenario", "feeder %q: %s", d.name, msg)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/opbeans/loadgen/internal/feed"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -55,7 +57,7 @@ func LoadScenario(folder fs.FS, file string) (*Scenario, error) {
 	if !ok {
 		return nil, fmt.Errorf("loadgen: expected a scenario file NAME.yaml, found %q", textkit.Shorten(file))
 	}
-	src, err := readIn(folder, file, MaxScenarioSize)
+	src, err := feed.ReadIn(folder, file, MaxScenarioSize)
 	if err != nil {
 		return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
 	}
@@ -75,73 +77,73 @@ func parseScenario(name, file, source string, folder fs.FS, src []byte) (*Scenar
 // parseText is parseScenario, and tells whether what has come of it depends on the text
 // alone, and on no other file.
 func parseText(name, file, source string, folder fs.FS, src []byte) (s *Scenario, alone bool, err error) {
-	f, faults := parseFile(src, parseOptions{file: file, folder: folder, variables: standardRules{}})
+	f, faults := scenariofile.Parse(src, scenariofile.Options{File: file, Folder: folder, Variables: standardRules{}})
 	if len(faults) > 0 {
 		se := &ScenarioError{File: file}
 		for _, fault := range faults {
-			se.Errors = append(se.Errors, SourceError{Line: fault.line, Column: fault.column, Message: fault.message})
+			se.Errors = append(se.Errors, SourceError{Line: fault.Line, Column: fault.Column, Message: fault.Message})
 		}
-		return nil, !f.looked, se
+		return nil, !f.Looked, se
 	}
 	s = NewScenario(name)
 	s.source, s.folder = source, folder
 	s.take(f)
-	return s, !f.looked, nil
+	return s, !f.Looked, nil
 }
 
 // take makes s what a file says.
-func (s *Scenario) take(f *scenarioFile) {
-	s.description, s.newSession = f.description, f.newSession
-	for _, v := range f.variables {
-		s.variables = append(s.variables, Variable{Name: v.name, Default: v.def})
+func (s *Scenario) take(f *scenariofile.File) {
+	s.description, s.newSession = f.Description, f.NewSession
+	for _, v := range f.Variables {
+		s.variables = append(s.variables, Variable{Name: v.Name, Default: v.Def})
 	}
-	s.secrets = f.secrets
-	for _, d := range f.feeders {
+	s.secrets = f.Secrets
+	for _, d := range f.Feeders {
 		s.feeders = append(s.feeders, namedFeeder{
-			name: d.def.name,
+			name: d.Def.Name,
 			Feeder: Feeder{
-				File: d.def.file, Format: d.def.format, Delimiter: d.def.delimiter,
-				Order: FeedOrder(d.def.order), AtEnd: FeedEnd(d.def.atEnd),
+				File: d.Def.File, Format: d.Def.Format, Delimiter: d.Def.Delimiter,
+				Order: FeedOrder(d.Def.Order), AtEnd: FeedEnd(d.Def.AtEnd),
 			},
-			fixed: true, columns: d.columns,
+			fixed: true, columns: d.Columns,
 		})
 	}
-	for kind, h := range f.hooks {
+	for kind, h := range f.Hooks {
 		if h != nil {
-			s.hooks[kind] = &hook{bind: binderOf(h.steps), source: h.source, yaml: h.steps}
+			s.hooks[kind] = &hook{bind: binderOf(h.Steps), source: h.Source, yaml: h.Steps}
 		}
 	}
-	for i := range f.tasks {
-		t := &f.tasks[i]
-		s.tasks = append(s.tasks, task{name: t.name, weight: t.weight.of, bind: binderOf(t.steps), yaml: t.steps})
+	for i := range f.Tasks {
+		t := &f.Tasks[i]
+		s.tasks = append(s.tasks, task{name: t.Name, weight: t.Weight.Of, bind: binderOf(t.Steps), yaml: t.Steps})
 	}
-	s.thresholds = f.thresholds
+	s.thresholds = f.Thresholds
 }
 
 // standardRules are the rules for the variables of a file.
 type standardRules struct{}
 
 // Check implements the interface of the parser.
-func (standardRules) Check(v fileVariable) string {
-	return checkVariable(Variable{Name: v.name, Default: v.def})
+func (standardRules) Check(v scenariofile.Variable) string {
+	return checkVariable(Variable{Name: v.Name, Default: v.Def})
 }
 
 // Alias implements the interface of the parser.
-func (standardRules) Alias(name string, declared []fileVariable) string {
+func (standardRules) Alias(name string, declared []scenariofile.Variable) string {
 	row := standardRow(name)
 	for _, v := range declared {
-		if slices.Contains(row, v.name) {
-			return v.name
+		if slices.Contains(row, v.Name) {
+			return v.Name
 		}
 	}
 	return ""
 }
 
 // Values implements the interface of the parser.
-func (standardRules) Values(declared []fileVariable) map[string]any {
+func (standardRules) Values(declared []scenariofile.Variable) map[string]any {
 	s := &Scenario{}
 	for _, v := range declared {
-		s.variables = append(s.variables, Variable{Name: v.name, Default: v.def})
+		s.variables = append(s.variables, Variable{Name: v.Name, Default: v.Def})
 	}
 	vars, _ := s.resolve(&JobConfig{}, nil)
 	return vars

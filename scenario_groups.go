@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"slices"
 )
 
@@ -8,12 +9,12 @@ import (
 // and hook is from a file: a function may begin groups of any name.
 func (s *Scenario) groupNames() (names []string, all bool) {
 	all = true
-	add := func(y *yamlTask) {
+	add := func(y *scenariofile.Task) {
 		if y == nil {
 			all = false
 			return
 		}
-		names = y.addGroups(names)
+		names = y.AddGroups(names)
 	}
 	for i := range s.tasks {
 		add(s.tasks[i].yaml)
@@ -32,5 +33,5 @@ func (s *Scenario) lacksGroup(name string) (hint string, lacks bool) {
 	if !all || slices.Contains(names, name) {
 		return "", false
 	}
-	return groupHint(name, names), true
+	return scenariofile.GroupHint(name, names), true
 }

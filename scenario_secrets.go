@@ -2,6 +2,8 @@ package loadgen
 
 import (
 	"errors"
+	"github.com/opbeans/loadgen/internal/fault"
+	"github.com/opbeans/loadgen/internal/secrets"
 	"slices"
 )
 
@@ -31,8 +33,8 @@ var errSecretMissing = errors.New("is a secret of this scenario, and the environ
 
 // resolveSecrets takes the secrets from the environment. Without one, as for
 // listings, they are empty.
-func (s *Scenario) resolveSecrets(lookupEnv func(string) (string, bool)) (map[string]string, faults) {
-	var f faults
+func (s *Scenario) resolveSecrets(lookupEnv func(string) (string, bool)) (map[string]string, fault.List) {
+	var f fault.List
 	if len(s.secrets) == 0 {
 		return nil, nil
 	}
@@ -45,40 +47,40 @@ func (s *Scenario) resolveSecrets(lookupEnv func(string) (string, bool)) (map[st
 		if v, ok := lookupEnv(name); ok && v != "" {
 			values[name] = v
 		} else {
-			f.add("secrets."+name, "%v", errSecretMissing)
+			f.Add("secrets."+name, "%v", errSecretMissing)
 		}
 	}
 	return values, f
 }
 
 // maskURL hides the secrets in an address.
-func maskURL(m *mask, u *SampleURL) {
+func maskURL(m *secrets.Mask, u *SampleURL) {
 	if m == nil {
 		return
 	}
-	u.Host, u.Path, u.Query = m.text(u.Host), m.text(u.Path), m.text(u.Query)
+	u.Host, u.Path, u.Query = m.Text(u.Host), m.Text(u.Path), m.Text(u.Query)
 }
 
 // maskExemplar hides the secrets in a request that is kept. Credentials are hidden by the
 // name of their header.
-func maskExemplar(m *mask, e *Exemplar) {
+func maskExemplar(m *secrets.Mask, e *Exemplar) {
 	if m == nil {
 		return
 	}
-	e.URL, e.Body, e.Error = m.text(e.URL), m.text(e.Body), m.text(e.Error)
+	e.URL, e.Body, e.Error = m.Text(e.URL), m.Text(e.Body), m.Text(e.Error)
 	for _, values := range e.Header {
 		for i := range values {
-			values[i] = m.text(values[i])
+			values[i] = m.Text(values[i])
 		}
 	}
 }
 
 // maskFaults hides the secrets in messages about a job's configuration.
-func maskFaults(m *mask, f faults) {
+func maskFaults(m *secrets.Mask, f fault.List) {
 	if m == nil {
 		return
 	}
 	for i := range f {
-		f[i].Message = m.text(f[i].Message)
+		f[i].Message = m.Text(f[i].Message)
 	}
 }

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+	"github.com/opbeans/loadgen/internal/fault"
 	"time"
 )
 
@@ -18,24 +19,24 @@ func (c *JobConfig) checkStart() error {
 	if c.StartAt.IsZero() {
 		return nil
 	}
-	var f faults
+	var f fault.List
 	switch d := time.Since(c.StartAt); {
 	case tooLate(d) != "":
-		f.add("start_at", "%s: give a later time, or none", tooLate(d))
+		f.Add("start_at", "%s: give a later time, or none", tooLate(d))
 	case -d > maxStartIn:
-		f.add("start_at", "must be within a year, not at %s", c.StartAt.Format(time.RFC3339))
+		f.Add("start_at", "must be within a year, not at %s", c.StartAt.Format(time.RFC3339))
 	}
 	return validation(f)
 }
 
 // fixed refuses an update of what stays as it is for as long as a job runs.
-func (c *JobConfig) fixed(before *JobConfig) (f faults) {
+func (c *JobConfig) fixed(before *JobConfig) (f fault.List) {
 	const same = "stays as it is while a job runs: stop it, and start it again"
 	if c.Segment != before.Segment {
-		f.add("segment", same)
+		f.Add("segment", same)
 	}
 	if !c.StartAt.Equal(before.StartAt) {
-		f.add("start_at", same)
+		f.Add("start_at", same)
 	}
 	return f
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/stats"
@@ -30,14 +31,14 @@ func WithMetrics(names []string, read func(s *Snapshot) (metrics map[string]floa
 	}
 }
 
-func checkThresholds(list []Threshold, f *faults) {
+func checkThresholds(list []Threshold, f *fault.List) {
 	if len(list) > MaxThresholds {
-		f.add("thresholds", "must be at most %d, not %d", MaxThresholds, len(list))
+		f.Add("thresholds", "must be at most %d, not %d", MaxThresholds, len(list))
 		return
 	}
 	for i := range list {
 		if err := list[i].Validate(); err != nil {
-			f.add("thresholds", "threshold %q: %v", textkit.Shorten(list[i].String()), err)
+			f.Add("thresholds", "threshold %q: %v", textkit.Shorten(list[i].String()), err)
 		}
 	}
 }
@@ -73,7 +74,7 @@ func thresholdsField() configField {
 
 // judge makes the thresholds of the configuration and of the scenario those of the
 // plan.
-func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
+func (p *plan) judge(scenario *Scenario, env *environment, f *fault.List) {
 	p.verdicts = stats.MergeThresholds(p.cfg.Thresholds, scenario.thresholds)
 	tasks := scenario.TaskNames()
 	var others []string
@@ -89,12 +90,12 @@ func (p *plan) judge(scenario *Scenario, env *environment, f *faults) {
 		unknown := slices.DeleteFunc(t.OtherMetrics(), func(name string) bool { return slices.Contains(others, name) })
 		switch {
 		case len(unknown) > 0:
-			f.add(field, "threshold %q: nobody measures %s%s", textkit.Shorten(t.String()), unknown[0], textkit.List("; there are ", others))
+			f.Add(field, "threshold %q: nobody measures %s%s", textkit.Shorten(t.String()), unknown[0], textkit.List("; there are ", others))
 		case t.Task != "" && !slices.Contains(tasks, t.Task):
-			f.add(field, "threshold %q: scenario %q has no such task%s", textkit.Shorten(t.String()), scenario.name, textkit.DidYouMean(t.Task, tasks))
+			f.Add(field, "threshold %q: scenario %q has no such task%s", textkit.Shorten(t.String()), scenario.name, textkit.DidYouMean(t.Task, tasks))
 		case t.Group != "":
 			if hint, lacks := scenario.lacksGroup(t.Group); lacks {
-				f.add(field, "threshold %q: scenario %q has no such group%s", textkit.Shorten(t.String()), scenario.name, hint)
+				f.Add(field, "threshold %q: scenario %q has no such group%s", textkit.Shorten(t.String()), scenario.name, hint)
 			}
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/jsonform"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/tracecontext"
@@ -15,31 +17,31 @@ import (
 const NoSampling = -1
 
 // checkTrace looks at the settings of trace context.
-func (c *JobConfig) checkTrace(f *faults) {
+func (c *JobConfig) checkTrace(f *fault.List) {
 	if r := c.TraceRatio; r != NoSampling && !(r >= 0 && r <= 1) {
-		f.add("trace_ratio", "must be a number from 0 to 1, not %v", r)
+		f.Add("trace_ratio", "must be a number from 0 to 1, not %v", r)
 	}
 	if err := tracecontext.CheckState(c.TraceState); err != nil {
-		f.add("tracestate", "%v", err)
+		f.Add("tracestate", "%v", err)
 	}
 	if err := tracecontext.CheckBaggage(c.Baggage); err != nil {
-		f.add("baggage", "%v", err)
+		f.Add("baggage", "%v", err)
 	}
-	written := []string{traceparentField}
+	written := []string{client.TraceparentField}
 	if c.TraceState != "" {
-		written = append(written, tracestateField)
+		written = append(written, client.TracestateField)
 	}
 	if c.Baggage != "" {
-		written = append(written, baggageField)
+		written = append(written, client.BaggageField)
 	}
 	if h := http.CanonicalHeaderKey(c.TraceHeader); h != "" {
 		switch {
 		case !textkit.IsToken(h):
-			f.add("trace_header", "is not a valid name of an HTTP header: %q", c.TraceHeader)
-		case framingHeader(h), private(h), slices.Contains([]string{
-			traceparentField, tracestateField, baggageField, "Host", "Connection", "Expect", "Accept-Encoding", "Upgrade", "Keep-Alive", "Te",
+			f.Add("trace_header", "is not a valid name of an HTTP header: %q", c.TraceHeader)
+		case client.FramingHeader(h), client.Private(h), slices.Contains([]string{
+			client.TraceparentField, client.TracestateField, client.BaggageField, "Host", "Connection", "Expect", "Accept-Encoding", "Upgrade", "Keep-Alive", "Te",
 		}, h):
-			f.add("trace_header", "must be a header that has no meaning yet, for instance X-Loadgen, not %s", h)
+			f.Add("trace_header", "must be a header that has no meaning yet, for instance X-Loadgen, not %s", h)
 		}
 		written = append(written, h)
 	}
@@ -48,7 +50,7 @@ func (c *JobConfig) checkTrace(f *faults) {
 	}
 	for _, name := range textkit.SortedKeys(c.Headers) {
 		if slices.Contains(written, http.CanonicalHeaderKey(name)) {
-			f.add("headers."+name, "is written by trace; leave one of the two out")
+			f.Add("headers."+name, "is written by trace; leave one of the two out")
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/internal/memnet"
+	"github.com/opbeans/loadgen/internal/testtarget"
 	"github.com/opbeans/loadgen/tracecontext"
 )
 
@@ -20,7 +21,7 @@ func tracesOf(t *testing.T, cfg JobConfig) (ids map[TraceContext]int, kept Exemp
 	t.Helper()
 	ids = map[TraceContext]int{}
 	synctest.Test(t, func(t *testing.T) {
-		got := &traced{}
+		got := &testtarget.Traced{}
 		dial, stop := memnet.Serve(got)
 		defer stop()
 		m := New(WithDialContext(dial), WithExemplars(1))
@@ -36,7 +37,7 @@ func tracesOf(t *testing.T, cfg JobConfig) (ids map[TraceContext]int, kept Exemp
 		j, err := m.Start(t.Context(), cfg)
 		require.NoError(t, err)
 		require.NoError(t, j.Wait(t.Context()))
-		for _, c := range got.contexts(t, "/") {
+		for _, c := range got.Contexts(t, "/") {
 			ids[c]++
 		}
 		kept = j.Exemplars()
@@ -66,7 +67,7 @@ func TestTraceIDsRepeatWithTheSeedAndNeverWithinARun(t *testing.T) {
 // from the same record.
 func TestTraceIDsOfAResumedJobAreNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		got := &traced{}
+		got := &testtarget.Traced{}
 		dial, stop := memnet.Serve(got)
 		defer stop()
 		cfg := JobConfig{
@@ -88,7 +89,7 @@ func TestTraceIDsOfAResumedJobAreNew(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		m.Close()
 		ids := map[TraceID]bool{}
-		for _, c := range got.contexts(t, "/") {
+		for _, c := range got.Contexts(t, "/") {
 			assert.False(t, ids[c.TraceID], "%s twice", c.TraceID)
 			ids[c.TraceID] = true
 		}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
@@ -159,8 +160,8 @@ func convert(text string, def any) (any, error) {
 // the environment for names that the scenario declares, else the default. Names
 // that mean the same share one value. Whole numbers are int in the result, which
 // is what expressions compute with.
-func (s *Scenario) resolve(cfg *JobConfig, lookupEnv func(string) (string, bool)) (map[string]any, faults) {
-	var f faults
+func (s *Scenario) resolve(cfg *JobConfig, lookupEnv func(string) (string, bool)) (map[string]any, fault.List) {
+	var f fault.List
 	vars := map[string]any{}
 	for _, row := range StandardVariables() {
 		s.resolveRow(row, cfg, lookupEnv, vars, &f)
@@ -175,16 +176,16 @@ func (s *Scenario) resolve(cfg *JobConfig, lookupEnv func(string) (string, bool)
 			continue
 		}
 		if slices.Contains(s.secrets, name) {
-			f.add("variables."+name, "is a secret, which only the environment can set: a job's variables are shown")
+			f.Add("variables."+name, "is a secret, which only the environment can set: a job's variables are shown")
 			continue
 		}
-		f.add("variables."+name, "%s", s.unknownVariable(name))
+		f.Add("variables."+name, "%s", s.unknownVariable(name))
 	}
 	return vars, f
 }
 
 // resolveRow resolves the variables that share one value.
-func (s *Scenario) resolveRow(row []string, cfg *JobConfig, lookupEnv func(string) (string, bool), vars map[string]any, f *faults) {
+func (s *Scenario) resolveRow(row []string, cfg *JobConfig, lookupEnv func(string) (string, bool), vars map[string]any, f *fault.List) {
 	def := standardDefault(row[0])
 	declared := false
 	for _, v := range s.variables {
@@ -203,7 +204,7 @@ func (s *Scenario) resolveRow(row []string, cfg *JobConfig, lookupEnv func(strin
 			}
 			v, err := convert(text, def)
 			if err != nil {
-				f.add("variables."+name, "the value from the environment %v", err)
+				f.Add("variables."+name, "the value from the environment %v", err)
 			} else {
 				value = v
 			}
@@ -217,13 +218,13 @@ func (s *Scenario) resolveRow(row []string, cfg *JobConfig, lookupEnv func(strin
 			continue
 		}
 		if given != "" && cfg.Variables[given] != text {
-			f.add("variables."+name, "means the same as %s, so that they cannot have two values", given)
+			f.Add("variables."+name, "means the same as %s, so that they cannot have two values", given)
 			break
 		}
 		given = name
 		v, err := convert(text, def)
 		if err != nil {
-			f.add("variables."+name, "%v", err)
+			f.Add("variables."+name, "%v", err)
 			break
 		}
 		value = v

@@ -9,6 +9,9 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen/failure"
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/feed"
 	"github.com/opbeans/loadgen/internal/meter"
 	"github.com/opbeans/loadgen/internal/schedule"
 )
@@ -31,13 +34,13 @@ type VU struct {
 	stream    uint64          // of its trace ids, which no other VU of the job has
 	ctx       context.Context // the hard context of the job
 	stripe    *meter.Stripe
-	client    *client
+	client    *client.Client
 	values    map[string]any
 	scratch   *scratch // of tasks from files; nil until the first
 
 	prepared *plan           // that it was set up under; nil: not set up
 	kept     map[string]any  // what its set-up has captured
-	rows     []*feederRow    // of feeders
+	rows     []*feed.Row     // of feeders
 	groups   []vuGroup       // that it knows
 	thought  time.Duration   // think time so far
 	tries    int             // of its set-up, that have failed
@@ -108,7 +111,7 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return vu.ended(ctx)
 	}
-	vu.client.shed()
+	vu.client.Shed()
 	begin := time.Now()
 	if vu.rest.timer == nil {
 		vu.rest.timer = time.NewTimer(d)
@@ -131,17 +134,17 @@ func (vu *VU) Sleep(ctx context.Context, d time.Duration) error {
 // Think sleeps for a time drawn evenly from least to most, with [VU.Rand]. The error is
 // that of [VU.Sleep].
 func (vu *VU) Think(ctx context.Context, least, most time.Duration) error {
-	return vu.Sleep(ctx, drawInt(vu.rand, least, most))
+	return vu.Sleep(ctx, expr.DrawInt(vu.rand, least, most))
 }
 
 // NewSession makes the VU somebody else to the target: it forgets the cookies, and
 // the connections if they are its own. Values that were set stay.
-func (vu *VU) NewSession() { vu.client.renew() }
+func (vu *VU) NewSession() { vu.client.Renew() }
 
 // Cookie returns the value of a cookie that the VU would send to a URL, which is
 // relative to the job's base URL or absolute, or "" if there is none of that name.
 func (vu *VU) Cookie(url, name string) string {
-	v, _ := vu.client.cookie(url, name)
+	v, _ := vu.client.Cookie(url, name)
 	return v
 }
 
@@ -164,7 +167,7 @@ func (vu *VU) ended(ctx context.Context) error {
 // Get requests a URL, relative to the job's base URL or absolute, and reads the
 // response to its end. It fails, with an [*Error], unless the status is 2xx or 3xx.
 func (vu *VU) Get(ctx context.Context, url string) error {
-	return vu.client.get(ctx, url)
+	return vu.client.Get(ctx, url)
 }
 
 // Check fails the iteration unless ok: it returns nil, or an error of class check
@@ -193,8 +196,8 @@ func (vu *VU) iterate(due time.Duration) {
 // conclude counts an iteration that has ended with an error or without.
 func (vu *VU) conclude(err error) {
 	j := vu.job
-	vu.client.rest() // may measure
-	err = vu.plan.mask.error(err)
+	vu.client.Rest() // may measure
+	err = vu.plan.mask.Error(err)
 	is := vu.judge(err)
 	if is.exhausted {
 		j.stop(StateFinished, reasonOf(err))
@@ -262,26 +265,26 @@ func (vu *VU) run() (err error) {
 	return vu.task.run(vu.ctx, vu)
 }
 
-// measured takes the measurement of one request from the client.
-func (vu *VU) measured(m *measurement) {
+// Measured takes the measurement of one request from the client.
+func (vu *VU) measured(m *client.Measurement) {
 	to := vu.recorder()
 	rec := meter.Record{
-		At:       m.end.Sub(to.Start),
-		Took:     m.end.Sub(m.start),
-		Sent:     m.sent,
-		Received: m.received,
-		Status:   int16(m.status),
-		Method:   meter.MethodNumber(m.method),
+		At:       m.End.Sub(to.Start),
+		Took:     m.End.Sub(m.Start),
+		Sent:     m.Sent,
+		Received: m.Received,
+		Status:   int16(m.Status),
+		Method:   meter.MethodNumber(m.Method),
 		Kind:     meter.KindRequest,
 		Task:     vu.stat,
 	}
-	if m.class != ClassNone {
+	if m.Class != ClassNone {
 		rec.Failed = true
-		rec.Class = failure.Number(m.class)
+		rec.Class = failure.Number(m.Class)
 		vu.requestFailed = true
-		to.Note(rec.Task, m.class, vu.plan.mask.error(m.err), m.end)
+		to.Note(rec.Task, m.Class, vu.plan.mask.Error(m.Err), m.End)
 	}
-	if !m.complete {
+	if !m.Complete {
 		rec.Took = -1
 	}
 	if to.Sink == nil {
@@ -291,16 +294,16 @@ func (vu *VU) measured(m *measurement) {
 	vu.observed(m, rec)
 }
 
-// observed is measured for a job with observers. It is on its own because a sample
+// Observed is measured for a job with observers. It is on its own because a sample
 // takes room on the stack, which every VU would have.
 //
 //go:noinline
-func (vu *VU) observed(m *measurement, rec meter.Record) {
+func (vu *VU) observed(m *client.Measurement, rec meter.Record) {
 	j := vu.job
 	s := Sample{
-		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.method, URL: SampleURL(m.url), Remote: m.remote, Hop: m.hop, Follows: m.follows,
-		Status: m.status, Class: m.class, Start: m.start, Service: m.end.Sub(m.start),
-		Header: m.header.Sub(m.start), Sent: m.sent, Received: m.received, Trace: m.trace,
+		Job: j.name, Scenario: vu.plan.cfg.ScenarioName, VU: vu.id, Method: m.Method, URL: SampleURL(m.URL), Remote: m.Remote, Hop: m.Hop, Follows: m.Follows,
+		Status: m.Status, Class: m.Class, Start: m.Start, Service: m.End.Sub(m.Start),
+		Header: m.Header.Sub(m.Start), Sent: m.Sent, Received: m.Received, Trace: m.Trace,
 	}
 	if vu.task != nil {
 		s.Task = vu.task.name
@@ -312,22 +315,22 @@ func (vu *VU) observed(m *measurement, rec meter.Record) {
 // vuOwner is a VU as its client sees it.
 type vuOwner VU
 
-func (o *vuOwner) newest() (*target, uint64) { return o.plan.target, o.plan.revision }
+func (o *vuOwner) Newest() (*client.Target, uint64) { return o.plan.target, o.plan.revision }
 
-func (o *vuOwner) caller(begins bool) caller {
+func (o *vuOwner) Caller(begins bool) client.Caller {
 	if begins {
 		o.step++
 	}
-	c := caller{stream: o.stream, iteration: o.iteration, step: o.step, revision: o.plan.revision}
+	c := client.Caller{Stream: o.stream, Iteration: o.iteration, Step: o.step, Revision: o.plan.revision}
 	if o.task != nil {
-		c.task = o.task.name
+		c.Task = o.task.name
 	}
 	return c
 }
 
-func (o *vuOwner) observed() bool { return (*VU)(o).recorder().Sink != nil }
+func (o *vuOwner) Observed() bool { return (*VU)(o).recorder().Sink != nil }
 
-func (o *vuOwner) measured(m *measurement) {
+func (o *vuOwner) Measured(m *client.Measurement) {
 	vu := (*VU)(o)
 	if k := vu.job.exemplars; k != nil {
 		k.offer(vu, m)

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen/internal/blunt"
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 )
 
 // flowVU is a VU that can run the flow, with a job that does nothing else.
@@ -29,9 +31,9 @@ func flowVU(tb testing.TB) (*VU, TaskFunc) {
 	j.rec = j.newRecorder()
 	j.plan.Store(p)
 	vu := &VU{job: j, plan: p, ctx: j.ending.hard, stripe: j.rec.Stripe(0), rand: rand.New(rand.NewPCG(1, 2))}
-	vu.client = newClient(vu.ctx, (*vuOwner)(vu), &j.shared)
-	tb.Cleanup(vu.client.close)
-	require.NoError(tb, vu.hook(hookVUSetup))
+	vu.client = client.New(vu.ctx, (*vuOwner)(vu), &j.shared)
+	tb.Cleanup(vu.client.Close)
+	require.NoError(tb, vu.hook(scenariofile.HookVUSetup))
 	vu.task = &planTask{name: "flow", stat: j.rec.Task("flow")}
 	require.Len(tb, p.tasks, 1)
 	return vu, p.tasks[0].run
@@ -44,7 +46,7 @@ func TestFlowOfGETsDoesNotAllocate(t *testing.T) {
 		if err := run(vu.ctx, vu); err != nil {
 			t.Fatal(err)
 		}
-		vu.client.rest()
+		vu.client.Rest()
 	}))
 	require.Zero(t, vu.job.Snapshot().FailedRequests)
 }
@@ -58,6 +60,6 @@ func BenchmarkFlow(b *testing.B) {
 		if err := run(vu.ctx, vu); err != nil {
 			b.Fatal(err)
 		}
-		vu.client.rest()
+		vu.client.Rest()
 	}
 }

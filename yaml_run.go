@@ -7,30 +7,34 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/escape"
+	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // boundYAMLTask is a task of a file under one job's variables. It is immutable;
 // what an iteration changes is in its VU's scratch.
 type boundYAMLTask struct {
-	task     *yamlTask
-	binding  *binding
+	task     *scenariofile.Task
+	binding  *expr.Binding
 	steps    []boundStep
 	captures []string // names to forget at the end of an iteration
 }
 
 type boundStep struct {
-	step    *yamlStep
-	target  boundTemplate
+	step    *scenariofile.Step
+	target  expr.BoundTemplate
 	headers []boundHeader
-	body    boundTemplate
+	body    expr.BoundTemplate
 	parts   []boundFile
 	expect  func(status int) bool
 }
 
 type boundHeader struct {
 	name  string
-	value boundTemplate
+	value expr.BoundTemplate
 	fixed []byte // the value, if nothing of it is left to compute
 	basic bool   // value is USER:PASSWORD
 }
@@ -40,11 +44,11 @@ func appendBasic(dst, credentials []byte) []byte {
 	return base64.StdEncoding.AppendEncode(append(dst, "Basic "...), credentials)
 }
 
-type boundFile struct{ head, content boundTemplate }
+type boundFile struct{ head, content expr.BoundTemplate }
 
 // binderOf returns what binds a task of a file.
-func binderOf(y *yamlTask) binder {
-	return func(b *binding) (TaskFunc, error) {
+func binderOf(y *scenariofile.Task) binder {
+	return func(b *expr.Binding) (TaskFunc, error) {
 		t, err := bindSteps(y, b)
 		if err != nil {
 			return nil, err
@@ -54,45 +58,45 @@ func binderOf(y *yamlTask) binder {
 }
 
 // bindSteps computes what depends on the variables only.
-func bindSteps(y *yamlTask, b *binding) (*boundYAMLTask, error) {
+func bindSteps(y *scenariofile.Task, b *expr.Binding) (*boundYAMLTask, error) {
 	t := &boundYAMLTask{task: y, binding: b}
-	for i := range y.steps {
-		s, err := bindStep(&y.steps[i], b)
+	for i := range y.Steps {
+		s, err := bindStep(&y.Steps[i], b)
 		if err != nil {
 			return nil, err
 		}
 		t.steps = append(t.steps, s)
-		for _, c := range y.steps[i].captures {
-			t.captures = append(t.captures, c.name)
+		for _, c := range y.Steps[i].Captures {
+			t.captures = append(t.captures, c.Name)
 		}
 	}
 	return t, nil
 }
 
-func bindStep(s *yamlStep, b *binding) (boundStep, error) {
-	out := boundStep{step: s, expect: s.expect.has}
+func bindStep(s *scenariofile.Step, b *expr.Binding) (boundStep, error) {
+	out := boundStep{step: s, expect: s.Expect.Has}
 	var errs []error
-	bind := func(t template) boundTemplate {
-		bt, err := t.bind(b)
+	bind := func(t expr.Template) expr.BoundTemplate {
+		bt, err := t.Bind(b)
 		if err != nil {
 			errs = append(errs, err)
 		}
 		return bt
 	}
-	out.target = bind(s.target)
-	for _, h := range s.headers {
-		bh := boundHeader{name: h.name, value: bind(h.value), basic: h.basic}
-		if bh.fixed, _ = bh.value.static(); bh.fixed != nil && bh.basic {
+	out.target = bind(s.Target)
+	for _, h := range s.Headers {
+		bh := boundHeader{name: h.Name, value: bind(h.Value), basic: h.Basic}
+		if bh.fixed, _ = bh.value.Static(); bh.fixed != nil && bh.basic {
 			bh.fixed = appendBasic(nil, bh.fixed)
 		}
 		out.headers = append(out.headers, bh)
 	}
-	out.body = bind(s.body.content)
-	for _, part := range s.body.parts {
-		out.parts = append(out.parts, boundFile{bind(part.head), bind(part.content)})
+	out.body = bind(s.Body.Content)
+	for _, part := range s.Body.Parts {
+		out.parts = append(out.parts, boundFile{bind(part.Head), bind(part.Content)})
 	}
-	if text, ok := out.target.static(); ok && s.open && len(errs) == 0 {
-		if err := checkTarget(text); err != nil {
+	if text, ok := out.target.Static(); ok && s.Open && len(errs) == 0 {
+		if err := scenariofile.CheckTarget(text); err != nil {
 			errs = append(errs, err)
 		}
 	}
@@ -102,12 +106,12 @@ func bindStep(s *yamlStep, b *binding) (boundStep, error) {
 // scratch is what the tasks of files keep in a VU between iterations: an
 // evaluator, and buffers to render requests into.
 type scratch struct {
-	ev evaluator
+	ev expr.Evaluator
 
-	call   call
+	call   client.Call
 	step   *boundStep // whose response settle looks at
-	settle func(*reply) error
-	fields []headerField
+	settle func(*client.Reply) error
+	fields []client.HeaderField
 	target []byte
 	header []byte
 	ends   []int // of the computed values in header
@@ -118,17 +122,17 @@ type scratch struct {
 func (t *boundYAMLTask) scratchOf(vu *VU) *scratch {
 	if vu.scratch == nil {
 		sc := &scratch{}
-		sc.settle = func(rep *reply) error {
-			sc.ev.receive(exprResponse{status: rep.status, body: rep.body, head: (*replyHead)(rep), service: rep.service})
+		sc.settle = func(rep *client.Reply) error {
+			sc.ev.Receive(expr.Response{Status: rep.Status, Body: rep.Body, Head: (*replyHead)(rep), Service: rep.Service})
 			return sc.step.settle(sc)
 		}
 		vu.scratch = sc
 	}
 	sc := vu.scratch
-	sc.ev.begin(vu.rand, vu.id, int(vu.iteration), (*vuRows)(vu))
-	sc.ev.use(t.binding)
+	sc.ev.Begin(vu.rand, vu.id, int(vu.iteration), (*vuRows)(vu))
+	sc.ev.Use(t.binding)
 	if vu.job != nil {
-		sc.ev.keep(vu.job.kept, vu.kept)
+		sc.ev.Keep(vu.job.kept, vu.kept)
 	}
 	return sc
 }
@@ -146,23 +150,23 @@ func (t *boundYAMLTask) run(ctx context.Context, vu *VU) (err error) {
 	}()
 	for i := range t.steps {
 		s := &t.steps[i]
-		if s.step.enters {
-			group, within = vu.beginGroup(s.step.group), true
+		if s.step.Enters {
+			group, within = vu.beginGroup(s.step.Group), true
 		}
 		if err := t.step(ctx, vu, sc, s); err != nil {
 			return err
 		}
-		if s.step.leaves {
+		if s.step.Leaves {
 			within = false
 			vu.endGroup(group, nil)
 		}
-		if s.step.think.max > 0 {
-			if err := vu.Think(ctx, s.step.think.min, s.step.think.max); err != nil {
+		if s.step.Think.Max > 0 {
+			if err := vu.Think(ctx, s.step.Think.Min, s.step.Think.Max); err != nil {
 				return err
 			}
 		}
 	}
-	if t.task.kind != numHooks {
+	if t.task.Kind != scenariofile.NumHooks {
 		t.keep(sc, vu)
 	}
 	return nil
@@ -172,63 +176,63 @@ func (t *boundYAMLTask) step(ctx context.Context, vu *VU, sc *scratch, s *boundS
 	if err := s.render(sc); err != nil {
 		return s.fail(ClassTask, err)
 	}
-	if len(s.step.captures) > 0 || len(s.step.checks) > 0 {
-		sc.step, sc.call.settle = s, sc.settle
+	if len(s.step.Captures) > 0 || len(s.step.Checks) > 0 {
+		sc.step, sc.call.Settle = s, sc.settle
 	}
-	_, err := vu.client.send(ctx, &sc.call)
+	_, err := vu.client.Send(ctx, &sc.call)
 	return err
 }
 
 // keep makes what a set-up has captured known to the iterations after it.
 func (t *boundYAMLTask) keep(sc *scratch, vu *VU) {
-	if len(t.captures) == 0 || t.task.kind != hookSetup && t.task.kind != hookVUSetup {
+	if len(t.captures) == 0 || t.task.Kind != scenariofile.HookSetup && t.task.Kind != scenariofile.HookVUSetup {
 		return
 	}
 	vu.kept = map[string]any{}
 	for _, name := range t.captures {
-		vu.kept[name], _ = sc.ev.value(name)
+		vu.kept[name], _ = sc.ev.Value(name)
 	}
-	sc.ev.refresh() // the next iteration sees them
+	sc.ev.Refresh() // the next iteration sees them
 }
 
 // forget drops what belongs to the iteration, so that a large response does not
 // stay in memory until the next.
 func (t *boundYAMLTask) forget(sc *scratch) {
 	for _, name := range t.captures {
-		sc.ev.unset(name)
+		sc.ev.Unset(name)
 	}
 	for i := range t.steps {
-		if t.steps[i].step.bodyText {
-			sc.ev.unset("body")
+		if t.steps[i].step.BodyText {
+			sc.ev.Unset("body")
 		}
 	}
-	sc.ev.receive(exprResponse{})
+	sc.ev.Receive(expr.Response{})
 }
 
 func (s *boundStep) fail(class ErrorClass, err error) error {
-	return &Error{Class: class, Err: fmt.Errorf("%s: %w", s.step.label, err)}
+	return &Error{Class: class, Err: fmt.Errorf("%s: %w", s.step.Label, err)}
 }
 
 // render makes sc.call the step's request. It allocates nothing as long as text
 // and random draws are all there is, once the buffers have grown.
 func (s *boundStep) render(sc *scratch) error {
-	sc.call = call{
-		method: s.step.method, expect: s.expect, expected: s.step.expected,
-		readBody: s.step.readBody, noRedirect: s.step.noRedirect,
+	sc.call = client.Call{
+		Method: s.step.Method, Expect: s.expect, Expected: s.step.Expected,
+		ReadBody: s.step.ReadBody, NoRedirect: s.step.NoRedirect,
 	}
-	if text, ok := s.target.static(); ok {
-		sc.call.target = text
+	if text, ok := s.target.Static(); ok {
+		sc.call.Target = text
 	} else {
 		var err error
-		if sc.target, err = s.target.render(sc.target[:0], &sc.ev); err != nil {
+		if sc.target, err = s.target.Render(sc.target[:0], &sc.ev); err != nil {
 			return err
 		}
-		if s.step.open {
-			if err := checkTarget(sc.target); err != nil {
+		if s.step.Open {
+			if err := scenariofile.CheckTarget(sc.target); err != nil {
 				return err
 			}
 		}
-		sc.call.target = sc.target
+		sc.call.Target = sc.target
 	}
 	sc.fields = sc.fields[:0]
 	if err := s.renderBody(sc); err != nil {
@@ -237,7 +241,7 @@ func (s *boundStep) render(sc *scratch) error {
 	if err := s.renderHeaders(sc); err != nil {
 		return err
 	}
-	sc.call.header = sc.fields
+	sc.call.Header = sc.fields
 	return nil
 }
 
@@ -251,7 +255,7 @@ func (s *boundStep) renderHeaders(sc *scratch) error {
 		}
 		var err error
 		from := len(sc.header)
-		if sc.header, err = s.headers[i].value.render(sc.header, &sc.ev); err != nil {
+		if sc.header, err = s.headers[i].value.Render(sc.header, &sc.ev); err != nil {
 			return err
 		}
 		if s.headers[i].basic {
@@ -268,52 +272,52 @@ func (s *boundStep) renderHeaders(sc *scratch) error {
 			end := sc.ends[next]
 			value, from, next = sc.header[from:end:end], end, next+1
 		}
-		sc.fields = append(sc.fields, headerField{name: s.headers[i].name, value: value})
+		sc.fields = append(sc.fields, client.HeaderField{Name: s.headers[i].name, Value: value})
 	}
 	return nil
 }
 
 func (s *boundStep) renderBody(sc *scratch) error {
 	var err error
-	switch s.step.body.kind {
-	case bodyNone:
+	switch s.step.Body.Kind {
+	case scenariofile.BodyNone:
 		return nil
-	case bodyText:
-		if text, ok := s.body.static(); ok {
-			sc.call.body = text
+	case scenariofile.BodyText:
+		if text, ok := s.body.Static(); ok {
+			sc.call.Body = text
 			return nil
 		}
-		sc.body, err = s.body.render(sc.body[:0], &sc.ev)
-	case bodyMultipart:
+		sc.body, err = s.body.Render(sc.body[:0], &sc.ev)
+	case scenariofile.BodyMultipart:
 		sc.body, err = s.renderMultipart(sc.body[:0], sc)
 	}
-	if err == nil && len(sc.body) > maxRendered {
-		err = errTooLarge
+	if err == nil && len(sc.body) > escape.MaxRendered {
+		err = escape.ErrTooLarge
 	}
-	sc.call.body = sc.body
+	sc.call.Body = sc.body
 	return err
 }
 
 // renderMultipart writes the parts between boundaries of 128 random bits, which
 // no content holds by chance.
 func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
-	boundary := strconv.AppendUint(make([]byte, 0, 48), sc.ev.random().Uint64(), 36)
-	boundary = strconv.AppendUint(append(boundary, '-'), sc.ev.random().Uint64(), 36)
+	boundary := strconv.AppendUint(make([]byte, 0, 48), sc.ev.Random().Uint64(), 36)
+	boundary = strconv.AppendUint(append(boundary, '-'), sc.ev.Random().Uint64(), 36)
 	for i := range s.parts {
 		dst = append(append(append(dst, "--"...), boundary...), "\r\n"...)
 		var err error
-		if dst, err = s.parts[i].head.render(dst, &sc.ev); err != nil {
+		if dst, err = s.parts[i].head.Render(dst, &sc.ev); err != nil {
 			return dst, err
 		}
-		if dst, err = s.parts[i].content.render(dst, &sc.ev); err != nil {
+		if dst, err = s.parts[i].content.Render(dst, &sc.ev); err != nil {
 			return dst, err
 		}
 		dst = append(dst, "\r\n"...)
 	}
 	dst = append(append(append(dst, "--"...), boundary...), "--\r\n"...)
-	sc.fields = append(sc.fields, headerField{
-		name:  "Content-Type",
-		value: append([]byte("multipart/form-data; boundary="), boundary...),
+	sc.fields = append(sc.fields, client.HeaderField{
+		Name:  "Content-Type",
+		Value: append([]byte("multipart/form-data; boundary="), boundary...),
 	})
 	return dst, nil
 }
@@ -322,39 +326,39 @@ func (s *boundStep) renderMultipart(dst []byte, sc *scratch) ([]byte, error) {
 // response does not have, or what an expression cannot do with it, is a failed
 // check: it is the response that is not as expected.
 func (s *boundStep) settle(sc *scratch) error {
-	r := sc.ev.response()
-	if !s.step.simple {
-		sc.ev.nameResponse(s.step.bodyText)
+	r := sc.ev.Response()
+	if !s.step.Simple {
+		sc.ev.NameResponse(s.step.BodyText)
 	}
-	for _, c := range s.step.captures {
-		v, err := sc.ev.eval(c.expr)
+	for _, c := range s.step.Captures {
+		v, err := sc.ev.Eval(c.Expr)
 		if err != nil {
-			return s.fail(ClassCheck, fmt.Errorf("capture %s: %w", c.name, err))
+			return s.fail(ClassCheck, fmt.Errorf("capture %s: %w", c.Name, err))
 		}
 		if v == nil {
 			return s.fail(ClassCheck, fmt.Errorf("capture %s: %s: %s finds nothing in the response (status %d)",
-				c.name, c.expr.at, textkit.Shorten(c.expr.source), r.status))
+				c.Name, c.Expr.At, textkit.Shorten(c.Expr.Source), r.Status))
 		}
-		sc.ev.set(c.name, v)
+		sc.ev.Set(c.Name, v)
 	}
-	for _, check := range s.step.checks {
-		ok, err := sc.ev.holds(check)
+	for _, check := range s.step.Checks {
+		ok, err := sc.ev.Holds(check)
 		if err != nil {
 			return s.fail(ClassCheck, fmt.Errorf("check: %w", err))
 		}
 		if !ok {
 			return s.fail(ClassCheck, fmt.Errorf("%s: check failed: %s (status %d, %s)",
-				check.at, textkit.Shorten(check.source), r.status, r.service))
+				check.At, textkit.Shorten(check.Source), r.Status, r.Service))
 		}
 	}
 	return nil
 }
 
 // replyHead is a reply as expressions see it.
-type replyHead reply
+type replyHead client.Reply
 
 // Header implements the interface of expressions.
-func (h *replyHead) Header(name string) []byte { return (*reply)(h).header(name) }
+func (h *replyHead) Header(name string) []byte { return (*client.Reply)(h).Header(name) }
 
 // Cookie implements the interface of expressions.
-func (h *replyHead) Cookie(name string) (string, bool) { return (*reply)(h).cookie(name) }
+func (h *replyHead) Cookie(name string) (string, bool) { return (*client.Reply)(h).Cookie(name) }

@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/expr"
 	"github.com/opbeans/loadgen/scenarios"
 )
 
@@ -24,7 +26,7 @@ func boundTaskOf(t testing.TB, s *Scenario, name string, vars map[string]any) *b
 	for _, task := range s.tasks {
 		if task.name == name {
 			require.NotNil(t, task.yaml, "a task of a file")
-			bt, err := bindSteps(task.yaml, newBinding(vars, nil))
+			bt, err := bindSteps(task.yaml, expr.NewBinding(vars, nil))
 			require.NoError(t, err)
 			return bt
 		}
@@ -48,19 +50,19 @@ func onlyTask(t testing.TB, variables string, lines ...string) (*boundYAMLTask, 
 	require.NoError(t, validation(f))
 	bt := boundTaskOf(t, s, "t", b.vars)
 	sc := testScratch(1)
-	sc.ev.use(bt.binding)
+	sc.ev.Use(bt.binding)
 	return bt, sc
 }
 
 // show prints a request for people and goldens.
-func show(c *call) string {
+func show(c *client.Call) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s %s\n", c.method, c.target)
-	for _, h := range c.header {
-		fmt.Fprintf(&out, "%s: %s\n", h.name, h.value)
+	fmt.Fprintf(&out, "%s %s\n", c.Method, c.Target)
+	for _, h := range c.Header {
+		fmt.Fprintf(&out, "%s: %s\n", h.Name, h.Value)
 	}
-	if c.body != nil {
-		fmt.Fprintf(&out, "\n%s\n", c.body)
+	if c.Body != nil {
+		fmt.Fprintf(&out, "\n%s\n", c.Body)
 	}
 	return out.String()
 }
@@ -76,7 +78,7 @@ func TestBuiltinRequests(t *testing.T) {
 			step := stepsOf(t, s, task, b.vars)[0]
 			sc := testScratch(7)
 			require.NoError(t, step.render(sc))
-			fmt.Fprintf(&out, "## %s %s: expect %s\n%s", name, task, sc.call.expected, strings.ReplaceAll(show(&sc.call), "\r", ""))
+			fmt.Fprintf(&out, "## %s %s: expect %s\n%s", name, task, sc.call.Expected, strings.ReplaceAll(show(&sc.call), "\r", ""))
 		}
 	}
 	golden(t, "requests.golden", out.String())
@@ -95,7 +97,7 @@ func TestBuiltinRanges(t *testing.T) {
 		step, sc, seen := stepsOf(t, s, task, b.vars)[0], testScratch(1), map[string]int{}
 		for range 2000 {
 			require.NoError(t, step.render(sc))
-			seen[string(sc.call.target)]++
+			seen[string(sc.call.Target)]++
 		}
 		return seen
 	}
@@ -130,12 +132,12 @@ func TestJSONBodies(t *testing.T) {
 	} {
 		bt, sc := onlyTask(t, "variables: {N: 3, T: \"a\\\"b\\nc\"}\n", "request: POST /", source)
 		require.NoError(t, bt.steps[0].render(sc), source)
-		require.NotNil(t, sc.call.body)
-		assert.Equal(t, want, string(sc.call.body), source)
+		require.NotNil(t, sc.call.Body)
+		assert.Equal(t, want, string(sc.call.Body), source)
 		kind, _, _ := strings.Cut(source, ":")
 		assert.Equal(t, map[string]string{
 			"json": "application/json", "body": "text/plain; charset=utf-8", "form": "application/x-www-form-urlencoded",
-		}[kind], string(sc.call.header[0].value))
+		}[kind], string(sc.call.Header[0].Value))
 	}
 	bt, sc := onlyTask(t, "", "request: POST /", "headers: {content-type: application/vnd.x+json}", "json: {}")
 	require.NoError(t, bt.steps[0].render(sc))
@@ -148,10 +150,10 @@ func TestMultipart(t *testing.T) {
 		"  file: {filename: 'x ${Q}.csv', content_type: text/csv, content: \"1,2\\n${randint(3, 3)},4\"}",
 		"  tags: [new, {filename: t.txt, content: old}]", "  none: []")
 	require.NoError(t, bt.steps[0].render(sc))
-	media, params, err := mime.ParseMediaType(string(sc.call.header[0].value))
+	media, params, err := mime.ParseMediaType(string(sc.call.Header[0].Value))
 	require.NoError(t, err)
 	assert.Equal(t, "multipart/form-data", media)
-	r := multipart.NewReader(strings.NewReader(string(sc.call.body)), params["boundary"])
+	r := multipart.NewReader(strings.NewReader(string(sc.call.Body)), params["boundary"])
 	var got []string
 	for {
 		p, err := r.NextRawPart()
@@ -191,18 +193,18 @@ func TestExpect(t *testing.T) {
 	} {
 		bt, sc := onlyTask(t, "", source)
 		require.NoError(t, bt.steps[0].render(sc))
-		assert.Equal(t, want.words, sc.call.expected)
+		assert.Equal(t, want.words, sc.call.Expected)
 		for _, status := range want.yes {
-			assert.True(t, sc.call.expect(status), "%s: %d", source, status)
+			assert.True(t, sc.call.Expect(status), "%s: %d", source, status)
 		}
 		for _, status := range want.no {
-			assert.False(t, sc.call.expect(status), "%s: %d", source, status)
+			assert.False(t, sc.call.Expect(status), "%s: %d", source, status)
 		}
 	}
 	bt, sc := onlyTask(t, "", "request: GET /", "redirects: false")
 	require.NoError(t, bt.steps[0].render(sc))
-	assert.True(t, sc.call.noRedirect)
-	assert.False(t, sc.call.readBody)
+	assert.True(t, sc.call.NoRedirect)
+	assert.False(t, sc.call.ReadBody)
 }
 
 // location is the header of a response that pretends to have come.
@@ -219,7 +221,7 @@ func (location) Cookie(string) (string, bool) { return "", false }
 
 // answer pretends that a response came back.
 func answer(sc *scratch, status int, body string) {
-	sc.ev.receive(exprResponse{status: status, body: []byte(body), service: 20 * time.Millisecond, head: location("/orders/9")})
+	sc.ev.Receive(expr.Response{Status: status, Body: []byte(body), Service: 20 * time.Millisecond, Head: location("/orders/9")})
 }
 
 func TestCapturesAndChecks(t *testing.T) {
@@ -230,22 +232,22 @@ func TestCapturesAndChecks(t *testing.T) {
 		`    capture: {id: json("$.id")}`,
 		`    check: [status == 200, json("$.stock") >= 0, duration < 500ms, body contains "stock"]`,
 		`  - request: GET ${where}/${id}`)
-	assert.True(t, bt.steps[0].step.readBody)
-	assert.False(t, bt.steps[2].step.readBody)
+	assert.True(t, bt.steps[0].step.ReadBody)
+	assert.False(t, bt.steps[2].step.ReadBody)
 
 	require.NoError(t, bt.steps[0].render(sc))
 	answer(sc, 200, `[{"id": "a/b", "name": 1}]`)
 	require.NoError(t, bt.steps[0].settle(sc))
 	require.NoError(t, bt.steps[1].render(sc))
-	assert.Equal(t, "/products/a%2Fb?w=me", string(sc.call.target))
+	assert.Equal(t, "/products/a%2Fb?w=me", string(sc.call.Target))
 	answer(sc, 200, `{"id": 8, "stock": 0}`)
 	require.NoError(t, bt.steps[1].settle(sc))
 	require.NoError(t, bt.steps[2].render(sc))
-	assert.Equal(t, "/orders/9/8", string(sc.call.target))
+	assert.Equal(t, "/orders/9/8", string(sc.call.Target))
 
 	bt.forget(sc)
 	for _, name := range []string{"id", "body"} {
-		_, known := sc.ev.value(name)
+		_, known := sc.ev.Value(name)
 		assert.False(t, known, "the next iteration starts anew, without %s", name)
 	}
 }
@@ -299,13 +301,13 @@ func TestScenarioSharedByVUs(t *testing.T) {
 	for i := range results {
 		wg.Go(func() {
 			sc := testScratch(5)
-			sc.ev.use(bt.binding)
+			sc.ev.Use(bt.binding)
 			var out strings.Builder
 			for range 200 {
 				if err := bt.steps[0].render(sc); err != nil {
 					t.Error(err)
 				}
-				out.Write(sc.call.body)
+				out.Write(sc.call.Body)
 			}
 			results[i] = out.String()
 		})
@@ -322,7 +324,7 @@ func TestTaskErrorsHaveTheirClass(t *testing.T) {
 	require.NoError(t, err)
 	b, f := s.bind(&JobConfig{BaseURL: "http://host"}, nil)
 	require.NoError(t, validation(f))
-	vu := &VU{rand: testScratch(1).ev.random()}
+	vu := &VU{rand: testScratch(1).ev.Random()}
 	err = b.tasks[0].run(context.Background(), vu)
 	require.Error(t, err)
 	assert.Equal(t, ClassTask, ClassOf(err))

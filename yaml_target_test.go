@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/expr"
 )
 
 // boundRequest parses a request, and binds it under some variables.
@@ -27,13 +29,13 @@ func renderTarget(t testing.TB, request string, vars map[string]string) (string,
 	s := boundRequest(t, request, vars)
 	sc := testScratch(1)
 	err := s.render(sc)
-	return string(sc.call.target), err
+	return string(sc.call.Target), err
 }
 
 func testScratch(seed uint64) *scratch {
 	sc := &scratch{}
-	sc.ev.begin(rand.New(rand.NewPCG(seed, seed)), 0, 0, nil)
-	sc.ev.use(newBinding(map[string]any{"A": "a", "B": "b", "N": 3}, nil))
+	sc.ev.Begin(rand.New(rand.NewPCG(seed, seed)), 0, 0, nil)
+	sc.ev.Use(expr.NewBinding(map[string]any{"A": "a", "B": "b", "N": 3}, nil))
 	return sc
 }
 
@@ -88,7 +90,7 @@ func BenchmarkRenderTarget(b *testing.B) {
 // What is computed from variables only is computed once.
 func TestConstantsAreFolded(t *testing.T) {
 	s := boundRequest(t, `GET /${A + "/" + B}/${N * 2}?x=${toJSON([A])}`, nil)
-	text, ok := s.target.static()
+	text, ok := s.target.Static()
 	assert.True(t, ok)
 	assert.Equal(t, "/a%2Fb/6?x=%5B%22a%22%5D", string(text))
 }
@@ -113,15 +115,15 @@ func FuzzTargetEscaping(f *testing.F) {
 		if err := s.render(sc); err != nil {
 			return
 		}
-		for i, c := range sc.call.target {
-			require.True(t, c > ' ' && c < 0x7f && c != '#' && c != '"' && c != '\\', "%q at %d of %q", c, i, sc.call.target)
+		for i, c := range sc.call.Target {
+			require.True(t, c > ' ' && c < 0x7f && c != '#' && c != '"' && c != '\\', "%q at %d of %q", c, i, sc.call.Target)
 			if c == '%' {
-				require.Less(t, i+2, len(sc.call.target))
-				require.Regexp(t, "^[0-9A-Fa-f]{2}$", string(sc.call.target[i+1:i+3]))
+				require.Less(t, i+2, len(sc.call.Target))
+				require.Regexp(t, "^[0-9A-Fa-f]{2}$", string(sc.call.Target[i+1:i+3]))
 			}
 		}
 		if which%5 < 2 {
-			u, err := url.ParseRequestURI(string(sc.call.target))
+			u, err := url.ParseRequestURI(string(sc.call.Target))
 			require.NoError(t, err)
 			if which%5 == 1 {
 				assert.Equal(t, url.Values{"a": {a}, "b": {b}}, u.Query(), "values arrive as they were")

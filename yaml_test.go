@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/scenariofile"
 	"github.com/opbeans/loadgen/scenarios"
 )
 
@@ -57,9 +59,9 @@ func TestParseScenario(t *testing.T) {
 	assert.Zero(t, weights[1].Weight)
 
 	browse := s.tasks[3].yaml
-	assert.Equal(t, thinkTime{min: 200 * time.Millisecond, max: 2 * time.Second}, browse.steps[0].think)
-	assert.Zero(t, browse.steps[1].think)
-	assert.True(t, browse.steps[1].readBody)
+	assert.Equal(t, scenariofile.Think{Min: 200 * time.Millisecond, Max: 2 * time.Second}, browse.Steps[0].Think)
+	assert.Zero(t, browse.Steps[1].Think)
+	assert.True(t, browse.Steps[1].ReadBody)
 }
 
 // The faults of files are those of TestBadFiles; here is how they are reported, and the
@@ -143,15 +145,15 @@ func FuzzParseScenario(f *testing.F) {
 		if len(faults) > 0 {
 			return // a file in another format than it has
 		}
-		vu := &VU{plan: &plan{feeds: feeds}, rand: testScratch(1).ev.random()}
+		vu := &VU{plan: &plan{feeds: feeds}, rand: testScratch(1).ev.Random()}
 		for _, task := range s.tasks {
-			bt, err := bindSteps(task.yaml, newBinding(b.vars, nil))
+			bt, err := bindSteps(task.yaml, expr.NewBinding(b.vars, nil))
 			if err != nil {
 				continue
 			}
 			sc := testScratch(1)
-			sc.ev.use(bt.binding)
-			sc.ev.begin(sc.ev.random(), 0, 0, (*vuRows)(vu))
+			sc.ev.Use(bt.binding)
+			sc.ev.Begin(sc.ev.Random(), 0, 0, (*vuRows)(vu))
 			for i := range bt.steps {
 				_ = bt.steps[i].render(sc)
 			}

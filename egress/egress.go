@@ -1,0 +1,242 @@
+// Package egress has the rules for where jobs may connect to.
+package egress
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opbeans/loadgen/internal/textkit"
+)
+
+// ErrRefused is wrapped by the error of a connection that the rules of
+// [WithTargetRules] do not allow. Such a request fails with class dial.
+var ErrRefused = errors.New("target refused")
+
+// Rules say where jobs may connect to. A rule is one of
+//
+//	10.1.0.0/16        addresses
+//	10.1.2.3           one address
+//	shop.test          a host by its name, wherever that leads
+//	*.shop.test        all names below one
+//	loopback, private  the addresses of this machine, and those of private networks
+//	                   (RFC 1918, RFC 4193)
+//	*                  anything
+//
+// and those of a host or an address can have a port: shop.test:8080, [::1]:8080. What
+// one rule allows is allowed. No rule allows a link-local address, nor one that clouds
+// tell machines their secrets at.
+//
+// They are checked on the address that is dialled, so that neither a name that leads
+// elsewhere by then, nor a redirect, nor JobConfig.ConnectTo gets around them. A proxy
+// must be allowed itself; if it looks names up, a target must be allowed by its name.
+// Rules do not change, and are safe for concurrent use.
+type Rules struct {
+	rules []targetRule
+}
+
+type targetRule struct {
+	text   string
+	any    bool
+	port   string // "" for any
+	name   string // a host; with a leading dot, those below it
+	ranges []netip.Prefix
+}
+
+// Parse reads rules. The error names the one that is none.
+func Parse(rules ...string) (*Rules, error) {
+	t := &Rules{}
+	for _, text := range rules {
+		r, err := parseTargetRule(strings.ToLower(strings.TrimSpace(text)))
+		if err != nil {
+			return nil, fmt.Errorf("loadgen: target rule %.100q: %w", text, err)
+		}
+		t.rules = append(t.rules, r)
+	}
+	return t, nil
+}
+
+// Rules returns the rules as they were read.
+func (t *Rules) Rules() []string {
+	texts := make([]string, len(t.rules))
+	for i, r := range t.rules {
+		texts[i] = r.text
+	}
+	return texts
+}
+
+// String lists the rules.
+func (t *Rules) String() string { return strings.Join(t.Rules(), ", ") }
+
+func parseTargetRule(text string) (targetRule, error) {
+	r := targetRule{text: text}
+	switch text {
+	case "*":
+		r.any = true
+		return r, nil
+	case "loopback":
+		r.ranges = prefixes("127.0.0.0/8", "::1/128")
+		return r, nil
+	case "private":
+		r.ranges = prefixes("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+		return r, nil
+	}
+	if strings.Contains(text, "/") {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			return r, errTargetRule
+		}
+		r.ranges = []netip.Prefix{p.Masked()}
+		return r, nil
+	}
+	host := text
+	if h, port, err := net.SplitHostPort(text); err == nil {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return r, fmt.Errorf("port %q is not from 1 to 65535", port)
+		}
+		host, r.port = h, port
+	}
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+	}
+	if a, err := netip.ParseAddr(host); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		r.ranges = []netip.Prefix{netip.PrefixFrom(a, a.BitLen())}
+		return r, nil
+	}
+	below, wild := strings.CutPrefix(host, "*.")
+	if !textkit.IsHost(below) || strings.ContainsAny(below, "*:[]@%") {
+		return r, errTargetRule
+	}
+	if r.name = strings.TrimSuffix(below, "."); wild {
+		r.name = "." + r.name
+	}
+	return r, nil
+}
+
+var errTargetRule = errors.New("must be a host, a host and port, a range of addresses such as 10.1.0.0/16, loopback, private or *")
+
+func prefixes(texts ...string) []netip.Prefix {
+	var list []netip.Prefix
+	for _, text := range texts {
+		list = append(list, netip.MustParsePrefix(text))
+	}
+	return list
+}
+
+// AllowsName tells whether a rule allows a host by its name.
+func (t *Rules) AllowsName(host, port string) bool {
+	host = strings.TrimSuffix(strings.ToLower(host), ".")
+	return slices.ContainsFunc(t.rules, func(r targetRule) bool {
+		switch {
+		case r.any:
+			return true
+		case r.name == "" || (r.port != "" && r.port != port):
+			return false
+		case r.name[0] == '.':
+			return strings.HasSuffix(host, r.name)
+		}
+		return r.name == host
+	})
+}
+
+// Check says why a host must not be reached at an address, or nil.
+func (t *Rules) Check(host, port string, addr netip.Addr) error {
+	a := reached(addr)
+	if isSecret(a) {
+		return fmt.Errorf("%w: %s is a link-local or metadata address, which no rule can allow", ErrRefused, where(host, port, addr))
+	}
+	allowed := t.AllowsName(host, port) || slices.ContainsFunc(t.rules, func(r targetRule) bool {
+		return (r.port == "" || r.port == port) && slices.ContainsFunc(r.ranges, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
+	if allowed {
+		return nil
+	}
+	return t.Refused(where(host, port, addr))
+}
+
+// CheckName says why a host must not be reached through somebody else who looks its
+// name up, or nil.
+func (t *Rules) CheckName(host, port string) error {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return t.Check(host, port, a)
+	}
+	if t.AllowsName(host, port) {
+		return nil
+	}
+	return fmt.Errorf("%w; behind a proxy that looks names up, a rule has to allow the name", t.Refused(net.JoinHostPort(host, port)))
+}
+
+func (t *Rules) Refused(where string) error {
+	return fmt.Errorf("%w: no rule allows %s; there are: %s", ErrRefused, where, t)
+}
+
+// CheckHost says why a host must not be reached, if that is known without looking its
+// name up.
+func (t *Rules) CheckHost(host, port string) error {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return t.Check(host, port, a)
+	}
+	byAddress := func(r targetRule) bool { return len(r.ranges) > 0 && (r.port == "" || r.port == port) }
+	if t.AllowsName(host, port) || slices.ContainsFunc(t.rules, byAddress) {
+		return nil
+	}
+	return t.Refused(net.JoinHostPort(host, port))
+}
+
+// where describes what is dialled.
+func where(host, port string, addr netip.Addr) string {
+	to := net.JoinHostPort(host, port)
+	if host == addr.String() {
+		return to
+	}
+	return fmt.Sprintf("%s (%s)", to, addr)
+}
+
+// reached is the address at which a packet to another one arrives, as far as is known:
+// an IPv4 address written as IPv6, this machine for the unspecified one.
+func reached(a netip.Addr) netip.Addr {
+	a = a.Unmap().WithZone("")
+	switch {
+	case a == netip.IPv4Unspecified():
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case a == netip.IPv6Unspecified():
+		return netip.IPv6Loopback()
+	}
+	return a
+}
+
+// isSecret tells whether an address is link-local, or one at which a cloud tells its
+// machines and containers their credentials: AWS, GCP and Azure (link-local, or as
+// listed), Alibaba and Oracle; also where a gateway translates it from IPv6.
+func isSecret(a netip.Addr) bool {
+	if a.IsLinkLocalUnicast() || a.IsLinkLocalMulticast() || a.IsInterfaceLocalMulticast() {
+		return true
+	}
+	switch a.String() {
+	case "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192":
+		return true
+	}
+	if a.Is4() {
+		return false
+	}
+	b := a.As16()
+	at := -1
+	within := func(prefix string) bool { return strings.HasPrefix(a.StringExpanded(), prefix) }
+	switch {
+	case within("fd00:0ec2:"): // AWS: instances, and pods of EKS
+		return true
+	case within("0064:ff9b:0000:0000:0000:0000:"), // NAT64, RFC 6052
+		within("0064:ff9b:0001:"),                // likewise, of one's own (RFC 8215)
+		within("0000:0000:0000:0000:ffff:0000:"), // translated, RFC 2765
+		within("0000:0000:0000:0000:0000:0000:"): // IPv4-compatible
+		at = 12
+	case b[0] == 0x20 && b[1] == 0x02: // 6to4
+		at = 2
+	}
+	return at >= 0 && isSecret(netip.AddrFrom4([4]byte(b[at:at+4])))
+}
