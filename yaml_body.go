@@ -115,7 +115,7 @@ func (p *yamlParser) json(t *template, n *yaml.Node, scope *exprScope) {
 func (p *yamlParser) jsonScalar(t *template, n *yaml.Node, scope *exprScope) {
 	v, ok := p.scalar(n)
 	if !ok {
-		p.errorf(n, "expected a JSON value, found %s, which JSON cannot say", kindWord(n))
+		p.mismatch(n, "expected a JSON value, found %s, which JSON cannot say", kindWord(n))
 		return
 	}
 	text, isText := v.(string)

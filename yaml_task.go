@@ -127,7 +127,7 @@ func (p *yamlParser) weight(number, when *yaml.Node) fileWeight {
 		v, ok := p.scalar(number)
 		switch f, isNumber := asFloat(v); {
 		case !ok:
-			p.errorf(number, "expected the weight as a number or an expression, found %s", kindWord(number))
+			p.mismatch(number, "expected the weight as a number or an expression, found %s", kindWord(number))
 		case isNumber && (f < 0 || f > maxWeight):
 			p.errorf(number, "expected a weight from 0 to %g, found %s", maxWeight, number.Value)
 		case isNumber:
