@@ -299,6 +299,13 @@ func (p *yamlParser) think(n *yaml.Node) thinkTime {
 
 func parseThink(text string) (thinkTime, error) {
 	bad := func() (thinkTime, error) {
+		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '±' }) {
+			for part := range strings.SplitSeq(word, "..") {
+				if err := textkit.MissingUnit(part); err != nil {
+					return thinkTime{}, fmt.Errorf("the duration %q %w", textkit.Shorten(part), err)
+				}
+			}
+		}
 		return thinkTime{}, fmt.Errorf("expected a duration with its unit such as 200ms, a range such as 200ms..2s, or one with a jitter such as 1s +/- 20%%, found %q", textkit.Shorten(text))
 	}
 	var t thinkTime
