@@ -11,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/pace"
@@ -88,6 +87,7 @@ func (f *feed) index(in io.Reader) error {
 	s := newRowScanner(in, f.csv)
 	var text []byte
 	var ends []int32
+	var check textCheck
 	for {
 		row, at, line, err := s.next()
 		if errors.Is(err, io.EOF) {
@@ -96,8 +96,9 @@ func (f *feed) index(in io.Reader) error {
 		if err != nil {
 			return f.fault(line, 1, err.Error())
 		}
-		var bad *rowError
+		bad := check.row(row)
 		switch {
+		case bad != nil:
 		case !f.csv:
 			bad = checkJSONRow(row)
 		case f.columns == nil:
@@ -108,7 +109,7 @@ func (f *feed) index(in io.Reader) error {
 			}
 		}
 		if bad != nil {
-			return f.fault(line, utf8.RuneCount(row[:bad.offset])+1, bad.message)
+			return bad.in(f.def.file, line, row)
 		}
 		if f.csv && f.offsets == nil {
 			f.offsets = []int64{} // that was the first line

@@ -91,9 +91,14 @@ func readColumns(def *feedDefinition) ([]string, error) {
 	if err != nil {
 		return nil, fault(line, 1, err.Error())
 	}
-	columns, bad := columnNames(row, def.comma())
+	var check textCheck
+	bad := check.row(row)
+	var columns []string
+	if bad == nil {
+		columns, bad = columnNames(row, def.comma())
+	}
 	if bad != nil {
-		return nil, fault(line, bad.offset+1, bad.message)
+		return nil, bad.in(def.file, line, row)
 	}
 	return columns, nil
 }
