@@ -71,7 +71,7 @@ state:                  . vocabulary
 statsd:                 . vocabulary internal/origins internal/sio/engine internal/sio/socket
 
 # programs, in rooms of their own
-internal/command:       . vocabulary internal/suggest
+internal/command:       . vocabulary internal/suggest internal/textkit
 internal/serve:         . vocabulary access apm dashboard httpapi internal/command internal/rlimit internal/shop internal/suggest metrics report scenarios socketio state statsd
 internal/cli:           . vocabulary apm internal/command internal/convert internal/serve internal/suggest internal/trial locust overhead report sizing
 

@@ -131,6 +131,8 @@ func TestJobConfigJSONFaults(t *testing.T) {
 	assert.EqualError(t, err, `loadgen: invalid job: delay: must be a number of seconds or a duration, for instance 0.6 or "1m30s", not "x"; `+
 		`variables.A: must be text, a number, true or false, not []; variables.B: must be text, a number, true or false, not []; `+
 		`worker: is not a setting of a job (did you mean "workers"?)`)
+	err = json.Unmarshal([]byte(`{"duration":"1h30"}`), new(loadgen.JobConfig))
+	assert.EqualError(t, err, `loadgen: invalid job: duration: must have a unit at its end: write 1h30m or 1h30s, not "1h30"`)
 	assert.Error(t, json.Unmarshal([]byte(`[]`), new(loadgen.JobConfig)))
 	_, err = json.Marshal(loadgen.JobConfig{Weights: map[string]float64{"a": math.NaN()}})
 	assert.ErrorContains(t, err, "weights")

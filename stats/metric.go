@@ -177,6 +177,9 @@ func (m *metric) parse(s string) (float64, error) {
 	switch m.kind {
 	case metricTime:
 		d, err := time.ParseDuration(s)
+		if err := textkit.MissingUnit(s); err != nil {
+			return 0, fmt.Errorf("the duration %q %w", textkit.Shorten(s), err)
+		}
 		if err != nil || len(s) > textkit.MaxNumberLen || strings.ContainsAny(s, "+-") {
 			return 0, fail
 		}

@@ -258,6 +258,9 @@ func (t *Threshold) abort(words []string) error {
 		return errors.New("abort stands at the end, or is followed by \"after\" and a duration")
 	}
 	d, err := time.ParseDuration(words[1])
+	if err := textkit.MissingUnit(words[1]); err != nil {
+		return fmt.Errorf("the duration %q after abort %w", textkit.Shorten(words[1]), err)
+	}
 	if err != nil || d <= 0 || d > maxAbortAfter {
 		return fmt.Errorf("abort after needs a duration above 0, for instance 30s, not %q", textkit.Shorten(words[1]))
 	}

@@ -104,6 +104,8 @@ func TestParseThresholdSaysWhatIsWrong(t *testing.T) {
 		"lag.p99{task=a} < 1s":       "takes no label",
 		"p99 < 1s abort now":         "abort stands at the end",
 		"p99 < 1s abort after":       "abort stands at the end",
+		"p99 < 1m30":                 "write 1m30s or 1m30ms",
+		"p99 < 1s abort after 1h30":  "write 1h30m or 1h30s",
 		"p99 < 1s abort after -3s":   "needs a duration above 0",
 		"abort < 1":                  "there is no metric",
 		"p99 < 1s < 2s":              "must be a duration",

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // timeFlag is a flag for a time, in the same form for all of them: 1m30s, or a number of
@@ -149,6 +150,9 @@ func ParseInt(s string) (int, error) {
 func ParseSpan(s string) (time.Duration, error) {
 	if d, err := time.ParseDuration(s); err == nil {
 		return d, notNegative(d)
+	}
+	if err := textkit.MissingUnit(s); err != nil {
+		return 0, err
 	}
 	d, err := time.ParseDuration(s + "s")
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unicode/utf8"
 
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/pace"
@@ -89,6 +88,7 @@ func (f *Feed) index(in io.Reader) error {
 	s := newRowScanner(in, f.CSV)
 	var text []byte
 	var ends []int32
+	var check textCheck
 	for {
 		row, at, line, err := s.next()
 		if errors.Is(err, io.EOF) {
@@ -97,8 +97,9 @@ func (f *Feed) index(in io.Reader) error {
 		if err != nil {
 			return f.fault(line, 1, err.Error())
 		}
-		var bad *rowError
+		bad := check.row(row)
 		switch {
+		case bad != nil:
 		case !f.CSV:
 			bad = checkJSONRow(row)
 		case f.Columns == nil:
@@ -109,7 +110,7 @@ func (f *Feed) index(in io.Reader) error {
 			}
 		}
 		if bad != nil {
-			return f.fault(line, utf8.RuneCount(row[:bad.offset])+1, bad.message)
+			return bad.in(f.Def.File, line, row)
 		}
 		if f.CSV && f.offsets == nil {
 			f.offsets = []int64{} // that was the first line

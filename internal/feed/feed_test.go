@@ -96,6 +96,15 @@ func TestFeederFaults(t *testing.T) {
 		{"u.jsonl", "{}\n\n{\"a\": tru}\n", "u.jsonl:3:10: not a JSON object: invalid character '}' in literal true (expecting 'e')"},
 		{"u.jsonl", "{} {}\n", "u.jsonl:1:4: not a JSON object: invalid character '{' after top-level value"},
 		{"u.jsonl", "\n", "u.jsonl:1:1: there are no rows"},
+		{"u.csv", "name,x\nada,1\nM\xfcller,2\n", `u.csv:3:2: the byte 0xfc is not UTF-8 text; in Windows-1252 (Latin-1) it is 'ü': save the file as UTF-8, or convert it with iconv -f WINDOWS-1252 -t UTF-8`},
+		{"u.csv", "name\n\"5\n\x80\"\n", `u.csv:3:1: the byte 0x80 is not UTF-8 text; in Windows-1252 (Latin-1) it is '€': save the file as UTF-8, or convert it with iconv -f WINDOWS-1252 -t UTF-8`},
+		{"u.csv", "a\n\x81\n", "u.csv:2:1: the byte 0x81 is not UTF-8 text"},
+		{"u.csv", "gr\xf6\xdfe\n1\n", `u.csv:1:3: the byte 0xf6 is not UTF-8 text; in Windows-1252 (Latin-1) it is 'ö': save the file as UTF-8, or convert it with iconv -f WINDOWS-1252 -t UTF-8`},
+		{"u.csv", "größe\nM\xfcller\n", "u.csv:2:2: the byte 0xfc is not UTF-8 text, which the file before it is"},
+		{"u.csv", "a\né\xc3\n", "u.csv:2:2: the byte 0xc3 is not UTF-8 text, which the file before it is"},
+		{"u.csv", "\xff\xfea\x00\n\x001\x00\n\x00", "u.csv:1:4: expected UTF-8 text, found what looks like UTF-16: save the file as UTF-8, or convert it with iconv -f UTF-16 -t UTF-8"},
+		{"u.csv", "\x00a\x00\n\x001\x00\n", "u.csv:1:1: expected UTF-8 text, found what looks like UTF-16: save the file as UTF-8, or convert it with iconv -f UTF-16 -t UTF-8"},
+		{"u.jsonl", "{\"n\": \"M\xfcller\"}\n", `u.jsonl:1:9: the byte 0xfc is not UTF-8 text; in Windows-1252 (Latin-1) it is 'ü': save the file as UTF-8, or convert it with iconv -f WINDOWS-1252 -t UTF-8`},
 		{"u.csv", "a\n" + strings.Repeat("x", maxRowLen+2) + "\n", "u.csv:2:1: the row is longer than 1048576 bytes"},
 	} {
 		_, err := openText(t, c.name, c.text, Definition{})

@@ -3,9 +3,10 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"io"
+
 	"github.com/opbeans/loadgen/internal/escape"
 	"github.com/opbeans/loadgen/internal/jsonpath"
-	"io"
 )
 
 // Row is the row that a VU has of a feeder, in buffers of the VU.
@@ -93,9 +94,14 @@ func ReadColumns(def *Definition) ([]string, error) {
 	if err != nil {
 		return nil, fault(line, 1, err.Error())
 	}
-	columns, bad := columnNames(row, def.comma())
+	var check textCheck
+	bad := check.row(row)
+	var columns []string
+	if bad == nil {
+		columns, bad = columnNames(row, def.comma())
+	}
 	if bad != nil {
-		return nil, fault(line, bad.offset+1, bad.message)
+		return nil, bad.in(def.File, line, row)
 	}
 	return columns, nil
 }

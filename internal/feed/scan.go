@@ -128,6 +128,14 @@ type rowError struct {
 
 func (e *rowError) Error() string { return e.message }
 
+// in is the fault in a file, of a row that begins in a line. A row may have several.
+func (e *rowError) in(file string, line int, row []byte) error {
+	before := row[:e.offset]
+	line += bytes.Count(before, []byte{'\n'})
+	before = before[bytes.LastIndexByte(before, '\n')+1:]
+	return &rowsFault{file, line, utf8.RuneCount(before) + 1, e.message}
+}
+
 // splitCSV appends the fields of a row to dst, one after the other, and where each
 // ends to ends. The format is that of RFC 4180.
 func splitCSV(row []byte, delimiter byte, dst []byte, ends []int32) ([]byte, []int32, *rowError) {

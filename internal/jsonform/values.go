@@ -58,6 +58,9 @@ func ParseSeconds(s string) (time.Duration, error) {
 		if d, err := time.ParseDuration(s); err == nil && len(s) <= textkit.MaxNumberLen {
 			return d, nil
 		}
+		if err := textkit.MissingUnit(s); err != nil {
+			return 0, err
+		}
 		return 0, errForm
 	}
 	x, err := strconv.ParseFloat(s, 64)

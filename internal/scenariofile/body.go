@@ -117,7 +117,7 @@ func (p *yamlParser) json(t *expr.Template, n *yaml.Node, scope *expr.Scope) {
 func (p *yamlParser) jsonScalar(t *expr.Template, n *yaml.Node, scope *expr.Scope) {
 	v, ok := p.scalar(n)
 	if !ok {
-		p.errorf(n, "expected a JSON value, found %s, which JSON cannot say", kindWord(n))
+		p.mismatch(n, "expected a JSON value, found %s, which JSON cannot say", kindWord(n))
 		return
 	}
 	text, isText := v.(string)

@@ -169,6 +169,9 @@ func (p *yamlParser) scalar(n *yaml.Node) (any, bool) {
 	if n.Kind != yaml.ScalarNode {
 		return nil, false
 	}
+	if oddNumber(n) != "" {
+		return nil, false
+	}
 	switch n.ShortTag() {
 	case "!!null":
 		return nil, true
@@ -188,6 +191,48 @@ func (p *yamlParser) scalar(n *yaml.Node) (any, bool) {
 		return f, true
 	}
 	return n.Value, true
+}
+
+// mismatch reports that a value is not what was expected. A number that people read
+// otherwise than YAML gets an explanation instead.
+func (p *yamlParser) mismatch(n *yaml.Node, format string, args ...any) {
+	if why := oddNumber(n); why != "" {
+		p.errorf(n, "%s", why)
+		return
+	}
+	p.errorf(n, format, args...)
+}
+
+// oddNumber explains a number of YAML that people would not read as that number, or that
+// would lose digits: a postcode such as 01234, which is octal to YAML, 1_000, or a
+// telephone number such as +49151. It is "" for others.
+func oddNumber(n *yaml.Node) string {
+	tag := n.ShortTag()
+	if n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" {
+		return ""
+	}
+	text := strings.TrimPrefix(n.Value, "-")
+	digits := strings.HasPrefix(text, "0") && len(text) > 1 && '0' <= text[1] && text[1] <= '9'
+	if !digits && !strings.HasPrefix(text, "+") && !strings.Contains(text, "_") {
+		return ""
+	}
+	var v any
+	if n.Decode(&v) != nil {
+		return ""
+	}
+	return fmt.Sprintf("found %s, which YAML reads as the number %v: write \"%[1]s\" with its quotes for the text, or %[2]v for the number", textkit.Shorten(n.Value), v)
+}
+
+// losesDigits tells whether a number has more digits than one keeps that is computed with.
+func losesDigits(n *yaml.Node) bool {
+	tag := n.ShortTag()
+	if n.Kind != yaml.ScalarNode || tag != "!!int" && tag != "!!float" {
+		return false
+	}
+	mantissa, _, _ := strings.Cut(strings.ToLower(n.Value), "e")
+	mantissa = strings.TrimLeft(strings.NewReplacer("-", "", ".", "").Replace(mantissa), "0")
+	var i int64
+	return len(mantissa) > 17 && (tag == "!!float" || n.Decode(&i) != nil)
 }
 
 // kindWord says what was found, for messages.

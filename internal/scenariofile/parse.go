@@ -170,7 +170,11 @@ func (p *yamlParser) declareAll(n *yaml.Node) {
 			p.errorf(k, "%q cannot be a variable: expressions already have something of that name", key)
 			return
 		case !ok || def == nil:
-			p.errorf(v, "variable %s: expected a text, number, true or false as its default, found %s", key, kindWord(v))
+			p.mismatch(v, "variable %s: expected a text, number, true or false as its default, found %s", key, kindWord(v))
+			return
+		}
+		if losesDigits(v) {
+			p.errorf(v, "variable %s: the number %s has more digits than can be computed with: write it in quotes, and all of them are kept", key, textkit.Shorten(v.Value))
 			return
 		}
 		variable := Variable{key, def}

@@ -129,7 +129,7 @@ func (p *yamlParser) weight(number, when *yaml.Node) Weight {
 		v, ok := p.scalar(number)
 		switch f, isNumber := escape.AsFloat(v); {
 		case !ok:
-			p.errorf(number, "expected the weight as a number or an expression, found %s", kindWord(number))
+			p.mismatch(number, "expected the weight as a number or an expression, found %s", kindWord(number))
 		case isNumber && (f < 0 || f > MaxWeight):
 			p.errorf(number, "expected a weight from 0 to %g, found %s", MaxWeight, number.Value)
 		case isNumber:
@@ -301,6 +301,13 @@ func (p *yamlParser) think(n *yaml.Node) Think {
 
 func parseThink(text string) (Think, error) {
 	bad := func() (Think, error) {
+		for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '±' }) {
+			for part := range strings.SplitSeq(word, "..") {
+				if err := textkit.MissingUnit(part); err != nil {
+					return Think{}, fmt.Errorf("the duration %q %w", textkit.Shorten(part), err)
+				}
+			}
+		}
 		return Think{}, fmt.Errorf("expected a duration with its unit such as 200ms, a range such as 200ms..2s, or one with a jitter such as 1s +/- 20%%, found %q", textkit.Shorten(text))
 	}
 	var t Think
