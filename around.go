@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+
 	"github.com/opbeans/loadgen/internal/expr"
 )
 

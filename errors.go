@@ -2,8 +2,9 @@ package loadgen
 
 import (
 	"errors"
-	"github.com/opbeans/loadgen/internal/fault"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/fault"
 )
 
 // Errors that a caller can tell apart with [errors.Is].

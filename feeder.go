@@ -2,8 +2,9 @@ package loadgen
 
 import (
 	"fmt"
-	"github.com/opbeans/loadgen/internal/feed"
 	"io/fs"
+
+	"github.com/opbeans/loadgen/internal/feed"
 )
 
 // FeedOrder says which row of a [Feeder] an iteration gets.

@@ -3,10 +3,11 @@ package loadgen
 import (
 	"cmp"
 	"fmt"
+	"slices"
+
 	"github.com/opbeans/loadgen/internal/expr"
 	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/feed"
-	"slices"
 )
 
 // row returns the row of this iteration of a feeder, by the number of the feeder.

@@ -204,7 +204,7 @@ func (j *Job) hookVU(ctx context.Context, cut context.CancelFunc, p *plan, rec *
 	number := 1<<63 | uint64(p.cfg.Segment.Place())
 	vu.pcg, vu.stream = rand.NewPCG(p.cfg.Seed, number), j.stream(number)
 	vu.rand = rand.New(vu.pcg)
-	vu.client = client.New(vu.ctx, (*vuOwner)(vu), &j.shared)
+	vu.client = client.New(vu.ctx, (*vuOwner)(vu), &j.shared) //nolint:contextcheck // ctx is in vu
 	return vu
 }
 

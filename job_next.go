@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"fmt"
+
 	"github.com/opbeans/loadgen/internal/fault"
 )
 

@@ -53,13 +53,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/opbeans/loadgen/internal/client"
-	"github.com/opbeans/loadgen/internal/fault"
 	"log/slog"
 	"maps"
 	"net/url"
 	"slices"
 	"sync"
+
+	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/fault"
 )
 
 // Manager is a registry of jobs and a catalogue of scenarios. All its methods are
@@ -384,7 +385,7 @@ func (m *Manager) Close() {
 // Catalogue returns the catalogue of scenarios.
 func (m *Manager) Catalogue() *Catalogue { return m.env.catalogue }
 
-// Missed is the number of samples that observers missed because they were slow.
+// DroppedSamples is the number of samples that observers missed because they were slow.
 func (m *Manager) DroppedSamples() uint64 { return m.watch.missed.Load() }
 
 // Run runs one job to its end and returns its statistics: for tests and small

@@ -3,9 +3,10 @@ package loadgen
 import (
 	"bytes"
 	"context"
-	"github.com/opbeans/loadgen/internal/client"
 	"net/http"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/client"
 )
 
 // Request is one HTTP request of a task.

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"github.com/opbeans/loadgen/internal/jsonpath"
 	"mime/multipart"
 	"net/http"
 	"net/url"
+
+	"github.com/opbeans/loadgen/internal/jsonpath"
 )
 
 // SetBasicAuth gives the request a name and a password (RFC 7617).

@@ -1,8 +1,9 @@
 package loadgen
 
 import (
-	"github.com/opbeans/loadgen/internal/scenariofile"
 	"slices"
+
+	"github.com/opbeans/loadgen/internal/scenariofile"
 )
 
 // groupNames are the groups that a scenario has. It knows them all only if every task

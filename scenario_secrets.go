@@ -2,9 +2,10 @@ package loadgen
 
 import (
 	"errors"
+	"slices"
+
 	"github.com/opbeans/loadgen/internal/fault"
 	"github.com/opbeans/loadgen/internal/secrets"
-	"slices"
 )
 
 // Secret declares names of environment variables whose values are secrets, and

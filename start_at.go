@@ -2,8 +2,9 @@ package loadgen
 
 import (
 	"fmt"
-	"github.com/opbeans/loadgen/internal/fault"
 	"time"
+
+	"github.com/opbeans/loadgen/internal/fault"
 )
 
 // tooLate says what is wrong with a StartAt that is d ago; "" if nothing is.

@@ -171,6 +171,7 @@ func (t *Rules) CheckName(host, port string) error {
 	return fmt.Errorf("%w; behind a proxy that looks names up, a rule has to allow the name", t.Refused(net.JoinHostPort(host, port)))
 }
 
+// Refused is the error for a place that no rule allows.
 func (t *Rules) Refused(where string) error {
 	return fmt.Errorf("%w: no rule allows %s; there are: %s", ErrRefused, where, t)
 }

@@ -29,6 +29,7 @@ const (
 	Panic    Class = "panic"    // a task panicked
 )
 
+// NumClasses is the number of classes, None included.
 const NumClasses = 9
 
 // Classes numbers the classes; 0 is none.

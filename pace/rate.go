@@ -69,6 +69,7 @@ func (r Rate) String() string {
 	return fmt.Sprintf("%d/%s", r.Count, r.Per)
 }
 
+// Validate reports what is wrong with the rate. No rate is valid.
 func (r Rate) Validate() error {
 	switch {
 	case r.IsZero():

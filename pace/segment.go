@@ -53,6 +53,7 @@ func (s Segment) String() string {
 	return fmt.Sprintf("%d/%d", s.Index, s.Count)
 }
 
+// Validate reports what is wrong with the segment. No segment is valid.
 func (s Segment) Validate() error {
 	if !s.IsZero() && (s.Index < 1 || s.Index > s.Count || s.Count > MaxSegments) {
 		return errSegment
@@ -60,8 +61,10 @@ func (s Segment) Validate() error {
 	return nil
 }
 
-// Parts is the number of segments, and place that of this one, from 0.
+// Parts is the number of segments.
 func (s Segment) Parts() int { return max(s.Count, 1) }
+
+// Place is the place of the segment among them, from 0.
 func (s Segment) Place() int { return max(s.Index-1, 0) }
 
 // Number is the number that the k-th of the segment has in the whole.

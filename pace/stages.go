@@ -85,7 +85,7 @@ const maxCount = 1 << 62
 
 // NewPacer joins stages, from a starting rate. Without end, the last rate goes on for
 // ever.
-func NewPacer(rate Rate, stages []Stage, endless bool) legs {
+func NewPacer(rate Rate, stages []Stage, endless bool) Pacer {
 	if n := len(stages); endless && n > 0 {
 		stages = append(slices.Clip(stages), Stage{Duration: math.MaxInt64, Rate: stages[n-1].Rate, Step: true})
 	}

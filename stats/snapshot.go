@@ -289,10 +289,12 @@ func (t *Totals) Clone() Totals {
 	return c
 }
 
+// NewTotals returns totals of nothing, ready to be added to.
 func NewTotals() Totals {
 	return Totals{Status: map[int]uint64{}, Errors: map[failure.Class]ErrorStat{}}
 }
 
+// Limits of the groups of a snapshot: further ones share one entry.
 const (
 	MaxGroups   = 100
 	OtherGroups = "(other)"
@@ -339,8 +341,10 @@ func groupsSince(now, before []GroupSnapshot) []GroupSnapshot {
 	return out
 }
 
-const MaxTaskNames = 1000 // distinct tasks of a job; further ones share one entry
+// MaxTaskNames is how many tasks of a job have an entry of their own.
+const MaxTaskNames = 1000
 
+// OtherTasks is the entry of the tasks beyond MaxTaskNames.
 const OtherTasks = "(other)"
 
 // OtherMetrics are those of other packages, on either side of t.

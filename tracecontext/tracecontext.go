@@ -169,6 +169,7 @@ func checkMembers(s string, most, members int, check func(key, value string) err
 	return nil
 }
 
+// TraceparentLen is the length of a traceparent of version 00, in bytes.
 const TraceparentLen = len("00-") + 32 + 1 + 16 + len("-00")
 
 const sampledFlag = 1

@@ -1,3 +1,4 @@
+// Package cli has the commands of the program loadgen, each a thin layer over a package of its own.
 package cli
 
 import (

@@ -27,6 +27,7 @@ type Call struct {
 	Settle     func(*Reply) error // looks at the last response; an error fails the request
 }
 
+// HeaderField is one line of a request's header.
 type HeaderField struct {
 	Name  string // canonical
 	Value []byte

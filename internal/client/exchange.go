@@ -69,14 +69,15 @@ type exchange struct {
 	cancel context.CancelCauseFunc
 }
 
-// buffers are what requests under way need, shared by all jobs of a Manager.
-type buffers struct {
+// Buffers are what requests under way need, shared by all jobs of a Manager.
+type Buffers struct {
 	exchanges sync.Pool // of *exchange
 	wire      wire.Buffers
 	strings   interned
 }
 
-func NewBuffers() *buffers { return &buffers{strings: interned{seed: maphash.MakeSeed()}} }
+// NewBuffers returns empty buffers. They may be used by many clients at once.
+func NewBuffers() *Buffers { return &Buffers{strings: interned{seed: maphash.MakeSeed()}} }
 
 func (c *Client) newExchange(t *Target) *exchange {
 	x, _ := t.env.Buffers.exchanges.Get().(*exchange)
@@ -186,7 +187,7 @@ func (x *exchange) send(ctx context.Context) error {
 // because what it needs of the stack every VU would have.
 //
 //go:noinline
-func (c *Client) held(ctx context.Context, t *throttle) error {
+func (c *Client) held(ctx context.Context, t *Throttle) error {
 	waited, err := t.Wait(ctx, c.job)
 	if waited {
 		c.pool.Held.Add(1)

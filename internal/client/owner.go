@@ -3,8 +3,9 @@ package client
 import (
 	"context"
 	"crypto/tls"
-	"github.com/opbeans/loadgen/egress"
 	"net"
+
+	"github.com/opbeans/loadgen/egress"
 )
 
 // owner is the virtual user whose requests a client sends. Its methods are called on the
@@ -35,8 +36,8 @@ type Network struct {
 	TLS      *tls.Config
 	Resolver resolver
 	Targets  *egress.Rules // nil: anything
-	Buffers  *buffers
-	Throttle *throttle // nil: no limit
+	Buffers  *Buffers
+	Throttle *Throttle // nil: no limit
 
 	Descriptors int                    // that connections may have; 0: any
 	UnixSocket  func(path string) bool // nil: none

@@ -7,6 +7,7 @@ import (
 	"strings"
 )
 
+// MaxRedirects is how many redirects one request follows.
 const MaxRedirects = 10
 
 // redirects tells whether the response sends the client elsewhere.

@@ -290,4 +290,5 @@ func splitURL(s []byte) (site, rest []byte) {
 	return s, nil
 }
 
+// ValidHeaderValue reports whether s may stand in a header line.
 func ValidHeaderValue(s string) bool { return httpguts.ValidHeaderFieldValue(s) }

@@ -13,9 +13,9 @@ import (
 // throttleBurst is how far back slots that nobody has used can be.
 const throttleBurst = 10 * time.Millisecond
 
-// throttle lets requests go at a rate at most, in the order in which they come. It is
+// Throttle lets requests go at a rate at most, in the order in which they come. It is
 // safe for concurrent use.
-type throttle struct {
+type Throttle struct {
 	pacer pace.Pacer
 	Held  atomic.Uint64 // requests that had to wait
 
@@ -32,11 +32,12 @@ type held struct {
 	place *list.Element // nil once it may go
 }
 
-func NewThrottle(r pace.Rate) *throttle { return &throttle{pacer: r.Pacer(0)} }
+// NewThrottle returns a throttle that lets requests go at the rate r.
+func NewThrottle(r pace.Rate) *Throttle { return &Throttle{pacer: r.Pacer(0)} }
 
 // Wait returns when a request may go, or with the error of the first context that is
 // done before. It tells whether the request had to wait.
-func (t *throttle) Wait(ctx, also context.Context) (waited bool, err error) {
+func (t *Throttle) Wait(ctx, also context.Context) (waited bool, err error) {
 	t.mu.Lock()
 	now := time.Now()
 	if t.waiting.Len() == 0 && t.take(now) {
@@ -68,7 +69,7 @@ func (t *throttle) Wait(ctx, also context.Context) (waited bool, err error) {
 
 // take uses the next slot, if its time has come; t is locked. Slots that nobody has
 // used for a while are lost.
-func (t *throttle) take(now time.Time) bool {
+func (t *Throttle) take(now time.Time) bool {
 	due, _ := t.pacer.Due(t.next)
 	if late := now.Sub(t.origin) - due; late > throttleBurst || t.origin.IsZero() {
 		t.origin, t.next = now.Add(-throttleBurst), 0
@@ -80,7 +81,7 @@ func (t *throttle) take(now time.Time) bool {
 }
 
 // arm sees to it that the first in the queue goes when its slot comes; t is locked.
-func (t *throttle) arm(now time.Time) {
+func (t *Throttle) arm(now time.Time) {
 	due, _ := t.pacer.Due(t.next)
 	wait := t.origin.Add(due).Sub(now)
 	if t.timer == nil {
@@ -91,7 +92,7 @@ func (t *throttle) arm(now time.Time) {
 }
 
 // release lets go who may.
-func (t *throttle) release() {
+func (t *Throttle) release() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()

@@ -10,6 +10,7 @@ import (
 	"github.com/opbeans/loadgen/tracecontext"
 )
 
+// The headers of W3C Trace Context and Baggage, as Go writes them.
 const (
 	TraceparentField = "Traceparent"
 	TracestateField  = "Tracestate"

@@ -1,3 +1,5 @@
+// Package command runs programs made of commands: their flags, help, environment, signals and
+// exit codes.
 package command
 
 import (
@@ -153,18 +155,18 @@ func (c *Command) Help(brief bool) string {
 	return b.String()
 }
 
-// setting is one flag in a table.
-type setting struct{ name, Flag, Env, Def, Usage string }
+// Setting is one flag in a table.
+type Setting struct{ name, Flag, Env, Def, Usage string }
 
 // Table describes flags by name; env, if not nil, knows their environment variables.
-func Table(fs *flag.FlagSet, env func(string) string) []setting {
-	var rows []setting
+func Table(fs *flag.FlagSet, env func(string) string) []Setting {
+	var rows []Setting
 	if fs == nil {
 		return nil
 	}
 	fs.VisitAll(func(f *flag.Flag) {
 		arg, usage := flag.UnquoteUsage(f)
-		s := setting{name: f.Name, Flag: "-" + f.Name, Usage: usage, Def: f.DefValue}
+		s := Setting{name: f.Name, Flag: "-" + f.Name, Usage: usage, Def: f.DefValue}
 		if arg != "" {
 			s.Flag += " " + arg
 		}
@@ -180,8 +182,8 @@ func Table(fs *flag.FlagSet, env func(string) string) []setting {
 }
 
 // pick returns the rows of some names, in the order of these.
-func pick(rows []setting, names []string) []setting {
-	var some []setting
+func pick(rows []Setting, names []string) []Setting {
+	var some []Setting
 	for _, name := range names {
 		for _, r := range rows {
 			if r.name == name {
@@ -208,6 +210,7 @@ func Version() string {
 	return v + " " + info.GoVersion
 }
 
+// Write writes text to w.
 func Write(w io.Writer, text string) error {
 	_, err := io.WriteString(w, text)
 	return err

@@ -118,6 +118,7 @@ func (p Program) overview() string {
 	return b.String()
 }
 
+// VersionCommand returns the command that prints the version.
 func VersionCommand() *Command {
 	return &Command{
 		Name: "version", Summary: "print the version", Example: "loadgen version",
@@ -135,6 +136,7 @@ func SignalCode(s os.Signal) int {
 	return ExitFailed
 }
 
+// ExitCode is the exit code of a process that ended with err.
 func ExitCode(err error) int {
 	var e *ExitError
 	switch {

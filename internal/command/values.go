@@ -28,6 +28,7 @@ func (f *timeFlag) Set(text string) error {
 	return err
 }
 
+// TimeVar defines a flag for a duration.
 func TimeVar(fs *flag.FlagSet, at *time.Duration, name string, def time.Duration, usage string) {
 	*at = def
 	fs.Var((*timeFlag)(at), name, usage)
@@ -46,6 +47,7 @@ func (c *countFlag) Set(text string) error {
 	return err
 }
 
+// CountVar defines a flag for a whole number.
 func CountVar(fs *flag.FlagSet, at *int, name string, def int, usage string) {
 	*at = def
 	fs.Var((*countFlag)(at), name, usage)
@@ -64,6 +66,7 @@ func (b *boolFlag) Set(text string) error {
 	return err
 }
 
+// ParseBool reads yes or no as flags and environment variables give it.
 func ParseBool(text string) (bool, error) {
 	v, err := strconv.ParseBool(text)
 	if err != nil {
@@ -74,6 +77,7 @@ func ParseBool(text string) (bool, error) {
 
 func (b *boolFlag) IsBoolFlag() bool { return true }
 
+// BoolVar defines a flag for yes or no.
 func BoolVar(fs *flag.FlagSet, at *bool, name string, def bool, usage string) {
 	*at = def
 	fs.Var((*boolFlag)(at), name, usage)
@@ -91,6 +95,7 @@ func (f *TaskFlag) String() string {
 	return strings.Join(lines, "\n")
 }
 
+// Set reads TASK=VALUE, or several such lines.
 func (f *TaskFlag) Set(text string) error {
 	for line := range strings.Lines(text) {
 		task, value, _ := strings.Cut(strings.TrimSpace(line), "=")
@@ -115,6 +120,8 @@ func (f *TaskFlag) Set(text string) error {
 // line.
 func FlagFaults(err error) error { return FaultsOf(err, "-") }
 
+// FaultsOf returns the faults of a job's configuration, one a line, each field with prefix before
+// its name.
 func FaultsOf(err error, prefix string) error {
 	var invalid *loadgen.ValidationError
 	if !errors.As(err, &invalid) {
@@ -138,6 +145,7 @@ func FaultsOf(err error, prefix string) error {
 	return errors.New(strings.Join(lines, "\n  "))
 }
 
+// ParseInt reads a whole number, and says so if it is none.
 func ParseInt(s string) (int, error) {
 	n, err := strconv.Atoi(s)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 // become more than a value.
 type Mode uint8
 
+// The modes; None writes the value as it is.
 const (
 	None   Mode = iota
 	Path        // a segment of a path: / and ? are percent-escaped too
@@ -68,6 +69,7 @@ func (e Mode) AppendBytes(dst, s []byte) ([]byte, error) {
 	return appendEscapedText(e, dst, s)
 }
 
+// AppendString appends s, escaped as the mode says.
 func (e Mode) AppendString(dst []byte, s string) ([]byte, error) {
 	return appendEscapedText(e, dst, s)
 }
@@ -101,6 +103,7 @@ func appendEscapedText[T string | []byte](e Mode, dst []byte, s T) ([]byte, erro
 	return append(dst, s...), nil
 }
 
+// AppendPercent appends s with all percent-encoded but letters, digits and the bytes of plain.
 func AppendPercent[T string | []byte](dst []byte, s T, plain string) []byte {
 	for i := range len(s) {
 		if c := s[i]; textkit.IsPlain(c, plain) {

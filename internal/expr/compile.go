@@ -35,6 +35,7 @@ const (
 // Place says where an expression stands, and so which names it may use.
 type Place uint8
 
+// The places of expressions.
 const (
 	InWeight   Place = iota // weights and conditions: evaluated when a job starts or changes
 	InRequest               // a request: random values, and what earlier steps captured

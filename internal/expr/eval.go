@@ -209,6 +209,7 @@ type Binding struct {
 	ev   *Evaluator // computes what depends on them only
 }
 
+// NewBinding returns the binding of variables and secrets by name.
 func NewBinding(vars map[string]any, secrets map[string]string) *Binding {
 	if len(secrets) > 0 {
 		vars = maps.Clone(vars)

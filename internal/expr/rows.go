@@ -22,6 +22,7 @@ type IterationRow interface {
 	Value() (map[string]any, error)
 }
 
+// ErrNoRows is the error of an expression that asks for a row outside of an iteration.
 var ErrNoRows = errors.New("there are no rows here: feeders are for virtual users")
 
 // rowFailure marks an error of iterationRows, which the expression machine passes on

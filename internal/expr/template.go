@@ -3,9 +3,10 @@ package expr
 import (
 	"errors"
 	"fmt"
-	"github.com/opbeans/loadgen/internal/escape"
 	"strconv"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/escape"
 )
 
 // A template is text with embedded expressions, in three stages:
@@ -155,22 +156,22 @@ func (t BoundTemplate) Render(dst []byte, ev *Evaluator) ([]byte, error) {
 	return dst, nil
 }
 
-// segment is a piece of a template's source: text, or the source of an expression
+// Segment is a piece of a template's source: text, or the source of an expression
 // at an offset in runes.
-type segment struct {
+type Segment struct {
 	Text   string
 	IsExpr bool
 	Offset int
 }
 
 // SplitTemplate finds the ${…} in a text. $${ stands for ${ itself.
-func SplitTemplate(s string) ([]segment, *Error) {
+func SplitTemplate(s string) ([]Segment, *Error) {
 	in := []rune(s)
-	var out []segment
+	var out []Segment
 	var text []rune
 	flush := func() {
 		if len(text) > 0 {
-			out = append(out, segment{Text: string(text)})
+			out = append(out, Segment{Text: string(text)})
 			text = text[:0]
 		}
 	}
@@ -186,7 +187,7 @@ func SplitTemplate(s string) ([]segment, *Error) {
 				return nil, &Error{Offset: i, Message: err.Error()}
 			}
 			flush()
-			out = append(out, segment{Text: string(rest[2 : 2+n]), IsExpr: true, Offset: i + 2})
+			out = append(out, Segment{Text: string(rest[2 : 2+n]), IsExpr: true, Offset: i + 2})
 			i += 2 + n + 1
 		default:
 			text = append(text, in[i])

@@ -9,7 +9,7 @@ import (
 )
 
 func TestSplitTemplate(t *testing.T) {
-	for source, want := range map[string][]segment{
+	for source, want := range map[string][]Segment{
 		``:                     nil,
 		`plain`:                {{Text: "plain"}},
 		`a${N}b`:               {{Text: "a"}, {Text: "N", IsExpr: true, Offset: 3}, {Text: "b"}},

@@ -148,6 +148,7 @@ func (f *Feed) fault(line, column int, message string) error {
 	return &rowsFault{f.Def.File, line, column, message}
 }
 
+// Close closes the file of rows.
 func (f *Feed) Close() {
 	if f.file != nil {
 		_ = f.file.Close()

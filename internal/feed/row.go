@@ -49,6 +49,7 @@ func (r *Row) Value() (map[string]any, error) {
 	return r.decoded, nil
 }
 
+// Get returns the text of a column, or "" where there is none.
 func (r *Row) Get(column string) string {
 	if r == nil || r.feed == nil {
 		return ""

@@ -15,6 +15,7 @@ import (
 	"github.com/opbeans/loadgen/stats"
 )
 
+// Sizes of a recorder.
 const (
 	StripeLen  = 128 // records that a stripe holds before it is drained
 	maxStripes = 64  // stripes of a recorder
@@ -64,6 +65,7 @@ func methodNames() [numMethods]string {
 	return [numMethods]string{"", "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT", "OTHER"}
 }
 
+// MethodNumber returns the number by which a Record knows an HTTP method.
 func MethodNumber(method string) uint8 {
 	for i, m := range methodNames() {
 		if m == method {
@@ -108,6 +110,7 @@ func (t *taskTotals) snapshots(byMethod bool) []stats.TaskSnapshot {
 	return list
 }
 
+// Stripe takes the records of a few virtual users, so that they do not wait for one another.
 type Stripe struct {
 	mu      sync.Mutex
 	records []Record
@@ -117,6 +120,7 @@ type Stripe struct {
 
 type recordKind uint8
 
+// The kinds of records.
 const (
 	KindRequest recordKind = iota
 	KindIteration

@@ -9,7 +9,8 @@ import (
 	"github.com/opbeans/loadgen/stats"
 )
 
-const LateBy = 10 * time.Millisecond // an iteration is starved that begins later
+// LateBy is by how much an iteration must begin after its due time to count as a late start.
+const LateBy = 10 * time.Millisecond
 
 const saturated = 0.95 // of the CPU time that the process may use
 

@@ -17,6 +17,7 @@ import (
 
 type bodyKind uint8
 
+// The kinds of bodies.
 const (
 	BodyNone bodyKind = iota
 	BodyText          // content as it is: text, JSON or a form

@@ -112,6 +112,7 @@ type variableRules interface {
 // HookKind is one of the tasks that a scenario runs beside its iterations.
 type HookKind uint8
 
+// The hooks of a scenario.
 const (
 	HookSetup      HookKind = iota // once, before the first iteration of the job
 	HookTeardown                   // once, after the last

@@ -15,6 +15,7 @@ import (
 // The keys of each kind of map in a scenario file. The JSON Schema lists the
 // same, which a test holds in step.
 
+// ScenarioKeys are those of a scenario.
 func ScenarioKeys() []string {
 	return []string{
 		"description", "variables", "thresholds", "secrets", "feeders", "session", "auth",
@@ -22,12 +23,15 @@ func ScenarioKeys() []string {
 	}
 }
 
+// TaskKeys are those of a task.
 func TaskKeys() []string {
 	return append([]string{"name", "weight", "when", "steps", "think"}, requestKeys()...)
 }
 
+// StepKeys are those of a step.
 func StepKeys() []string { return append(requestKeys(), "think") }
 
+// GroupKeys are those of a group of steps.
 func GroupKeys() []string { return []string{"group", "steps", "think"} }
 
 func requestKeys() []string {
@@ -36,12 +40,16 @@ func requestKeys() []string {
 	}
 }
 
+// FeederKeys are those of a feeder.
 func FeederKeys() []string { return []string{"file", "format", "delimiter", "order", "at_end"} }
 
+// AuthKeys are those of credentials.
 func AuthKeys() []string { return []string{"user", "password", "bearer"} }
 
+// BodyFileKeys are those of a body that is a file.
 func BodyFileKeys() []string { return []string{"file", "content_type", "template"} }
 
+// FileKeys are those of a file in a multipart form.
 func FileKeys() []string { return []string{"filename", "content_type", "content", "file", "template"} }
 
 // errorf reports a fault at a node.

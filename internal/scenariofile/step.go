@@ -232,6 +232,7 @@ type StatusSet [(600 + 63) / 64]uint64
 
 func (s *StatusSet) add(status int) { s[status/64] |= 1 << (status % 64) }
 
+// Has reports whether status is in the set.
 func (s *StatusSet) Has(status int) bool {
 	return status >= 0 && status < 600 && s[status/64]&(1<<(status%64)) != 0
 }

@@ -61,12 +61,14 @@ type Step struct {
 	BodyText   bool // an expression names body, which then becomes text
 }
 
+// Header is one header line of a request.
 type Header struct {
 	Name  string // canonical
 	Value expr.Template
 	Basic bool // value is USER:PASSWORD, and sent as basic credentials
 }
 
+// Capture is a value of a response that later steps use by name.
 type Capture struct {
 	Name string
 	Expr *expr.Expression

@@ -2,11 +2,12 @@ package secrets
 
 import (
 	"encoding/base64"
-	"github.com/opbeans/loadgen/internal/escape"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/opbeans/loadgen/internal/escape"
 )
 
 const (
@@ -108,6 +109,7 @@ func (m *Mask) Error(err error) error {
 	return &MaskedError{err, m}
 }
 
+// MaskedError is an error whose text shows no secret. errors.Is and errors.As see the error within.
 type MaskedError struct {
 	Err  error
 	mask *Mask

@@ -30,6 +30,7 @@ type ApmFlags struct {
 	traceURL    traceURL
 }
 
+// Register defines the flags.
 func (f *ApmFlags) Register(fs *flag.FlagSet) {
 	fs.StringVar(&f.Addr, "apm", "", "`HOST:PORT` that receives what APM agents and OpenTelemetry exporters send, such as :8200, for a verdict on traced jobs")
 	fs.StringVar(&f.forward, "apm-forward", "", "with -apm: `URL` of the APM server that gets everything unchanged, and whose answers agents get")
@@ -42,6 +43,7 @@ func (f *ApmFlags) Register(fs *flag.FlagSet) {
 	fs.Var(&f.traceURL, "trace-url", "`URL` of a trace in a user interface, with {trace_id} in it, that reports and the API link to")
 }
 
+// Check reports flags that do not go together.
 func (f *ApmFlags) Check() error {
 	switch {
 	case f.Addr == "" && f.forward != "":
@@ -106,6 +108,7 @@ type Tracing struct {
 	manager   *loadgen.Manager
 }
 
+// NewTracing returns what f asks for, with the receiver listening.
 func NewTracing(f *ApmFlags, log *slog.Logger) (*Tracing, error) {
 	t := &Tracing{}
 	var err error

@@ -1,3 +1,5 @@
+// Package serve is the server: the API, the page and the streams around one Manager, with their
+// flags.
 package serve
 
 import (

@@ -122,6 +122,7 @@ func writeSummary(w io.Writer, jobs []*report.Report) {
 	_, _ = io.WriteString(w, b.String())
 }
 
+// PerSecond is n over d, or 0 if d is none.
 func PerSecond(n uint64, d time.Duration) float64 {
 	if d <= 0 {
 		return 0
@@ -129,6 +130,7 @@ func PerSecond(n uint64, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
+// SortedKeys returns the keys of m in order.
 func SortedKeys[K ~string, V any](m map[K]V) []K {
 	keys := make([]K, 0, len(m))
 	for k := range m {

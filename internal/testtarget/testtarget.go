@@ -38,6 +38,7 @@ func Shop(t testing.TB, handler http.HandlerFunc) string {
 	return srv.URL
 }
 
+// Sees answers with what the server sees of a request: protocol, host, target and proxy headers.
 func Sees(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, "%s %s %s via=%q auth=%q", r.Proto, r.Host, r.RequestURI, r.Header.Get("Via"), r.Header.Get("Proxy-Authorization"))
 }
@@ -80,18 +81,21 @@ func (s *DNS) answer(query []byte) ([]byte, error) {
 	return m.Pack()
 }
 
+// Resolver returns a resolver that asks s.
 func (s *DNS) Resolver() *net.Resolver {
 	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return s.dial(ctx, network, "")
 	}}
 }
 
+// Times returns how often the A records of name were asked for.
 func (s *DNS) Times(name string) int {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
 	return s.asked[name]
 }
 
+// Set replaces the addresses of name.
 func (s *DNS) Set(name string, addrs ...string) {
 	s.Mu.Lock()
 	defer s.Mu.Unlock()
@@ -130,6 +134,8 @@ func ServeDNS(t testing.TB, names map[string][]string) *DNS {
 	return s
 }
 
+// ServeConn answers over one connection, as DNS over TCP does, each question after a second of
+// virtual time.
 func (s *DNS) ServeConn(c net.Conn) {
 	defer func() { _ = c.Close() }()
 	for {
@@ -150,7 +156,7 @@ func (s *DNS) ServeConn(c net.Conn) {
 	}
 }
 
-// authority is a certificate authority of a test.
+// Authority is a certificate authority of a test.
 type Authority struct {
 	t    testing.TB
 	key  *ecdsa.PrivateKey
@@ -159,6 +165,7 @@ type Authority struct {
 	next int64
 }
 
+// NewAuthority makes a certificate authority with a certificate of its own.
 func NewAuthority(t testing.TB, name string) *Authority {
 	t.Helper()
 	a := &Authority{t: t}
@@ -171,6 +178,7 @@ func NewAuthority(t testing.TB, name string) *Authority {
 	return a
 }
 
+// Sign makes a key and a certificate from template, valid from an hour ago for two hours.
 func (a *Authority) Sign(name string, template *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -197,13 +205,14 @@ func (a *Authority) Issue(name string) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
+// Pool returns the certificates that a peer must trust.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
 	return pool
 }
 
-// serve is a server that tells who asks, and whether the session was resumed.
+// Serve starts a server that answers with the client's name, and whether the session was resumed.
 func (a *Authority) Serve(http2 bool, config *tls.Config) string {
 	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who := "nobody"

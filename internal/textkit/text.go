@@ -35,6 +35,7 @@ func MarshalPlain(v any) ([]byte, error) {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n")), err
 }
 
+// IsNull reports whether a JSON value is null.
 func IsNull(raw json.RawMessage) bool { return string(bytes.TrimSpace(raw)) == "null" }
 
 // IsDecimal tells numbers as people and JSON write them from what else Go takes for
@@ -72,6 +73,7 @@ func Message(s string) string {
 	return s[:end] + "…"
 }
 
+// List returns intro and names, separated by commas, or "" if there are none.
 func List(intro string, names []string) string {
 	if len(names) == 0 {
 		return ""
@@ -91,6 +93,7 @@ func Shorten(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
+// IsIdentifier reports whether s can name a variable: letters, digits, underscores, no digit first.
 func IsIdentifier(s string) bool {
 	for i := range len(s) {
 		if c := s[i]; c != '_' && !IsPlain(c, "") || i == 0 && '0' <= c && c <= '9' {
@@ -100,10 +103,12 @@ func IsIdentifier(s string) bool {
 	return s != "" && len(s) <= MaxNameLen
 }
 
+// IsPlain reports whether c is an ASCII letter, a digit, or one of plain.
 func IsPlain(c byte, plain string) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
 }
 
+// IsToken reports whether s is a token of HTTP, such as the name of a header (RFC 9110, 5.6.2).
 func IsToken(s string) bool { return httpguts.ValidHeaderFieldName(s) }
 
 // Describe shows a value in a message.
