@@ -20,6 +20,7 @@ const (
 )
 
 var (
+	// ErrTooLarge is the error of a text beyond MaxRendered.
 	ErrTooLarge = fmt.Errorf("the text is larger than %d bytes", MaxRendered)
 	errNothing  = errors.New("the value is nil: there is nothing to write")
 )
