@@ -205,21 +205,21 @@ func (c *Catalogue) forget(present map[string]entry) {
 func (e entry) read() ([]byte, error) {
 	// Looked at before it is opened, because opening a named pipe would wait.
 	if info, err := fs.Stat(e.folder, e.file); err != nil {
-		return nil, fmt.Errorf("loadgen: scenario file: %w", err)
+		return nil, fmt.Errorf("scenario file: %w", err)
 	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("loadgen: scenario file %s is not a regular file", e.file)
+		return nil, fmt.Errorf("scenario file %s is not a regular file", e.file)
 	}
 	f, err := e.folder.Open(e.file)
 	if err != nil {
-		return nil, fmt.Errorf("loadgen: scenario file: %w", err)
+		return nil, fmt.Errorf("scenario file: %w", err)
 	}
 	defer f.Close()
 	src, err := io.ReadAll(io.LimitReader(f, MaxScenarioSize+1))
 	if err != nil {
-		return nil, fmt.Errorf("loadgen: scenario file: %w", err)
+		return nil, fmt.Errorf("scenario file: %w", err)
 	}
 	if len(src) > MaxScenarioSize {
-		return nil, fmt.Errorf("loadgen: scenario file %s is larger than %d bytes", e.file, MaxScenarioSize)
+		return nil, fmt.Errorf("scenario file %s is larger than %d bytes", e.file, MaxScenarioSize)
 	}
 	return src, nil
 }

@@ -29,7 +29,7 @@ func TestCatalogueReadsWhenAsked(t *testing.T) {
 	assert.Equal(t, []ScenarioInfo{{Name: "shop", Description: "home", File: "shop.yaml"}}, c.List())
 	s, err := c.Load("shop")
 	require.NoError(t, err)
-	assert.Equal(t, "shop.yaml", s.Source())
+	assert.Equal(t, "shop.yaml", s.File())
 
 	require.NoError(t, os.WriteFile(file, []byte("tasks: 1"), 0o600))
 	info := c.List()

@@ -40,10 +40,27 @@ const (
 	maxStartIn     = 365 * 24 * time.Hour // until StartAt
 )
 
+// Off, as a Grace, a Client.DNSTTL or a Trace.Ratio, means none. In JSON it is -1.
+const Off = -1
+
 // JobConfig says what a job does. It is plain data: it can be copied, stored and
-// sent, and its JSON form is the wire form, with durations in seconds. The zero
-// value of a field means its default. What is not data (a dialer, a logger,
+// sent, and its JSON form is the wire form, with durations in seconds. What is not data (a dialer, a logger,
 // observers) is an [Option] of the [Manager].
+//
+// The zero value of a field, in Go and in JSON, means its default, as does a key of JSON that
+// is left out:
+//
+//	Workers, Client.ConnectTimeout, Client.Timeout,   the constants Default…
+//	Client.MaxBody
+//	MaxWorkers                                        DefaultMaxWorkers with a Rate, or Workers if that is more
+//	Grace, Client.DNSTTL, Trace.Ratio                 DefaultGrace, DefaultDNSTTL, 1; Off for none
+//	Duration, MaxIterations, Lease,                   no limit
+//	Client.HeaderTimeout
+//	Delay, RampUp                                     none
+//	Rate, Stages, Segment, StartAt                    closed model, no stages, the whole job, at once
+//	Seed                                              a random one
+//
+// Where 0 could also mean none (grace, dns_ttl, trace_ratio), JSON refuses 0 and asks for -1.
 //
 // The API calls the number of VUs workers; this package uses that word for the
 // number asked for, and VU for one of them.
@@ -122,96 +139,19 @@ type JobConfig struct {
 	// header itself.
 	Headers map[string]string
 
-	// Trace makes every request carry trace context, after the standard of the W3C: a
-	// header traceparent with ids that follow from the seed, the name of the job, the
-	// VU, its iteration and the step there, so that a run with the same seed has the
-	// same ids; a job that was resumed (see [Manager.Restore]) has other ones from then
-	// on. The hops of a redirect are spans of one trace; a request is sent again with
-	// the same ids only where a kept connection had died under it. A request that sets
-	// one of these headers itself keeps its own.
-	Trace bool
-	// TraceRatio is the share of traces that are marked as sampled, from 0 to 1.
-	// Default 1; NoSampling for none.
-	TraceRatio float64
-	// TraceState and Baggage, if not empty, are sent as tracestate and baggage with
-	// each traced request, for instance "es=s:1" and "tenant=7,plan=gold". Baggage, like
-	// the header of TraceHeader, does not follow a redirect to another origin.
-	TraceState, Baggage string
-	// TraceHeader is the name of a header in which each traced request says where it
-	// comes from: "job=shop,task=list%20products,revision=3", with names escaped as in
-	// URLs. Empty: none.
-	TraceHeader string
+	// Client says how requests are sent: timeouts, connections, protocol, certificates.
+	Client ClientConfig
+	// Trace says whether requests carry trace context, and which.
+	Trace TraceConfig
 
 	// Seed makes a run repeat: each VU draws the same picks and the same random
 	// values again. Zero: a random seed, which Job.Config then shows.
 	Seed uint64
 
 	// Grace is how long running iterations may go on after a stop or the end of
-	// Duration, before they are interrupted. Default DefaultGrace; NoGrace for
-	// none.
+	// Duration, before they are interrupted. Default DefaultGrace; Off for none.
 	Grace time.Duration
-	// ConnectTimeout bounds name lookup, connect and TLS handshake together;
-	// default DefaultConnectTimeout.
-	ConnectTimeout time.Duration
-	// HeaderTimeout bounds the wait from the request sent to the end of the
-	// response's header. Zero: only Timeout bounds it.
-	HeaderTimeout time.Duration
-	// Timeout bounds one request from connecting to the last byte of the body;
-	// default DefaultTimeout. Each redirect is a request of its own.
-	Timeout time.Duration
-	// MaxBody is the largest response body in bytes; a longer one is a failure
-	// of class protocol. Default DefaultMaxBody.
-	MaxBody int64
-	// HTTP chooses the protocol version: "" for HTTP/1.1, and HTTP/2 where a
-	// TLS server prefers it; "1.1" for that alone; "2" for HTTP/2 alone, with
-	// prior knowledge over plain http.
-	HTTP string
-
-	// Reuse says who uses a connection again: "vu" (or empty) for the VU that has
-	// opened it; "shared" for all VUs of the job, which then have as many
-	// connections as there are requests at a time, and of HTTP/2 about one; "none"
-	// for nobody, so that each request has a connection of its own.
-	Reuse string
-	// Proxy is the URL of a proxy for all requests: http, https, socks5 (names are
-	// looked up here) or socks5h (there), with user and password if it asks for
-	// them. Empty: none; the environment is not asked. Over http and https it
-	// forwards requests of plain HTTP/1.1, and is asked for a tunnel (CONNECT) for
-	// others.
-	Proxy string
-	// ConnectTo leads connections elsewhere: from the host and port of a URL
-	// ("shop.test:443") to another host and port, or to a Unix socket
-	// ("unix:/run/shop.sock", if the Manager allows it: see [WithUnixSockets]).
-	// Header, TLS name and statistics are those of the URL. Such connections do not
-	// take the Proxy.
-	ConnectTo map[string]string
-	// LocalAddr is the IP address of this machine that connections begin at. Empty:
-	// what the system picks. Not with [WithDialContext].
-	LocalAddr string
-	// DNSTTL is how long the addresses of a name are remembered, by all jobs of the
-	// Manager; default DefaultDNSTTL, NoDNSCache to look it up for each connection.
-	// Connections go to the addresses of a name in turn; where one is refused, the
-	// next is tried. Ignored with [WithDialContext], whose dialer gets the name.
-	DNSTTL time.Duration
-	// Insecure accepts any certificate of a server, or of a proxy.
-	Insecure bool
-	// CACerts are the certificates, in PEM form, of the authorities that are trusted
-	// instead of the system's or of those of [WithTLSConfig]. Certificates of the
-	// client have private keys, which have no place in a JobConfig: WithTLSConfig
-	// takes them.
-	CACerts string
-
-	reload bool // set by Reload
 }
-
-// Reload asks the Update that c is changed for to read the scenario of that name
-// again, even though the name is the same, so that a changed file takes effect.
-func (c *JobConfig) Reload() { c.reload = true }
-
-// NoGrace as a JobConfig's Grace interrupts running iterations at once.
-const NoGrace time.Duration = -1
-
-// NoDNSCache as a JobConfig's DNSTTL looks a name up for each connection.
-const NoDNSCache time.Duration = -1
 
 // StandardVariables returns the names that a job may set in Variables whether or not
 // its scenario declares them, because clients of the API always send them. Names in
@@ -288,47 +228,35 @@ func (c *JobConfig) checkHow(f *fault.List) {
 	case c.MaxWorkers > 0 && c.MaxWorkers < c.Workers:
 		f.Add("max_workers", "must not be below workers (%d), as %d is", c.Workers, c.MaxWorkers)
 	}
-	span := func(field string, d, max time.Duration) {
-		if d < 0 || d > max {
-			f.Add(field, "must be from 0 to %s, not %s", max, d)
-		}
-	}
 	const day = 24 * time.Hour
-	span("delay", c.Delay, 365*day)
+	checkSpan(f, "delay", c.Delay, 365*day)
 	if err := c.Rate.Validate(); err != nil {
 		f.Add("rate", "%v", err)
 	}
 	c.checkStages(f)
 	c.checkSegment(f)
-	span("ramp_up", c.RampUp, 365*day)
-	span("duration", c.Duration, MaxDuration)
-	span("lease", c.Lease, MaxDuration)
-	if c.Grace != NoGrace {
-		span("grace", c.Grace, 365*day)
+	checkSpan(f, "ramp_up", c.RampUp, 365*day)
+	checkSpan(f, "duration", c.Duration, MaxDuration)
+	checkSpan(f, "lease", c.Lease, MaxDuration)
+	if c.Grace != Off {
+		checkSpan(f, "grace", c.Grace, 365*day)
 	}
-	span("connect_timeout", c.ConnectTimeout, day)
-	span("header_timeout", c.HeaderTimeout, 365*day)
-	span("timeout", c.Timeout, 365*day)
-	if c.MaxBody < 0 {
-		f.Add("max_body", "must not be negative")
-	}
-	if !slices.Contains([]string{"", "1.1", "2"}, c.HTTP) {
-		f.Add("http", "must be \"1.1\", \"2\", or empty to negotiate, not %q", c.HTTP)
-	}
+	c.Client.check(f)
 	c.client().Check(f)
 	c.checkTrace(f)
 	checkThresholds(c.Thresholds, f)
+}
+
+func checkSpan(f *fault.List, field string, d, most time.Duration) {
+	if d < 0 || d > most {
+		f.Add(field, "must be from 0 to %s, not %s", most, d)
+	}
 }
 
 // withDefaults returns c with every zero field that has a default filled in, and
 // with maps of its own.
 func (c JobConfig) withDefaults() JobConfig {
 	c = c.clone()
-	or := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
 	if c.ServiceName == "" {
 		c.ServiceName = "default"
 	}
@@ -338,34 +266,12 @@ func (c JobConfig) withDefaults() JobConfig {
 	if c.MaxWorkers == 0 && c.open() {
 		c.MaxWorkers = max(DefaultMaxWorkers, c.Workers)
 	}
-	or(&c.Grace, DefaultGrace)
-	or(&c.ConnectTimeout, DefaultConnectTimeout)
-	or(&c.Timeout, DefaultTimeout)
-	or(&c.DNSTTL, DefaultDNSTTL)
-	if c.MaxBody == 0 {
-		c.MaxBody = DefaultMaxBody
-	}
+	c.Grace = cmp.Or(c.Grace, DefaultGrace)
+	c.Client.setDefaults()
 	if c.Scenario != nil {
 		c.ScenarioName = c.Scenario.Name()
 	}
 	return c
-}
-
-// client is the part of c that the client of each VU needs.
-func (c *JobConfig) client() *client.Config {
-	out := &client.Config{
-		ConnectTimeout: c.ConnectTimeout, HeaderTimeout: c.HeaderTimeout, Timeout: c.Timeout, MaxBody: c.MaxBody,
-		HTTP: c.HTTP, Reuse: c.Reuse, Proxy: c.Proxy, ConnectTo: c.ConnectTo, LocalAddr: c.LocalAddr,
-		DNSTTL: c.DNSTTL, Insecure: c.Insecure, CACerts: c.CACerts, Headers: c.Headers,
-		Trace: client.TraceConfig{
-			On: c.Trace, Ratio: cmp.Or(c.TraceRatio, 1), State: c.TraceState, Baggage: c.Baggage,
-			Header: c.TraceHeader, Seed: c.Seed, Job: c.Name,
-		},
-	}
-	if c.TraceRatio == NoSampling {
-		out.Trace.Ratio = 0
-	}
-	return out
 }
 
 // clone returns a copy of c that shares no map with it.
@@ -373,7 +279,7 @@ func (c JobConfig) clone() JobConfig {
 	c.Variables = maps.Clone(c.Variables)
 	c.Weights = maps.Clone(c.Weights)
 	c.Headers = maps.Clone(c.Headers)
-	c.ConnectTo = maps.Clone(c.ConnectTo)
+	c.Client.ConnectTo = maps.Clone(c.Client.ConnectTo)
 	c.Stages = slices.Clone(c.Stages)
 	c.Thresholds = slices.Clone(c.Thresholds)
 	return c

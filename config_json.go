@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,10 @@ type configField = jsonform.Field[JobConfig]
 
 // configFields lists the keys in the order in which they are written.
 func configFields() []configField {
+	return slices.Concat(jobFields(), traceFields(), endFields(), clientFields())
+}
+
+func jobFields() []configField {
 	return []configField{
 		jsonform.Text("job", true, func(c *JobConfig) *string { return &c.Name }),
 		scenarioField(),
@@ -38,40 +43,22 @@ func configFields() []configField {
 		variablesField(),
 		weightsField(),
 		jsonform.Texts("headers", func(c *JobConfig) *map[string]string { return &c.Headers }),
-		jsonform.Flag("trace", func(c *JobConfig) *bool { return &c.Trace }),
-		traceRatioField(),
-		jsonform.Text("tracestate", false, func(c *JobConfig) *string { return &c.TraceState }),
-		jsonform.Text("baggage", false, func(c *JobConfig) *string { return &c.Baggage }),
-		jsonform.Text("trace_header", false, func(c *JobConfig) *string { return &c.TraceHeader }),
+	}
+}
+
+func endFields() []configField {
+	return []configField{
 		seedField(),
-		jsonform.Negatable("grace", NoGrace, func(c *JobConfig) *time.Duration { return &c.Grace }),
-		jsonform.Seconds("connect_timeout", false, func(c *JobConfig) *time.Duration { return &c.ConnectTimeout }),
-		jsonform.Seconds("header_timeout", false, func(c *JobConfig) *time.Duration { return &c.HeaderTimeout }),
-		jsonform.Seconds("timeout", false, func(c *JobConfig) *time.Duration { return &c.Timeout }),
-		jsonform.Count("max_body", false, func(c *JobConfig) *int64 { return &c.MaxBody }),
-		jsonform.Text("http", false, func(c *JobConfig) *string { return &c.HTTP }),
-		jsonform.Text("reuse", false, func(c *JobConfig) *string { return &c.Reuse }),
-		jsonform.Text("proxy", false, func(c *JobConfig) *string { return &c.Proxy }),
-		jsonform.Texts("connect_to", func(c *JobConfig) *map[string]string { return &c.ConnectTo }),
-		jsonform.Text("local_addr", false, func(c *JobConfig) *string { return &c.LocalAddr }),
-		jsonform.Negatable("dns_ttl", NoDNSCache, func(c *JobConfig) *time.Duration { return &c.DNSTTL }),
-		jsonform.Flag("insecure", func(c *JobConfig) *bool { return &c.Insecure }),
-		jsonform.Text("ca_certs", false, func(c *JobConfig) *string { return &c.CACerts }),
+		jsonform.SecondsOrOff("grace", func(c *JobConfig) *time.Duration { return &c.Grace }),
 	}
 }
 
 // MarshalJSON gives the wire form, which [JobConfig.UnmarshalJSON] reads back to
 // the same config: durations are numbers of seconds, exact to the nanosecond; rate
 // is text such as "100/s"; seed is text, because many readers of JSON would round
-// the number. A grace of 0 stands for [NoGrace], a dns_ttl of 0 for [NoDNSCache],
-// a trace_ratio of 0 for [NoSampling]. Other zero values are left out,
-// except for workers, delay and duration. A Scenario is represented by its name.
+// the number. Zero values are left out, except for workers, delay and duration. [Off] is -1. A Scenario is represented by its name.
 func (c JobConfig) MarshalJSON() ([]byte, error) {
-	text, err := jsonform.Write(configFields(), &c)
-	if err != nil {
-		return nil, fmt.Errorf("loadgen: %w", err)
-	}
-	return text, nil
+	return jsonform.Write(configFields(), &c)
 }
 
 // UnmarshalJSON reads the wire form. Numbers may also come as text ("3"), and
@@ -85,7 +72,7 @@ func (c JobConfig) MarshalJSON() ([]byte, error) {
 func (c *JobConfig) UnmarshalJSON(data []byte) error {
 	var object map[string]json.RawMessage
 	if err := json.Unmarshal(data, &object); err != nil {
-		return fmt.Errorf("loadgen: a job's configuration must be a JSON object: %w", err)
+		return fmt.Errorf("a job's configuration must be a JSON object: %w", err)
 	}
 	next := c.clone()
 	var f fault.List

@@ -19,12 +19,12 @@ func wholeConfig() loadgen.JobConfig {
 		Workers: 3, MaxWorkers: 50, Delay: 600 * time.Millisecond, Rate: loadgen.PerMinute(100),
 		RampUp: 1500 * time.Millisecond, Duration: 365 * 24 * time.Hour, MaxIterations: math.MaxUint64,
 		Variables: map[string]string{"A": "x", "B": ""}, Weights: map[string]float64{"root": 2.5},
-		Headers: map[string]string{"X-A": "b"}, Seed: math.MaxUint64, Grace: loadgen.NoGrace,
-		ConnectTimeout: time.Nanosecond, HeaderTimeout: time.Second, Timeout: time.Minute, MaxBody: math.MaxInt64, HTTP: "1.1",
-		Reuse: "shared", Proxy: "http://user:pass@proxy:3128", ConnectTo: map[string]string{"localhost:8000": "unix:/run/shop.sock"},
+		Headers: map[string]string{"X-A": "b"}, Seed: math.MaxUint64, Grace: loadgen.Off,
+		Client: loadgen.ClientConfig{ConnectTimeout: time.Nanosecond, HeaderTimeout: time.Second, Timeout: time.Minute, MaxBody: math.MaxInt64, HTTP: "1.1", Reuse: "shared", Proxy: "http://user:pass@proxy:3128", ConnectTo: map[string]string{"localhost:8000": "unix:/run/shop.sock"}, LocalAddr: "127.0.0.2", DNSTTL: loadgen.Off, Insecure: true, CACerts: "PEM"},
+
 		Thresholds: loadgen.MustThresholds("p99 <= 200ms", "error_rate < 1% abort after 1m"),
-		LocalAddr:  "127.0.0.2", DNSTTL: loadgen.NoDNSCache, Insecure: true, CACerts: "PEM",
-		Trace: true, TraceRatio: loadgen.NoSampling, TraceState: "es=s:0", Baggage: "a=b", TraceHeader: "X-Loadgen",
+
+		Trace: loadgen.TraceConfig{Enabled: true, Ratio: loadgen.Off, State: "es=s:0", Baggage: "a=b", Header: "X-Loadgen"},
 	}
 }
 
@@ -36,10 +36,10 @@ func TestJobConfigJSON(t *testing.T) {
 		`"workers":3,"max_workers":50,"delay":0.6,"rate":"100/m","ramp_up":1.5,"duration":31536000,"max_iterations":18446744073709551615,`+
 		`"thresholds":["p99 \u003c= 200ms","error_rate \u003c 1% abort after 1m0s"],`+
 		`"variables":{"A":"x","B":""},"weights":{"root":2.5},"headers":{"X-A":"b"},`+
-		`"trace":true,"trace_ratio":0,"tracestate":"es=s:0","baggage":"a=b","trace_header":"X-Loadgen","seed":"18446744073709551615","grace":0,`+
+		`"trace":true,"trace_ratio":-1,"tracestate":"es=s:0","baggage":"a=b","trace_header":"X-Loadgen","seed":"18446744073709551615","grace":-1,`+
 		`"connect_timeout":0.000000001,"header_timeout":1,"timeout":60,"max_body":9223372036854775807,"http":"1.1",`+
 		`"reuse":"shared","proxy":"http://user:pass@proxy:3128","connect_to":{"localhost:8000":"unix:/run/shop.sock"},`+
-		`"local_addr":"127.0.0.2","dns_ttl":0,"insecure":true,"ca_certs":"PEM"}`, string(text))
+		`"local_addr":"127.0.0.2","dns_ttl":-1,"insecure":true,"ca_certs":"PEM"}`, string(text))
 	var back loadgen.JobConfig
 	require.NoError(t, json.Unmarshal(text, &back))
 	assert.Equal(t, cfg, back)
@@ -71,9 +71,9 @@ func TestJobConfigJSONIsLenientAboutNumbers(t *testing.T) {
 		`{"rate":50}`:                               {Rate: loadgen.PerSecond(50)},
 		`{"rate":"0"}`:                              {},
 		`{"seed":18446744073709551615}`:             {Seed: math.MaxUint64},
-		`{"grace":"0"}`:                             {Grace: loadgen.NoGrace},
-		`{"dns_ttl":"0","insecure":"true"}`:         {DNSTTL: loadgen.NoDNSCache, Insecure: true},
-		`{"dns_ttl":"1m","insecure":false}`:         {DNSTTL: time.Minute},
+		`{"grace":"-1","trace_ratio":-1}`:           {Grace: loadgen.Off, Trace: loadgen.TraceConfig{Ratio: loadgen.Off}},
+		`{"dns_ttl":-1,"insecure":"true"}`:          {Client: loadgen.ClientConfig{DNSTTL: loadgen.Off, Insecure: true}},
+		`{"dns_ttl":"1m","insecure":false}`:         {Client: loadgen.ClientConfig{DNSTTL: time.Minute}},
 		`{"variables":{"A":1.50,"B":true,"C":"x"}}`: {Variables: map[string]string{"A": "1.50", "B": "true", "C": "x"}},
 		`{"weights":{"a":"2.5"}}`:                   {Weights: map[string]float64{"a": 2.5}},
 		` { "job" : "x" , "url" : null } `:          {Name: "x"},
@@ -118,6 +118,12 @@ func TestJobConfigJSONFaults(t *testing.T) {
 		`{"insecure":"yes"}`:                "insecure",
 		`{"connect_to":{"a:1":5}}`:          "connect_to.a:1",
 		`{"dns_ttl":"soon"}`:                "dns_ttl",
+		`{"dns_ttl":0}`:                     "dns_ttl",
+		`{"grace":"0"}`:                     "grace",
+		`{"grace":-2}`:                      "grace",
+		`{"grace":"-1ns"}`:                  "grace",
+		`{"trace_ratio":0}`:                 "trace_ratio",
+		`{"trace_ratio":-0.5}`:              "trace_ratio",
 	} {
 		cfg := wholeConfig()
 		err := json.Unmarshal([]byte(text), &cfg)
@@ -128,11 +134,11 @@ func TestJobConfigJSONFaults(t *testing.T) {
 		assert.Equal(t, wholeConfig(), cfg, "unchanged")
 	}
 	err := new(loadgen.JobConfig).UnmarshalJSON([]byte(`{"worker":3,"delay":"x","variables":{"B":[],"A":[]},"rate":null}`))
-	assert.EqualError(t, err, `loadgen: invalid job: delay: must be a number of seconds or a duration, for instance 0.6 or "1m30s", not "x"; `+
+	assert.EqualError(t, err, `invalid job: delay: must be a number of seconds or a duration, for instance 0.6 or "1m30s", not "x"; `+
 		`variables.A: must be text, a number, true or false, not []; variables.B: must be text, a number, true or false, not []; `+
 		`worker: is not a setting of a job (did you mean "workers"?)`)
 	err = json.Unmarshal([]byte(`{"duration":"1h30"}`), new(loadgen.JobConfig))
-	assert.EqualError(t, err, `loadgen: invalid job: duration: must have a unit at its end: write 1h30m or 1h30s, not "1h30"`)
+	assert.EqualError(t, err, `invalid job: duration: must have a unit at its end: write 1h30m or 1h30s, not "1h30"`)
 	assert.Error(t, json.Unmarshal([]byte(`[]`), new(loadgen.JobConfig)))
 	_, err = json.Marshal(loadgen.JobConfig{Weights: map[string]float64{"a": math.NaN()}})
 	assert.ErrorContains(t, err, "weights")
@@ -158,7 +164,7 @@ func FuzzJobConfigJSON(f *testing.F) {
 	whole, err := json.Marshal(wholeConfig())
 	require.NoError(f, err)
 	f.Add(whole)
-	f.Add([]byte(`{"delay":"1m30s","rate":0.5,"seed":1,"grace":0,"variables":{"A":1}}`))
+	f.Add([]byte(`{"delay":"1m30s","rate":0.5,"seed":1,"grace":-1,"variables":{"A":1}}`))
 	f.Add([]byte(`{"duration":-9223372036.854775808,"workers":"1e3","weights":{"a":1e-320}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var cfg loadgen.JobConfig
@@ -192,8 +198,8 @@ func normalize(c *loadgen.JobConfig) {
 	if len(c.Headers) == 0 {
 		c.Headers = nil
 	}
-	if len(c.ConnectTo) == 0 {
-		c.ConnectTo = nil
+	if len(c.Client.ConnectTo) == 0 {
+		c.Client.ConnectTo = nil
 	}
 }
 

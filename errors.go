@@ -10,18 +10,18 @@ import (
 // Errors that a caller can tell apart with [errors.Is].
 var (
 	// ErrClosed is returned by every call on a Manager that was closed.
-	ErrClosed = errors.New("loadgen: the manager is closed")
+	ErrClosed = errors.New("the manager is closed")
 	// ErrJobNotFound means that no job has that name.
-	ErrJobNotFound = errors.New("loadgen: no such job")
+	ErrJobNotFound = errors.New("no such job")
 	// ErrJobRunning refuses what needs a job at rest: starting or removing one
 	// that still runs.
-	ErrJobRunning = errors.New("loadgen: the job is running")
+	ErrJobRunning = errors.New("the job is running")
 	// ErrJobEnded refuses an update of a job that has ended or is stopping.
-	ErrJobEnded = errors.New("loadgen: the job has ended")
+	ErrJobEnded = errors.New("the job has ended")
 	// ErrScenarioNotFound means that the catalogue has no scenario of that name.
-	ErrScenarioNotFound = errors.New("loadgen: no such scenario")
+	ErrScenarioNotFound = errors.New("no such scenario")
 	// ErrAbort, wrapped by the error of a task, ends the whole job as failed.
-	ErrAbort = errors.New("loadgen: job aborted by a task")
+	ErrAbort = errors.New("job aborted by a task")
 )
 
 // FieldError is one fault in a configuration.
@@ -34,6 +34,8 @@ type FieldError struct {
 	// Missing marks a required field that was left out, as opposed to a value
 	// that cannot be.
 	Missing bool
+	// Err is the error behind the message, such as [ErrTargetRefused], or nil.
+	Err error
 }
 
 // ValidationError lists every fault of a configuration, in the order of its
@@ -46,7 +48,18 @@ func (e *ValidationError) Error() string {
 	for i, f := range e.Fields {
 		parts[i] = f.Field + ": " + f.Message
 	}
-	return "loadgen: invalid job: " + strings.Join(parts, "; ")
+	return "invalid job: " + strings.Join(parts, "; ")
+}
+
+// Unwrap returns the errors behind the faults, for [errors.Is].
+func (e *ValidationError) Unwrap() []error {
+	var errs []error
+	for _, f := range e.Fields {
+		if f.Err != nil {
+			errs = append(errs, f.Err)
+		}
+	}
+	return errs
 }
 
 // validation makes an error of faults; nil if there are none.

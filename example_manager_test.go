@@ -42,7 +42,7 @@ func ExampleWithLimits() {
 	m := loadgen.New(loadgen.WithLimits(loadgen.Limits{MaxWorkers: 10, MaxJobs: 5}))
 	defer m.Close()
 	ctx := context.Background()
-	_, err := m.Start(ctx, loadgen.JobConfig{Name: "one", BaseURL: "http://shop.test", Scenario: idle(), Workers: 8, Grace: loadgen.NoGrace})
+	_, err := m.Start(ctx, loadgen.JobConfig{Name: "one", BaseURL: "http://shop.test", Scenario: idle(), Workers: 8, Grace: loadgen.Off})
 	fmt.Println(err)
 	_, err = m.Start(ctx, loadgen.JobConfig{Name: "two", BaseURL: "http://shop.test", Scenario: idle(), Workers: 8})
 	fmt.Println(errors.Is(err, loadgen.ErrLimit))
@@ -63,7 +63,7 @@ func ExampleWithTargetRules() {
 	defer m.Close()
 	_, err = m.Start(context.Background(), loadgen.JobConfig{Name: "far", BaseURL: "http://192.0.2.1", Scenario: idle()})
 	fmt.Println(err)
-	// Output: loadgen: invalid job: url: target refused: no rule allows 192.0.2.1:80; there are: loopback, *.shop.test, 10.1.0.0/16
+	// Output: invalid job: url: target refused: no rule allows 192.0.2.1:80; there are: loopback, *.shop.test, 10.1.0.0/16
 }
 
 // Results are kept when jobs end, whoever has started them.

@@ -75,7 +75,7 @@ func ExampleParseScenario_error() {
 }
 
 // Weights tells what the chances of the tasks are under a job's variables.
-func ExampleScenario_Weights() {
+func ExampleManager_Preview_weights() {
 	shop, err := loadgen.ParseScenario("shop", []byte(`
 tasks:
   - name: home
@@ -90,14 +90,17 @@ tasks:
 	if err != nil {
 		log.Fatal(err)
 	}
-	weights, err := shop.Weights(loadgen.JobConfig{
+	m := loadgen.New()
+	defer m.Close()
+	preview, err := m.Preview(loadgen.JobConfig{
+		Scenario:    shop,
 		ServiceName: "opbeans-python",
 		Variables:   map[string]string{"ERROR_WEIGHT": "0.5"},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, w := range weights {
+	for _, w := range preview.Weights {
 		fmt.Println(w.Task, w.Weight)
 	}
 	// Output:

@@ -128,7 +128,7 @@ func ExampleManager_Start_invalid() {
 }
 
 // An update takes effect in the running job: no restart, nothing lost.
-func ExampleManager_Update() {
+func ExampleJob_Update() {
 	target := newTarget()
 	defer target.Close()
 	m := loadgen.New()
@@ -136,18 +136,16 @@ func ExampleManager_Update() {
 
 	ctx := context.Background()
 	cfg := loadgen.JobConfig{Name: "shop", Scenario: home(), BaseURL: target.URL, Delay: 10 * time.Millisecond}
-	if _, err := m.Start(ctx, cfg); err != nil {
+	job, err := m.Start(ctx, cfg)
+	if err != nil {
 		log.Fatal(err)
 	}
-	job, err := m.Update(ctx, "shop", func(cfg *loadgen.JobConfig) { cfg.Workers = 5 })
-	if err != nil {
+	if err := job.Update(func(cfg *loadgen.JobConfig) { cfg.Workers = 5 }); err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(job.Config().Workers, "workers, revision", job.Status().Revision)
 
-	if err := m.Stop("shop"); err != nil {
-		log.Fatal(err)
-	}
+	job.Stop()
 	if err := m.Wait(ctx); err != nil {
 		log.Fatal(err)
 	}
@@ -374,7 +372,7 @@ func ExampleRate_Pacer() {
 func ExampleJobConfig_Validate() {
 	cfg := loadgen.JobConfig{Name: "shop", ScenarioName: "dyno", BaseURL: "http://localhost:8000", Duration: -time.Second}
 	err := cfg.Validate()
-	fmt.Println(strings.HasPrefix(err.Error(), "loadgen: invalid job: duration: "))
+	fmt.Println(strings.HasPrefix(err.Error(), "invalid job: duration: "))
 	// Output: true
 }
 

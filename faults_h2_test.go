@@ -231,8 +231,8 @@ func TestFaultsOfHTTP2(t *testing.T) {
 			m := New()
 			defer m.Close()
 			j, err := m.Start(t.Context(), JobConfig{
-				Name: "job", Scenario: visiting(), BaseURL: "http://" + s.ln.Addr().String(), HTTP: "2", Workers: faultWorkers, Delay: time.Millisecond,
-				Timeout: timeout, ConnectTimeout: timeout, MaxBody: 1 << 20, Grace: time.Second,
+				Name: "job", Scenario: visiting(), BaseURL: "http://" + s.ln.Addr().String(), Client: ClientConfig{HTTP: "2", Timeout: timeout, ConnectTimeout: timeout, MaxBody: 1 << 20}, Workers: faultWorkers, Delay: time.Millisecond,
+				Grace: time.Second,
 			})
 			require.NoError(t, err)
 			suffer(t, j, c.classes, func() { s.set(c.fault) }, func() { s.set(h2Good) })

@@ -150,8 +150,8 @@ func faultJob(t *testing.T, m *Manager, url, reuse string, classes ...ErrorClass
 	}
 	j, err := m.Start(t.Context(), JobConfig{
 		Name: "job", Scenario: visiting(), BaseURL: url, Workers: faultWorkers, Delay: time.Millisecond,
-		Timeout: timeout, ConnectTimeout: timeout, MaxBody: 1 << 20, DNSTTL: NoDNSCache,
-		Reuse: reuse, Grace: time.Second,
+		Client: ClientConfig{Timeout: timeout, ConnectTimeout: timeout, MaxBody: 1 << 20, DNSTTL: Off, Reuse: Reuse(reuse)},
+		Grace:  time.Second,
 	})
 	require.NoError(t, err)
 	return j

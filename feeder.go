@@ -120,5 +120,5 @@ func (vu *VU) Row(feeder string) (Row, error) {
 			return Row{row}, err
 		}
 	}
-	return Row{}, fmt.Errorf("loadgen: the scenario has no feeder %q", feeder)
+	return Row{}, fmt.Errorf("the scenario has no feeder %q", feeder)
 }

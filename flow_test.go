@@ -180,7 +180,7 @@ func TestNewSessionConnects(t *testing.T) {
 		server.StartTLS()
 		s := load(t, "session: iteration\ntasks: [{name: t, request: GET /}]", nil)
 		snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{
-			Scenario: s, BaseURL: server.URL, MaxIterations: 4, HTTP: c.http, Reuse: c.reuse, Insecure: true,
+			Scenario: s, BaseURL: server.URL, MaxIterations: 4, Client: loadgen.ClientConfig{HTTP: loadgen.HTTPVersion(c.http), Reuse: loadgen.Reuse(c.reuse), Insecure: true},
 		})
 		require.NoError(t, err)
 		assert.Empty(t, snap.Errors)
@@ -415,15 +415,20 @@ func TestFeederOverUpdates(t *testing.T) {
 			synctest.Wait()
 			require.NoError(t, j.Update(change))
 		}
+		reload := func() {
+			time.Sleep(time.Second)
+			synctest.Wait()
+			require.NoError(t, j.Reload(nil))
+		}
 		step(func(c *loadgen.JobConfig) { c.Weights = map[string]float64{"t": 2} })
-		step(func(c *loadgen.JobConfig) { c.Reload() })
+		reload()
 		folder["u.csv"] = &fstest.MapFile{Data: []byte("n\nA\nB\nC\nD\n"), ModTime: time.Now()}
 		step(func(c *loadgen.JobConfig) { c.Workers = 1 })
-		step(func(c *loadgen.JobConfig) { c.Reload() })
+		reload()
 		time.Sleep(time.Second)
 		synctest.Wait()
 		folder["u.csv"] = &fstest.MapFile{Data: []byte("n\nA,B\n"), ModTime: time.Now()}
-		err := j.Update(func(c *loadgen.JobConfig) { c.Reload() })
+		err := j.Reload(nil)
 		assert.ErrorContains(t, err, `feeder "u": u.csv:2:1: expected 1 column, as in the first line, found 2`)
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -512,7 +517,7 @@ func TestSecretsComeFromTheEnvironment(t *testing.T) {
 	snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{Scenario: s, BaseURL: target}, env("KEY", "hush"))
 	assert.ErrorContains(t, err, `with *** and ""`)
 	assert.NotContains(t, snap.Reason, "hush")
-	_, err = s.Weights(loadgen.JobConfig{})
+	_, err = loadgen.New().Preview(loadgen.JobConfig{Scenario: s})
 	assert.NoError(t, err, "listings need no secret")
 }
 

@@ -172,7 +172,7 @@ func (j *Job) Wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if s := j.Status(); s.State == StateFailed {
-		return fmt.Errorf("loadgen: job %q failed: %s", j.name, s.Reason)
+		return fmt.Errorf("job %q failed: %s", j.name, s.Reason)
 	}
 	return nil
 }

@@ -220,11 +220,11 @@ func TestStopWithoutGrace(t *testing.T) {
 		m := loadgen.New()
 		defer m.Close()
 		cfg := config(hanging())
-		cfg.Workers, cfg.Grace = 10, loadgen.NoGrace
+		cfg.Workers, cfg.Grace = 10, loadgen.Off
 		j := start(t, m, cfg)
 		synctest.Wait()
 		asked := time.Now()
-		require.NoError(t, m.Stop("job"))
+		jobOf(t, m, "job").Stop()
 		require.NoError(t, j.Wait(t.Context()))
 		assert.Zero(t, time.Since(asked))
 		assert.EqualValues(t, 10, j.Snapshot().Interrupted)
@@ -531,7 +531,7 @@ func TestAbortFailsTheJob(t *testing.T) {
 		}))
 		cfg.Delay = time.Second
 		snap, err := loadgen.Run(t.Context(), cfg)
-		require.EqualError(t, err, `loadgen: job "job" failed: out of test data: loadgen: job aborted by a task`)
+		require.EqualError(t, err, `job "job" failed: out of test data: job aborted by a task`)
 		assert.Equal(t, loadgen.StateFailed, snap.State)
 		assert.EqualValues(t, 5, snap.Iterations)
 	})
@@ -672,4 +672,12 @@ func TestErrorsThatPanic(t *testing.T) {
 			})
 		})
 	}
+}
+
+// jobOf returns the job of a name.
+func jobOf(t testing.TB, m *loadgen.Manager, name string) *loadgen.Job {
+	t.Helper()
+	j, err := m.Get(name)
+	require.NoError(t, err)
+	return j
 }

@@ -16,7 +16,20 @@ import (
 //
 // The error wraps [ErrJobEnded] if the job is stopping or has ended. An update of a
 // pending job changes what it was prepared with.
-func (j *Job) Update(change func(*JobConfig)) error {
+//
+// A changed scenario file takes effect with [Job.Reload].
+func (j *Job) Update(change func(*JobConfig)) error { return j.update(change, false) }
+
+// Reload is [Job.Update] that also reads the scenario from the catalogue again, so that a
+// changed file takes effect. change may be nil.
+func (j *Job) Reload(change func(*JobConfig)) error {
+	if change == nil {
+		change = func(*JobConfig) {}
+	}
+	return j.update(change, true)
+}
+
+func (j *Job) update(change func(*JobConfig), reload bool) error {
 	j.updating.Lock()
 	defer j.updating.Unlock()
 	j.mu.Lock()
@@ -36,10 +49,9 @@ func (j *Job) Update(change func(*JobConfig)) error {
 		scenario = nil
 	case cfg.ScenarioName != before.ScenarioName:
 		cfg.Scenario, scenario = nil, nil // another name takes the place of the value
-	case cfg.reload:
+	case reload:
 		scenario = nil
 	}
-	cfg.reload = false
 	if state == StatePending {
 		return j.updatePending(cfg)
 	}

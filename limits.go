@@ -12,7 +12,7 @@ import (
 )
 
 // ErrLimit refuses what would go beyond the [Limits] of a Manager.
-var ErrLimit = errors.New("loadgen: a limit is reached")
+var ErrLimit = errors.New("a limit is reached")
 
 // Limits are ceilings over all jobs of a Manager together. A zero field is none.
 type Limits struct {

@@ -175,7 +175,7 @@ func TestWorkerLimit(t *testing.T) {
 func TestWorkerLimitWhileRunning(t *testing.T) {
 	limited(t, Limits{MaxWorkers: 10}, func(t *testing.T, m *Manager, a *arrivals) {
 		slow := NewScenario("slow").Task("sleep", 1, func(ctx context.Context, vu *VU) error { return vu.Sleep(ctx, time.Second) })
-		open := begin(t, m, "open", func(c *JobConfig) { c.Scenario, c.Rate, c.Grace = slow, PerSecond(100), NoGrace })
+		open := begin(t, m, "open", func(c *JobConfig) { c.Scenario, c.Rate, c.Grace = slow, PerSecond(100), Off })
 		time.Sleep(5 * time.Second)
 		assert.Equal(t, 10, open.Snapshot().VUs)
 		assert.Contains(t, open.Snapshot().Invalid, "worker limit: fewer VUs than the job needed, because there may be at most 10, all jobs together")

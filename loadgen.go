@@ -132,16 +132,6 @@ func (m *Manager) run(j *Job, p *plan) error {
 	return err
 }
 
-// Resolve returns the configuration that Start would run, with its defaults filled in,
-// and the scenario that it names. It starts nothing. The error is that of Start.
-func (m *Manager) Resolve(cfg JobConfig) (JobConfig, *Scenario, error) {
-	scenario, p, err := m.compile(cfg, nil)
-	if err != nil {
-		return JobConfig{}, nil, err
-	}
-	return p.cfg.clone(), scenario, nil
-}
-
 // register makes j the job of its name, unless one of that name is active or it is not
 // admitted, and starts what is to be with that.
 func (m *Manager) register(j *Job, admit func() error, begin func()) error {
@@ -266,40 +256,6 @@ func (m *Manager) List() []*Job {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.SortedFunc(maps.Values(m.jobs), func(a, b *Job) int { return cmp.Compare(a.name, b.name) })
-}
-
-// Update changes a job in place; see [Job.Update]. The error wraps
-// [ErrJobNotFound] if there is none of that name.
-func (m *Manager) Update(ctx context.Context, name string, change func(*JobConfig)) (*Job, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	j, err := m.Get(name)
-	if err != nil {
-		return nil, err
-	}
-	return j, j.Update(change)
-}
-
-// Stop asks a job to stop; see [Job.Stop]. The error wraps [ErrJobNotFound] if
-// there is none of that name; stopping one that has ended is fine.
-func (m *Manager) Stop(name string) error {
-	j, err := m.Get(name)
-	if err != nil {
-		return err
-	}
-	j.Stop()
-	return nil
-}
-
-// Renew begins the lease of a job anew; see [Job.Renew]. The error wraps
-// [ErrJobNotFound] if there is none of that name.
-func (m *Manager) Renew(name string) error {
-	j, err := m.Get(name)
-	if err != nil {
-		return err
-	}
-	return j.Renew()
 }
 
 // StopAll asks every job that runs to stop; see [Job.Stop]. It returns those jobs.

@@ -42,7 +42,7 @@ func TestReuse(t *testing.T) {
 				// One after the other, so that it is known how many there are.
 				s, done := taking(10, 100)
 				job, err := m.Start(t.Context(), JobConfig{
-					Name: "job", BaseURL: url, HTTP: c.http, Reuse: c.reuse, Workers: 10, Grace: NoGrace, Scenario: s,
+					Name: "job", BaseURL: url, Client: ClientConfig{HTTP: HTTPVersion(c.http), Reuse: Reuse(c.reuse)}, Workers: 10, Grace: Off, Scenario: s,
 				})
 				require.NoError(t, err)
 				<-done
@@ -68,16 +68,16 @@ func TestSharedConnectionsUnderLoad(t *testing.T) {
 			m := New(option)
 			defer m.Close()
 			job, err := m.Start(t.Context(), JobConfig{
-				Name: "job", BaseURL: url, HTTP: version, Reuse: "shared", Workers: 20, Scenario: getsAndMore(),
+				Name: "job", BaseURL: url, Client: ClientConfig{HTTP: HTTPVersion(version), Reuse: "shared"}, Workers: 20, Scenario: getsAndMore(),
 			})
 			require.NoError(t, err)
 			for i, change := range []func(*JobConfig){
 				func(c *JobConfig) { c.Workers = 3 },
-				func(c *JobConfig) { c.Reuse = "vu" },
-				func(c *JobConfig) { c.Reuse, c.Workers = "shared", 30 },
-				func(c *JobConfig) { c.ConnectTo = map[string]string{"elsewhere.test:1": "127.0.0.1:1"} },
-				func(c *JobConfig) { c.Reuse = "none" },
-				func(c *JobConfig) { c.Reuse, c.Insecure = "shared", true },
+				func(c *JobConfig) { c.Client.Reuse = "vu" },
+				func(c *JobConfig) { c.Client.Reuse, c.Workers = "shared", 30 },
+				func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"elsewhere.test:1": "127.0.0.1:1"} },
+				func(c *JobConfig) { c.Client.Reuse = "none" },
+				func(c *JobConfig) { c.Client.Reuse, c.Client.Insecure = "shared", true },
 			} {
 				for want := job.Snapshot().Requests + 200; job.Snapshot().Requests < want; {
 					if job.State() != StateRunning {
@@ -100,28 +100,26 @@ func TestSharedConnectionsUnderLoad(t *testing.T) {
 func TestNetworkSettingsAreValidated(t *testing.T) {
 	ca := testtarget.NewAuthority(t, "ca")
 	whole := JobConfig{
-		Name: "job", ScenarioName: "s", BaseURL: "https://shop.test", Reuse: "shared", Proxy: "socks5h://proxy",
-		ConnectTo: map[string]string{"shop.test:443": "10.0.0.1:8443", "[::1]:80": "unix:/run/shop.sock"},
-		LocalAddr: "fd00::1", DNSTTL: NoDNSCache, Insecure: true, CACerts: ca.Pem,
+		Name: "job", ScenarioName: "s", BaseURL: "https://shop.test", Client: ClientConfig{Reuse: "shared", Proxy: "socks5h://proxy", ConnectTo: map[string]string{"shop.test:443": "10.0.0.1:8443", "[::1]:80": "unix:/run/shop.sock"}, LocalAddr: "fd00::1", DNSTTL: Off, Insecure: true, CACerts: ca.Pem},
 	}
 	require.NoError(t, whole.Validate())
 	for _, c := range []struct {
 		field  string
 		change func(*JobConfig)
 	}{
-		{"reuse", func(c *JobConfig) { c.Reuse = "all" }},
-		{"proxy", func(c *JobConfig) { c.Proxy = "proxy:3128" }},
-		{"connect_to.shop.test", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test": "other:1"} }},
-		{"connect_to.a b:1", func(c *JobConfig) { c.ConnectTo = map[string]string{"a b:1": "other:1"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "other"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "other:0"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "unix:run/x"} }},
-		{"connect_to.shop.test:80", func(c *JobConfig) { c.ConnectTo = map[string]string{"shop.test:80": "unix:/run/../x"} }},
-		{"local_addr", func(c *JobConfig) { c.LocalAddr = "localhost" }},
-		{"local_addr", func(c *JobConfig) { c.LocalAddr = "::ffff:127.0.0.1" }},
-		{"dns_ttl", func(c *JobConfig) { c.DNSTTL = -2 }},
-		{"ca_certs", func(c *JobConfig) { c.CACerts = "nonsense" }},
-		{"ca_certs", func(c *JobConfig) { c.CACerts += "-----BEGIN EC PRIVATE KEY-----\n" }},
+		{"reuse", func(c *JobConfig) { c.Client.Reuse = "all" }},
+		{"proxy", func(c *JobConfig) { c.Client.Proxy = "proxy:3128" }},
+		{"connect_to.shop.test", func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"shop.test": "other:1"} }},
+		{"connect_to.a b:1", func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"a b:1": "other:1"} }},
+		{"connect_to.shop.test:80", func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"shop.test:80": "other"} }},
+		{"connect_to.shop.test:80", func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"shop.test:80": "other:0"} }},
+		{"connect_to.shop.test:80", func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"shop.test:80": "unix:run/x"} }},
+		{"connect_to.shop.test:80", func(c *JobConfig) { c.Client.ConnectTo = map[string]string{"shop.test:80": "unix:/run/../x"} }},
+		{"local_addr", func(c *JobConfig) { c.Client.LocalAddr = "localhost" }},
+		{"local_addr", func(c *JobConfig) { c.Client.LocalAddr = "::ffff:127.0.0.1" }},
+		{"dns_ttl", func(c *JobConfig) { c.Client.DNSTTL = -2 }},
+		{"ca_certs", func(c *JobConfig) { c.Client.CACerts = "nonsense" }},
+		{"ca_certs", func(c *JobConfig) { c.Client.CACerts += "-----BEGIN EC PRIVATE KEY-----\n" }},
 	} {
 		cfg := whole
 		c.change(&cfg)
@@ -135,7 +133,7 @@ func TestNetworkSettingsAreValidated(t *testing.T) {
 func TestUnixSocketsNeedLeave(t *testing.T) {
 	cfg := JobConfig{
 		Name: "job", Scenario: NewScenario("s").Task("t", 1, func(context.Context, *VU) error { return nil }),
-		BaseURL: "http://shop.test", ConnectTo: map[string]string{"shop.test:80": "unix:/run/shop.sock"},
+		BaseURL: "http://shop.test", Client: ClientConfig{ConnectTo: map[string]string{"shop.test:80": "unix:/run/shop.sock"}},
 	}
 	for _, m := range []*Manager{New(), New(WithUnixSockets(func(string) bool { return false }))} {
 		_, err := m.Start(t.Context(), cfg)

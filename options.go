@@ -114,7 +114,7 @@ func WithResolver(r *net.Resolver) Option {
 }
 
 // WithUnixSockets lets jobs use the Unix sockets whose paths allow returns true for; see
-// JobConfig.ConnectTo. Without it they can use none: a socket is protected by the
+// ClientConfig.ConnectTo. Without it they can use none: a socket is protected by the
 // permissions of its file, which are those of this process, and not of whoever starts
 // a job. allow must be safe for concurrent use.
 func WithUnixSockets(allow func(path string) bool) Option {

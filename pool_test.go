@@ -20,7 +20,7 @@ func TestStepsOfARampWakeNobodyElse(t *testing.T) {
 		defer m.Close()
 		busy := NewScenario("busy").Task("busy", 1, func(ctx context.Context, vu *VU) error { return vu.Sleep(ctx, time.Hour) })
 		j, err := m.Start(t.Context(), JobConfig{
-			Name: "ramp", Scenario: busy, BaseURL: "http://shop.test", Grace: NoGrace,
+			Name: "ramp", Scenario: busy, BaseURL: "http://shop.test", Grace: Off,
 			Stages: []Stage{{Duration: 10 * time.Second, Workers: 10}, {Duration: time.Hour, Workers: 10}, {Duration: 10 * time.Second}},
 		})
 		require.NoError(t, err)

@@ -1,6 +1,10 @@
 package loadgen
 
-import "github.com/opbeans/loadgen/internal/expr"
+import (
+	"slices"
+
+	"github.com/opbeans/loadgen/internal/expr"
+)
 
 // Preview is what a scenario comes to under a job's configuration.
 type Preview struct {
@@ -10,13 +14,18 @@ type Preview struct {
 	Variables map[string]any
 	// Weights are the effective weights of all tasks, in their order.
 	Weights []TaskWeight
+	// Config is the configuration with its defaults filled in.
+	Config JobConfig
+	// Refused is the error that Start would return, such as for a URL or a secret that is
+	// missing; nil if it would start the job, as far as is known without starting it.
+	Refused error
 }
 
-// Preview tells what a job with cfg would run: which tasks, how often, under which
-// values of variables. Other than [Scenario.Weights] it counts the environment that
-// the Manager's jobs see. Of cfg it needs Scenario or ScenarioName alone. The error
-// is a [*ValidationError] that lists every fault, wraps [ErrScenarioNotFound], or
-// says why the scenario cannot be read.
+// Preview reports what a job with cfg would run: which tasks, how often, under which values of
+// variables, in the environment that the Manager's jobs see. It starts nothing. Of cfg it needs
+// Scenario or ScenarioName alone; what else is missing is no fault here. The error is a
+// [*ValidationError] that lists every fault of the scenario and of cfg, wraps [ErrScenarioNotFound], or says why the scenario
+// cannot be read.
 func (m *Manager) Preview(cfg JobConfig) (*Preview, error) {
 	scenario := cfg.Scenario
 	if scenario == nil {
@@ -29,8 +38,14 @@ func (m *Manager) Preview(cfg JobConfig) (*Preview, error) {
 	f = append(scenario.check(), f...)
 	hidden, _ := scenario.resolveSecrets(nil) // their values are not to be seen
 	weights, wf := scenario.weigh(expr.NewBinding(vars, hidden), &cfg)
-	if err := validation(append(f, wf...)); err != nil {
+	if err := validation(slices.Concat(present(cfg.check()), f, wf)); err != nil {
 		return nil, err
 	}
-	return &Preview{Scenario: scenario, Variables: vars, Weights: weights}, nil
+	out := &Preview{Scenario: scenario, Variables: vars, Weights: weights, Config: cfg.withDefaults()}
+	if _, p, err := m.compile(cfg, scenario); err != nil {
+		out.Refused = err
+	} else {
+		out.Config = p.cfg.clone()
+	}
+	return out, nil
 }

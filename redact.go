@@ -9,7 +9,7 @@ import (
 // secrets, such as Authorization and Cookie.
 func (c JobConfig) Redacted() JobConfig {
 	c = c.clone()
-	c.BaseURL, c.Proxy = secrets.HidePassword(c.BaseURL), secrets.HidePassword(c.Proxy)
+	c.BaseURL, c.Client.Proxy = secrets.HidePassword(c.BaseURL), secrets.HidePassword(c.Client.Proxy)
 	for name := range c.Headers {
 		if secrets.Named(name) {
 			c.Headers[name] = secrets.Redacted
@@ -25,8 +25,8 @@ func (c *JobConfig) KeepSecrets(old *JobConfig) {
 	if c.BaseURL == secrets.HidePassword(old.BaseURL) {
 		c.BaseURL = old.BaseURL
 	}
-	if c.Proxy == secrets.HidePassword(old.Proxy) {
-		c.Proxy = old.Proxy
+	if c.Client.Proxy == secrets.HidePassword(old.Client.Proxy) {
+		c.Client.Proxy = old.Client.Proxy
 	}
 	for name, value := range c.Headers {
 		if had, ok := old.Headers[name]; ok && value == secrets.Redacted {

@@ -8,7 +8,7 @@ import (
 
 func TestRedactedConfig(t *testing.T) {
 	c := JobConfig{
-		BaseURL: "http://user:pw@shop", Proxy: "http://u:secret@proxy:3128",
+		BaseURL: "http://user:pw@shop", Client: ClientConfig{Proxy: "http://u:secret@proxy:3128"},
 		Headers: map[string]string{"Authorization": "Bearer x", "cookie": "a=b", "X-Api-Key": "k", "Accept": "text/html"},
 	}
 	shown := c.Redacted()
@@ -19,7 +19,7 @@ func TestRedactedConfig(t *testing.T) {
 	back.Workers = 7
 	back.KeepSecrets(&c)
 	assert.Equal(t, "http://user:pw@shop", back.BaseURL)
-	assert.Equal(t, "http://u:secret@proxy:3128", back.Proxy)
+	assert.Equal(t, "http://u:secret@proxy:3128", back.Client.Proxy)
 	assert.Equal(t, c.Headers, back.Headers)
 	back = shown.clone()
 	back.BaseURL, back.Headers["Cookie"] = "http://user:REDACTED@elsewhere", "REDACTED"

@@ -158,7 +158,7 @@ func TestUpdateRaisesMaxIterationsOfAJobThatIsAboutToEnd(t *testing.T) {
 func TestMaxIterationsEndsWithTheLastOfThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(taking(time.Minute))
-		cfg.MaxIterations, cfg.Delay, cfg.Grace = 3, time.Hour, loadgen.NoGrace
+		cfg.MaxIterations, cfg.Delay, cfg.Grace = 3, time.Hour, loadgen.Off
 		snap := run(t, cfg)
 		assert.EqualValues(t, 3, snap.Iterations)
 		assert.Zero(t, snap.Interrupted)

@@ -3,7 +3,6 @@ package loadgen
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -68,7 +67,7 @@ func (r *Request) setHeader(name, value string) {
 func (r *Response) JSON(path string) (any, error) {
 	p, err := jsonpath.Parse(path)
 	if err != nil {
-		return nil, fmt.Errorf("loadgen: %w", err)
+		return nil, err
 	}
 	doc, err := jsonpath.Decode(r.Body)
 	if err != nil {

@@ -136,8 +136,8 @@ func (s *Scenario) Name() string { return s.name }
 // Description is the scenario's one-line description, or "".
 func (s *Scenario) Description() string { return s.description }
 
-// Source is the file that the scenario was read from, or "" if it was built in Go.
-func (s *Scenario) Source() string { return s.source }
+// File is the file that the scenario was read from, or "" if it was built in Go.
+func (s *Scenario) File() string { return s.source }
 
 // Variables returns the declared variables with their defaults, in the order of
 // their declaration.
@@ -150,21 +150,6 @@ func (s *Scenario) TaskNames() []string {
 		names[i] = t.name
 	}
 	return names
-}
-
-// Weights returns the effective weight of every task under a job's service name,
-// variables and overrides, in the order of the tasks; the environment is not
-// looked at. Nothing else of cfg needs to be set. The error is a
-// [*ValidationError] that lists every fault.
-func (s *Scenario) Weights(cfg JobConfig) ([]TaskWeight, error) {
-	vars, f := s.resolve(&cfg, nil)
-	f = append(s.check(), f...)
-	hidden, _ := s.resolveSecrets(nil)
-	weights, wf := s.weigh(expr.NewBinding(vars, hidden), &cfg)
-	if err := validation(append(f, wf...)); err != nil {
-		return nil, err
-	}
-	return weights, nil
 }
 
 // bound is a scenario under one job's configuration.

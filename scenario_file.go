@@ -42,7 +42,7 @@ func ParseScenario(name string, src []byte) (*Scenario, error) {
 }
 
 // ParseScenarioFile is [ParseScenario] for text that was read from a file: errors
-// name it, and [Scenario.Source] returns it. The file is not opened.
+// name it, and [Scenario.File] returns it. The file is not opened.
 func ParseScenarioFile(name, file string, src []byte) (*Scenario, error) {
 	return parseScenario(name, file, file, nil, src)
 }
@@ -55,15 +55,15 @@ func ParseScenarioFile(name, file string, src []byte) (*Scenario, error) {
 func LoadScenario(folder fs.FS, file string) (*Scenario, error) {
 	name, ok := scenarioName(path.Base(file))
 	if !ok {
-		return nil, fmt.Errorf("loadgen: expected a scenario file NAME.yaml, found %q", textkit.Shorten(file))
+		return nil, fmt.Errorf("expected a scenario file NAME.yaml, found %q", textkit.Shorten(file))
 	}
 	src, err := feed.ReadIn(folder, file, MaxScenarioSize)
 	if err != nil {
-		return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
+		return nil, fmt.Errorf("scenario file %s: %w", file, err)
 	}
 	if dir := path.Dir(file); dir != "." {
 		if folder, err = fs.Sub(folder, dir); err != nil {
-			return nil, fmt.Errorf("loadgen: scenario file %s: %w", file, err)
+			return nil, fmt.Errorf("scenario file %s: %w", file, err)
 		}
 	}
 	return parseScenario(name, file, file, folder, src)

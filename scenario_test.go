@@ -66,7 +66,7 @@ func TestBuiltinWeights(t *testing.T) {
 					cfg := JobConfig{ServiceName: service, Variables: map[string]string{
 						"ERROR_WEIGHT": fmt.Sprint(ew), "APP_LATENCY_WEIGHT": fmt.Sprint(lw),
 					}}
-					weights, err := s.Weights(cfg)
+					weights, err := weightsOf(s, cfg)
 					require.NoError(t, err)
 					fmt.Fprintf(&out, "%s %s ERROR_WEIGHT=%g APP_LATENCY_WEIGHT=%g total %g\n", name, service, ew, lw, total(weights))
 					for _, w := range weights {
@@ -106,7 +106,7 @@ func TestBuilder(t *testing.T) {
 		Task("home", 3, nop).Task("never", 0, nop).Task("less", -1, nop)
 	assert.Equal(t, "shop", s.Name())
 	assert.Equal(t, "a shop", s.Description())
-	assert.Empty(t, s.Source())
+	assert.Empty(t, s.File())
 	assert.Equal(t, []Variable{{"N", int64(4)}, {"F", 0.1}}, s.Variables())
 	assert.Equal(t, []string{"home", "never", "less"}, s.TaskNames())
 
@@ -150,7 +150,7 @@ func TestBuilderMistakes(t *testing.T) {
 
 func TestWeightsReportsEveryFault(t *testing.T) {
 	s := NewScenario("x").Variable("N", 1).Task("a", 1, nop)
-	_, err := s.Weights(JobConfig{
+	_, err := weightsOf(s, JobConfig{
 		Variables: map[string]string{"N": "one", "M": "1"},
 		Weights:   map[string]float64{"b": 1},
 	})
@@ -226,4 +226,16 @@ func TestVariableFaults(t *testing.T) {
 
 	_, f = s.bind(&JobConfig{}, func(string) (string, bool) { return "x", true })
 	assert.Contains(t, fieldsOf(t, validation(f)), `variables.N: the value from the environment must be a whole number, not "x"`)
+}
+
+// weightsOf are the weights of the tasks of s under cfg.
+func weightsOf(s *Scenario, cfg JobConfig) ([]TaskWeight, error) {
+	m := New()
+	defer m.Close()
+	cfg.Scenario = s
+	p, err := m.Preview(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return p.Weights, nil
 }

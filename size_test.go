@@ -144,7 +144,7 @@ func TestSizeOfAYear(t *testing.T) {
 		defer m.Close()
 		cfg := config(scenario)
 		cfg.Rate, cfg.Duration = loadgen.Rate{Count: 1, Per: every}, year
-		cfg.Timeout = time.Minute
+		cfg.Client.Timeout = time.Minute
 		cfg.MaxWorkers = 2
 		job := start(t, m, cfg)
 

@@ -67,14 +67,14 @@ func (s *soak) config(r *rand.Rand, name string, target *soakTarget) loadgen.Job
 	cfg := loadgen.JobConfig{
 		Name: name, Scenario: s.scenario(target), BaseURL: target.URL(),
 		Workers: 1 + r.IntN(4), Delay: time.Duration(5+r.IntN(100)) * time.Millisecond,
-		Timeout: 500 * time.Millisecond, ConnectTimeout: 500 * time.Millisecond, MaxBody: 1 << 20,
-		Grace: []time.Duration{50 * time.Millisecond, 2 * time.Second}[r.IntN(2)], Reuse: []string{"vu", "shared", "none"}[r.IntN(3)],
+		Client: loadgen.ClientConfig{Timeout: 500 * time.Millisecond, ConnectTimeout: 500 * time.Millisecond, MaxBody: 1 << 20, Reuse: []loadgen.Reuse{"vu", "shared", "none"}[r.IntN(3)]},
+		Grace:  []time.Duration{50 * time.Millisecond, 2 * time.Second}[r.IntN(2)],
 	}
 	if r.IntN(3) == 0 {
 		cfg.Rate, cfg.MaxWorkers = loadgen.PerSecond(uint64(1+r.IntN(30))), 10
 	}
 	if target == s.targets[0] {
-		cfg.Timeout, cfg.ConnectTimeout, cfg.Grace = time.Minute, time.Minute, time.Minute
+		cfg.Client.Timeout, cfg.Client.ConnectTimeout, cfg.Grace = time.Minute, time.Minute, time.Minute
 	}
 	return cfg
 }
@@ -105,12 +105,18 @@ func (s *soak) steer(ctx context.Context, r *rand.Rand, first, n int) error {
 			_, err = s.m.Start(ctx, s.config(r, name, target))
 		case 2, 3:
 			next := s.config(r, name, target)
-			_, err = s.m.Update(ctx, name, func(c *loadgen.JobConfig) {
-				c.Workers, c.Delay, c.Rate, c.Reuse = next.Workers, next.Delay, next.Rate, next.Reuse
-				c.MaxWorkers = next.MaxWorkers
-			})
+			var j *loadgen.Job
+			if j, err = s.m.Get(name); err == nil {
+				err = j.Update(func(c *loadgen.JobConfig) {
+					c.Workers, c.Delay, c.Rate, c.Client.Reuse = next.Workers, next.Delay, next.Rate, next.Client.Reuse
+					c.MaxWorkers = next.MaxWorkers
+				})
+			}
 		case 4:
-			err = s.m.Stop(name)
+			var j *loadgen.Job
+			if j, err = s.m.Get(name); err == nil {
+				j.Stop()
+			}
 		}
 		for _, fine := range []error{loadgen.ErrJobRunning, loadgen.ErrJobEnded, loadgen.ErrJobNotFound, context.DeadlineExceeded} {
 			if errors.Is(err, fine) {

@@ -13,8 +13,8 @@ import (
 func TestRefusedStart(t *testing.T) {
 	for field, cfg := range map[string]JobConfig{
 		"url":                     {BaseURL: "http://127.0.0.2:80"},
-		"connect_to.shop.test:80": {BaseURL: "http://127.0.0.1", ConnectTo: map[string]string{"shop.test:80": "127.0.0.2:80"}},
-		"proxy":                   {BaseURL: "http://allowed.test", Proxy: "http://127.0.0.2:3128"},
+		"connect_to.shop.test:80": {BaseURL: "http://127.0.0.1", Client: ClientConfig{ConnectTo: map[string]string{"shop.test:80": "127.0.0.2:80"}}},
+		"proxy":                   {BaseURL: "http://allowed.test", Client: ClientConfig{Proxy: "http://127.0.0.2:3128"}},
 	} {
 		m := New(WithTargetRules(testRules(t, "127.0.0.1", "allowed.test")))
 		cfg.Name, cfg.Scenario = "job", getsAndMore()
@@ -23,6 +23,7 @@ func TestRefusedStart(t *testing.T) {
 		require.ErrorAs(t, err, &invalid, field)
 		assert.Equal(t, field, invalid.Fields[0].Field)
 		assert.Contains(t, invalid.Fields[0].Message, "no rule allows 127.0.0.2:")
+		assert.ErrorIs(t, err, ErrTargetRefused, field)
 		assert.Empty(t, m.List(), "nothing was started")
 		m.Close()
 	}

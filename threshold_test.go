@@ -137,7 +137,7 @@ func TestAbortEndsTheJobWhenNothingCanTurnTheVerdict(t *testing.T) {
 	} {
 		cfg := c.cfg
 		cfg.Scenario = slowFrom(c.from)
-		cfg.Grace = loadgen.NoGrace
+		cfg.Grace = loadgen.Off
 		snap, err := judged(t, cfg, c.threshold)
 		require.NotNil(t, snap)
 		require.Len(t, snap.Verdicts, 1)
@@ -320,6 +320,7 @@ x:1:41: the threshold "p99{group=pay} < 1s": there is no group "pay"; there are 
 	_, err = m.Start(t.Context(), cfg)
 	assert.ErrorContains(t, err, `thresholds: threshold "p99{group=pay} < 1s": scenario "x" has no such group; there are checkout, login`)
 	s.Task("go", 1, func(context.Context, *loadgen.VU) error { return nil })
-	_, _, err = m.Resolve(cfg)
-	assert.NoError(t, err)
+	p, err := m.Preview(cfg)
+	require.NoError(t, err)
+	assert.NoError(t, p.Refused)
 }

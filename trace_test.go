@@ -32,7 +32,7 @@ func tracesOf(t *testing.T, cfg JobConfig) (ids map[TraceContext]int, kept Exemp
 			}
 			return vu.Get(ctx, "/")
 		}
-		cfg.BaseURL, cfg.Trace = "http://shop.test", true
+		cfg.BaseURL, cfg.Trace.Enabled = "http://shop.test", true
 		cfg.Scenario = NewScenario("s").Task("a", 1, get).Setup(get).Teardown(get).VUSetup(get).VUTeardown(get)
 		j, err := m.Start(t.Context(), cfg)
 		require.NoError(t, err)
@@ -71,7 +71,7 @@ func TestTraceIDsOfAResumedJobAreNew(t *testing.T) {
 		dial, stop := memnet.Serve(got)
 		defer stop()
 		cfg := JobConfig{
-			Name: "x", Seed: 42, BaseURL: "http://shop.test", Trace: true, Workers: 2, Delay: time.Second, Duration: time.Minute,
+			Name: "x", Seed: 42, BaseURL: "http://shop.test", Trace: TraceConfig{Enabled: true}, Workers: 2, Delay: time.Second, Duration: time.Minute,
 			Scenario: NewScenario("s").Task("a", 1, func(ctx context.Context, vu *VU) error { return vu.Get(ctx, "/") }),
 		}
 		m := New(WithDialContext(dial))
@@ -106,25 +106,24 @@ func TestCurlLineIsOfNoTrace(t *testing.T) {
 
 func TestTraceSettingsAreChecked(t *testing.T) {
 	good := JobConfig{
-		Name: "x", ScenarioName: "s", BaseURL: "http://shop.test", Trace: true, TraceRatio: 0.5,
-		TraceState: "es=s:0.5, a@b=c", Baggage: "a=b;p=1, c=d%20e", TraceHeader: "X-Loadgen",
+		Name: "x", ScenarioName: "s", BaseURL: "http://shop.test", Trace: TraceConfig{Enabled: true, Ratio: 0.5, State: "es=s:0.5, a@b=c", Baggage: "a=b;p=1, c=d%20e", Header: "X-Loadgen"},
 	}
 	require.NoError(t, good.Validate())
 	for _, c := range []struct {
 		field string
 		spoil func(*JobConfig)
 	}{
-		{"trace_ratio", func(c *JobConfig) { c.TraceRatio = 1.1 }},
-		{"trace_ratio", func(c *JobConfig) { c.TraceRatio = -0.5 }},
-		{"tracestate", func(c *JobConfig) { c.TraceState = "Upper=1" }},
-		{"tracestate", func(c *JobConfig) { c.TraceState = "a=1,a=2" }},
-		{"tracestate", func(c *JobConfig) { c.TraceState = "a=1\r\nX: y" }},
-		{"tracestate", func(c *JobConfig) { c.TraceState = "a" }},
-		{"baggage", func(c *JobConfig) { c.Baggage = "a=b c" }},
-		{"baggage", func(c *JobConfig) { c.Baggage = "=b" }},
-		{"trace_header", func(c *JobConfig) { c.TraceHeader = "a b" }},
-		{"trace_header", func(c *JobConfig) { c.TraceHeader = "content-length" }},
-		{"trace_header", func(c *JobConfig) { c.TraceHeader = "traceparent" }},
+		{"trace_ratio", func(c *JobConfig) { c.Trace.Ratio = 1.1 }},
+		{"trace_ratio", func(c *JobConfig) { c.Trace.Ratio = -0.5 }},
+		{"tracestate", func(c *JobConfig) { c.Trace.State = "Upper=1" }},
+		{"tracestate", func(c *JobConfig) { c.Trace.State = "a=1,a=2" }},
+		{"tracestate", func(c *JobConfig) { c.Trace.State = "a=1\r\nX: y" }},
+		{"tracestate", func(c *JobConfig) { c.Trace.State = "a" }},
+		{"baggage", func(c *JobConfig) { c.Trace.Baggage = "a=b c" }},
+		{"baggage", func(c *JobConfig) { c.Trace.Baggage = "=b" }},
+		{"trace_header", func(c *JobConfig) { c.Trace.Header = "a b" }},
+		{"trace_header", func(c *JobConfig) { c.Trace.Header = "content-length" }},
+		{"trace_header", func(c *JobConfig) { c.Trace.Header = "traceparent" }},
 		{"headers.TraceParent", func(c *JobConfig) { c.Headers = map[string]string{"TraceParent": "x"} }},
 		{"headers.x-loadgen", func(c *JobConfig) { c.Headers = map[string]string{"x-loadgen": "x"} }},
 	} {
@@ -181,7 +180,7 @@ func TestTraceparentOfTheStandard(t *testing.T) {
 }
 
 func TestTraceRatioHasADefault(t *testing.T) {
-	for ratio, want := range map[float64]float64{0: 1, NoSampling: 0, 1: 1, 0.1: 0.1} {
-		assert.InDelta(t, want, (&JobConfig{Trace: true, TraceRatio: ratio}).client().Trace.Ratio, 0)
+	for ratio, want := range map[float64]float64{0: 1, Off: 0, 1: 1, 0.1: 0.1} {
+		assert.InDelta(t, want, (&JobConfig{Trace: TraceConfig{Enabled: true, Ratio: ratio}}).client().Trace.Ratio, 0)
 	}
 }

@@ -48,7 +48,7 @@ func TestDroppedWorkMakesARunInvalid(t *testing.T) {
 				m := loadgen.New()
 				defer m.Close()
 				cfg := config(taking(time.Second))
-				cfg.Rate, cfg.MaxWorkers, cfg.Duration, cfg.Grace = loadgen.PerSecond(10), 1, 20*time.Second, loadgen.NoGrace
+				cfg.Rate, cfg.MaxWorkers, cfg.Duration, cfg.Grace = loadgen.PerSecond(10), 1, 20*time.Second, loadgen.Off
 				j := start(t, m, cfg)
 				if stop {
 					time.Sleep(10*time.Second + time.Millisecond)
@@ -72,7 +72,7 @@ func TestDroppedWorkAcrossUpdates(t *testing.T) {
 		m := loadgen.New()
 		defer m.Close()
 		cfg := config(taking(time.Second))
-		cfg.Rate, cfg.MaxWorkers, cfg.Grace = loadgen.PerSecond(10), 3, loadgen.NoGrace
+		cfg.Rate, cfg.MaxWorkers, cfg.Grace = loadgen.PerSecond(10), 3, loadgen.Off
 		j := start(t, m, cfg)
 		for i := range 5 {
 			time.Sleep(10 * time.Second)

@@ -78,7 +78,7 @@ func TestLoadScenario(t *testing.T) {
 	s, err := LoadScenario(folder, "a/shop.yaml")
 	require.NoError(t, err)
 	assert.Equal(t, "shop", s.Name())
-	assert.Equal(t, "a/shop.yaml", s.Source())
+	assert.Equal(t, "a/shop.yaml", s.File())
 	require.NoError(t, s.CheckFiles())
 	folder["a/data/u.csv"].Data = []byte("n\n1\n2,3\n")
 	assert.ErrorContains(t, s.CheckFiles(), `feeder "u": data/u.csv:3:1: expected 1 column, as in the first line, found 2`)

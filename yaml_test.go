@@ -51,10 +51,10 @@ func TestParseScenario(t *testing.T) {
 	assert.Equal(t, []Variable{{"SERVICE_NAME", "default"}, {"ERROR_WEIGHT", int64(2)}}, s.Variables())
 	assert.Equal(t, []string{"products_id", "oopsie", "orders_post", "browse"}, s.TaskNames())
 
-	weights, err := s.Weights(JobConfig{ServiceName: "opbeans-go-2", Variables: map[string]string{"ERROR_WEIGHT": "0.5"}})
+	weights, err := weightsOf(s, JobConfig{ServiceName: "opbeans-go-2", Variables: map[string]string{"ERROR_WEIGHT": "0.5"}})
 	require.NoError(t, err)
 	assert.Equal(t, []TaskWeight{{"products_id", 6}, {"oopsie", 0.5}, {"orders_post", 1}, {"browse", 1}}, weights)
-	weights, err = s.Weights(JobConfig{ServiceName: "opbeans-java"})
+	weights, err = weightsOf(s, JobConfig{ServiceName: "opbeans-java"})
 	require.NoError(t, err)
 	assert.Zero(t, weights[1].Weight)
 

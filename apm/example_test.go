@@ -42,7 +42,7 @@ func Example() {
 	m := loadgen.New(ledger.Options()...)
 	ledger.Bind(m)
 	job, err := m.Start(context.Background(), loadgen.JobConfig{
-		Name: "shop", BaseURL: service.URL, Trace: true, MaxIterations: 50,
+		Name: "shop", BaseURL: service.URL, Trace: loadgen.TraceConfig{Enabled: true}, MaxIterations: 50,
 		Scenario: loadgen.NewScenario("shop").Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/") }),
 	})
 	if err != nil {

@@ -76,7 +76,7 @@ func against(t *testing.T, s *service, f func(t *testing.T, l *apm.Ledger, start
 		require.NoError(t, err)
 		f(t, l, func() *loadgen.Job {
 			j, err := m.Start(t.Context(), loadgen.JobConfig{
-				Name: "shop", BaseURL: "http://shop", Workers: 2, MaxIterations: 500, Seed: 1, Trace: true, Thresholds: []loadgen.Threshold{missing},
+				Name: "shop", BaseURL: "http://shop", Workers: 2, MaxIterations: 500, Seed: 1, Trace: loadgen.TraceConfig{Enabled: true}, Thresholds: []loadgen.Threshold{missing},
 				Scenario: loadgen.NewScenario("shop").Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/home") }),
 			})
 			require.NoError(t, err)
@@ -149,7 +149,7 @@ func TestSamplesThatComeAfterTheEndOfTheJob(t *testing.T) {
 		var samples []loadgen.Sample
 		m := loadgen.New(loadgen.WithDialContext(dial), loadgen.WithObserver(observer(func(s loadgen.Sample) { samples = append(samples, s) })))
 		j, err := m.Start(t.Context(), loadgen.JobConfig{
-			Name: "shop", BaseURL: "http://shop", MaxIterations: 3, Trace: true,
+			Name: "shop", BaseURL: "http://shop", MaxIterations: 3, Trace: loadgen.TraceConfig{Enabled: true},
 			Scenario: loadgen.NewScenario("shop").Task("home", 1, func(ctx context.Context, vu *loadgen.VU) error { return vu.Get(ctx, "/home") }),
 		})
 		require.NoError(t, err)

@@ -32,7 +32,7 @@ var ErrRefused = errors.New("target refused")
 // tell machines their secrets at.
 //
 // They are checked on the address that is dialled, so that neither a name that leads
-// elsewhere by then, nor a redirect, nor JobConfig.ConnectTo gets around them. A proxy
+// elsewhere by then, nor a redirect, nor ClientConfig.ConnectTo gets around them. A proxy
 // must be allowed itself; if it looks names up, a target must be allowed by its name.
 // Rules do not change, and are safe for concurrent use.
 type Rules struct {
@@ -53,7 +53,7 @@ func Parse(rules ...string) (*Rules, error) {
 	for _, text := range rules {
 		r, err := parseTargetRule(strings.ToLower(strings.TrimSpace(text)))
 		if err != nil {
-			return nil, fmt.Errorf("loadgen: target rule %.100q: %w", text, err)
+			return nil, fmt.Errorf("target rule %.100q: %w", text, err)
 		}
 		t.rules = append(t.rules, r)
 	}

@@ -10,7 +10,7 @@ import (
 // ErrInterrupted is what a request or a sleep returns when its job ended it
 // before it was done, because a stop's grace time had passed. The iteration
 // counts as interrupted, neither as failed nor as a latency.
-var ErrInterrupted = errors.New("loadgen: interrupted by the end of the job")
+var ErrInterrupted = errors.New("interrupted by the end of the job")
 
 // Class says what kind of thing went wrong. Statistics count by class and
 // never by message, so that their size is bounded.

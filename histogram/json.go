@@ -124,10 +124,10 @@ func Parse(data []byte) (Histogram, error) {
 		histogramCounts
 	}
 	if err := json.Unmarshal(data, &in); err != nil {
-		return h, fmt.Errorf("loadgen: not a histogram: %w", err)
+		return h, fmt.Errorf("not a histogram: %w", err)
 	}
 	if in.Buckets == nil {
-		return h, errors.New("loadgen: the histogram has no buckets: these are percentiles for people, not a record to be read back")
+		return h, errors.New("the histogram has no buckets: these are percentiles for people, not a record to be read back")
 	}
 	sum, ok := parseUint128(in.Sum)
 	if !ok {
@@ -150,7 +150,7 @@ func Parse(data []byte) (Histogram, error) {
 	return next, nil
 }
 
-var errHistogram = errors.New("loadgen: the numbers of the histogram contradict each other: the record is damaged")
+var errHistogram = errors.New("the numbers of the histogram contradict each other: the record is damaged")
 
 // counters calls yield for every counter that counted something, from small to large.
 func (h *Histogram) counters(yield func(i int, n uint64) bool) {

@@ -69,7 +69,7 @@ func TestOldNamesAndNewOnes(t *testing.T) {
 func TestListShowsWhatOthersChanged(t *testing.T) {
 	s := serve(t)
 	s.ok(s.start(`{"job":"python","port":8000,"workers":3.3,"error_weight":7,"delay":1}`))
-	_, err := s.manager.Update(t.Context(), "python", func(c *loadgen.JobConfig) {
+	err := jobOf(t, s.manager, "python").Update(func(c *loadgen.JobConfig) {
 		c.Workers, c.Delay = 5, 1234567*time.Microsecond
 		c.BaseURL = "https://example.com/base"
 		c.Variables["ERROR_WEIGHT"] = "9"
@@ -84,7 +84,7 @@ func TestListShowsWhatOthersChanged(t *testing.T) {
 
 	s.ended("python")
 	_, err = s.manager.Start(t.Context(), loadgen.JobConfig{
-		Name: "python", BaseURL: "http://localhost:9", Scenario: hang(), Workers: 3, Grace: loadgen.NoGrace,
+		Name: "python", BaseURL: "http://localhost:9", Scenario: hang(), Workers: 3, Grace: loadgen.Off,
 	})
 	require.NoError(t, err)
 	l = s.listing("python")
@@ -191,7 +191,9 @@ func TestUpdateTakesEverything(t *testing.T) {
 			"APP_LATENCY_LOWER_BOUND": "3", "APP_LATENCY_UPPER_BOUND": "4",
 		},
 		Weights: map[string]float64{"root": 4.5}, Headers: map[string]string{"X-A": "b"},
-		Grace: cfg.Grace, ConnectTimeout: cfg.ConnectTimeout, Timeout: cfg.Timeout, MaxBody: cfg.MaxBody, DNSTTL: cfg.DNSTTL,
+		Grace: loadgen.DefaultGrace, Client: loadgen.ClientConfig{
+			ConnectTimeout: loadgen.DefaultConnectTimeout, Timeout: loadgen.DefaultTimeout, MaxBody: loadgen.DefaultMaxBody, DNSTTL: loadgen.DefaultDNSTTL,
+		},
 	}, cfg)
 	assert.EqualValues(t, 2, s.job("python").Status().Revision, "one update, one revision")
 	assert.Equal(t, loadgen.StateRunning, s.job("python").State())
@@ -272,7 +274,7 @@ func TestJobStatsAndRemoval(t *testing.T) {
 // TestValidity has a job with work that was due and never began.
 func TestValidity(t *testing.T) {
 	s := serve(t)
-	s.ok(s.start(`{"job":"short","scenario":"molotov_scenarios","port":8000,"rate":"1000000/s","workers":1,"max_workers":1,"duration":0.05,"grace":0}`))
+	s.ok(s.start(`{"job":"short","scenario":"molotov_scenarios","port":8000,"rate":"1000000/s","workers":1,"max_workers":1,"duration":0.05,"grace":-1}`))
 	require.NoError(t, s.job("short").Wait(t.Context()))
 	type snapshot struct {
 		Valid   bool
@@ -302,4 +304,12 @@ func TestStopByPost(t *testing.T) {
 			assert.Equal(t, loadgen.StateStopped, s.job("python").State())
 		})
 	}
+}
+
+// jobOf returns the job of a name.
+func jobOf(t testing.TB, m *loadgen.Manager, name string) *loadgen.Job {
+	t.Helper()
+	j, err := m.Get(name)
+	require.NoError(t, err)
+	return j
 }

@@ -212,7 +212,7 @@ func (a *API) updateRunning(j *loadgen.Job, c *change) (again bool, err error) {
 			return false, err
 		}
 	}
-	err = j.Update(c.update)
+	err = c.update(j)
 	if now, _ := a.m.Get(j.Name()); now != j || errors.Is(err, loadgen.ErrJobEnded) {
 		return true, nil
 	}
@@ -258,7 +258,7 @@ func (a *API) loads(cfg *loadgen.JobConfig) error {
 	if err == nil || errors.Is(err, loadgen.ErrScenarioNotFound) {
 		return err
 	}
-	bad := badRequest(CodeBadScenario, "scenario", "scenario %q cannot be used: %s", cfg.ScenarioName, message(err))
+	bad := badRequest(CodeBadScenario, "scenario", "scenario %q cannot be used: %s", cfg.ScenarioName, err.Error())
 	bad.err = err
 	return bad
 }
@@ -345,7 +345,7 @@ func (a *API) Scenarios() Scenarios {
 		if s.Errors == nil {
 			s.Errors = map[string]string{}
 		}
-		s.Errors[info.Name] = message(info.Err)
+		s.Errors[info.Name] = info.Err.Error()
 	}
 	slices.SortStableFunc(s.Scenarios, func(x, y string) int {
 		return cmp.Compare(rank(x), rank(y))

@@ -107,7 +107,7 @@ func TestManyAtOnce(t *testing.T) {
 				var err error
 				switch (i + n) % 6 {
 				case 0, 1:
-					err = api.Start(t.Context(), body(`,"port":8000,"grace":0,"max_iterations":3`))
+					err = api.Start(t.Context(), body(`,"port":8000,"grace":-1,"max_iterations":3`))
 				case 2:
 					err = api.Update(t.Context(), body(`,"workers":2.5,"scenario":"dyno"`))
 				case 3:

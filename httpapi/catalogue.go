@@ -65,7 +65,7 @@ func (a *API) Catalogue() Catalogue {
 func scenarioInfo(info loadgen.ScenarioInfo) ScenarioInfo {
 	s := ScenarioInfo{ScenarioInfo: info}
 	if info.Err != nil {
-		s.Error = &ScenarioFault{Message: message(info.Err)}
+		s.Error = &ScenarioFault{Message: info.Err.Error()}
 		var parse *loadgen.ScenarioError
 		if errors.As(info.Err, &parse) {
 			s.Error.Faults = parse.Errors
@@ -93,7 +93,7 @@ func (a *API) Scenario(body json.RawMessage) (ScenarioDetails, error) {
 	source, err := a.m.Catalogue().Source(asked.Scenario)
 	switch {
 	case errors.Is(err, loadgen.ErrScenarioNotFound), at < 0:
-		return ScenarioDetails{}, &Error{Status: http.StatusNotFound, Code: CodeUnknownScenario, Message: message(err), Field: "scenario", err: err}
+		return ScenarioDetails{}, &Error{Status: http.StatusNotFound, Code: CodeUnknownScenario, Message: err.Error(), Field: "scenario", err: err}
 	case err != nil:
 		source = nil // as large as no scenario is, or unreadable: the info says so
 	}

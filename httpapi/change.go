@@ -194,11 +194,11 @@ func (c *change) apply(cfg *loadgen.JobConfig) {
 
 // update applies the change to a job that is there. To name its scenario again
 // asks for the file to be read again.
-func (c *change) update(cfg *loadgen.JobConfig) {
-	c.apply(cfg)
-	if c.has("scenario") && cfg.Scenario == nil {
-		cfg.Reload()
+func (c *change) update(j *loadgen.Job) error {
+	if c.has("scenario") {
+		return j.Reload(c.apply)
 	}
+	return j.Update(c.apply)
 }
 
 func (c *change) has(name string) bool {

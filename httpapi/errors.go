@@ -77,7 +77,7 @@ func toError(err error) *Error {
 		scenario *loadgen.ScenarioError
 	)
 	about := func(status int, code, field string) *Error {
-		return &Error{Status: status, Code: code, Message: message(err), Field: field, err: err}
+		return &Error{Status: status, Code: code, Message: err.Error(), Field: field, err: err}
 	}
 	switch {
 	case errors.As(err, &e):
@@ -110,9 +110,6 @@ func internalError() *Error {
 		Message: "an internal error, which is not the request's fault; the log has more",
 	}
 }
-
-// message is the text of an error without the package's name, which is for logs.
-func message(err error) string { return strings.TrimPrefix(err.Error(), "loadgen: ") }
 
 // fieldsError makes one error of the faults of a configuration.
 func fieldsError(invalid *loadgen.ValidationError) *Error {

@@ -24,7 +24,7 @@ func fuzzed(t *testing.T) (*loadgen.Manager, *httpapi.API) {
 	m := offline(t, fstest.MapFS{"molotov_scenarios.yaml": small, "dyno.yaml": small})
 	api := httpapi.New(m)
 	for _, name := range []string{"python", "node"} {
-		_, err := m.Start(t.Context(), loadgen.JobConfig{Name: name, BaseURL: "http://localhost:1", Scenario: hang(), Grace: loadgen.NoGrace})
+		_, err := m.Start(t.Context(), loadgen.JobConfig{Name: name, BaseURL: "http://localhost:1", Scenario: hang(), Grace: loadgen.Off})
 		require.NoError(t, err)
 	}
 	ended, err := m.Get("node")
@@ -97,7 +97,7 @@ func bodies(f *testing.F) {
 	f.Add(`{"job":"opbeans-python","port":"8000","workers":3.3,"scenario":"scenarios/dyno.py"}`)
 	f.Add(`{"job":"ruby","url":"http://[::1]:8000/base","delay":"1m30s","duration":0,"rate":"100/s","ramp_up":1.5,"max_iterations":1}`)
 	f.Add(`{"job":"node","variables":{"LABEL_NAME":"x","SERVICE_NAME":null},"weights":{"root":1},"seed":"18446744073709551615"}`)
-	f.Add(`{"job":"new","port":1,"label_weight":"0.5","label_name":7,"app_latency_upper_bound":1e3,"headers":{"A":"b"},"grace":0,"http":"2"}`)
+	f.Add(`{"job":"new","port":1,"label_weight":"0.5","label_name":7,"app_latency_upper_bound":1e3,"headers":{"A":"b"},"grace":-1,"http":"2"}`)
 }
 
 func FuzzStart(f *testing.F) {

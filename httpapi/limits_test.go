@@ -129,7 +129,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 	require.NoError(t, err)
 	cfg := j.Config()
 	assert.Equal(t, "http://user:s3cret@localhost:1/x", cfg.BaseURL, "what was shown stands for what is in force")
-	assert.Equal(t, "http://u:s3cret@localhost:3", cfg.Proxy)
+	assert.Equal(t, "http://u:s3cret@localhost:3", cfg.Client.Proxy)
 	assert.Equal(t, "s3cret", cfg.Headers["Authorization"])
 	assert.Equal(t, 2, cfg.Workers)
 }

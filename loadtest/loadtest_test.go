@@ -207,7 +207,7 @@ func TestTheContextEndsTheRun(t *testing.T) {
 				} else {
 					opts = append(opts, loadtest.Context(ctx))
 				}
-				cfg := loadgen.JobConfig{Scenario: hanging(), BaseURL: "http://none.test", Duration: time.Hour, Grace: loadgen.NoGrace}
+				cfg := loadgen.JobConfig{Scenario: hanging(), BaseURL: "http://none.test", Duration: time.Hour, Grace: loadgen.Off}
 				snap := loadtest.Run(f, cfg, opts...) //nolint:contextcheck // it takes it as an option
 				assert.Equal(t, time.Minute, snap.Elapsed)
 			})
@@ -246,7 +246,7 @@ func TestFailuresBesideThresholds(t *testing.T) {
 	for want, cfg := range map[string]loadgen.JobConfig{
 		"loadtest: the job failed: ":                             {Scenario: fails(fmt.Errorf("%w: broken", loadgen.ErrAbort)), MaxIterations: 5},
 		"loadtest: 1 of 1 threshold does not hold\n":             {Scenario: fails(errors.New("x")), MaxIterations: 5, Thresholds: loadgen.MustThresholds("failures < 2 abort")},
-		"loadtest: 1 of 2 thresholds do not hold; no iteration ": {Scenario: hanging(), Duration: time.Second, Grace: loadgen.NoGrace, Thresholds: loadgen.MustThresholds("p99 < 1s", "failures == 0")},
+		"loadtest: 1 of 2 thresholds do not hold; no iteration ": {Scenario: hanging(), Duration: time.Second, Grace: loadgen.Off, Thresholds: loadgen.MustThresholds("p99 < 1s", "failures == 0")},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			cfg.BaseURL = "http://none.test"

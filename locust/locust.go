@@ -125,8 +125,12 @@ func Run(ctx context.Context, m *loadgen.Manager, cfg Config) error {
 	}
 	check := cfg.Job
 	check.BaseURL = cmp.Or(check.BaseURL, "http://host.invalid")
-	if _, _, err := m.Resolve(check); err != nil {
+	preview, err := m.Preview(check)
+	if err != nil {
 		return err
+	}
+	if preview.Refused != nil {
+		return preview.Refused
 	}
 	if cfg.DialContext == nil {
 		cfg.DialContext = (&net.Dialer{Timeout: readyEvery, KeepAlive: 15 * time.Second}).DialContext

@@ -69,7 +69,7 @@ func TestTallyAddsUp(t *testing.T) {
 	assert.EqualValues(t, 20, d.Total.None)
 	assert.Equal(t, want.Received, d.Total.Size)
 	assert.Equal(t, perSecond, d.Total.PerSecond)
-	assert.InDelta(t, want.Service.Sum()*1000, d.Total.TotalTime, 1e-3)
+	assert.InDelta(t, want.Service.Sum().Seconds()*1000, d.Total.TotalTime, 1e-3)
 	assert.InDelta(t, 1_000_019.999, *d.Total.Last, 0.01)
 	var counted uint64
 	for _, n := range d.Total.Times {

@@ -111,10 +111,14 @@ func (m Measurement) Run(ctx context.Context, opts ...loadgen.Option) (*Result, 
 	cfg := m.Job
 	cfg.Delay, cfg.Rate, cfg.Stages, cfg.RampUp, cfg.Duration, cfg.MaxIterations, cfg.Thresholds = 0, loadgen.Rate{}, nil, 0, 0, 0, nil
 	cfg.Name, cfg.BaseURL = names()[off], m.Off.URL
-	cfg, scenario, err := manager.Resolve(cfg)
+	preview, err := manager.Preview(cfg)
+	if err == nil {
+		err = preview.Refused
+	}
 	if err != nil {
 		return nil, ofSide(err, off)
 	}
+	cfg, scenario := preview.Config, preview.Scenario
 	g := newGate(cfg.Seed, m.WarmUp+m.Pairs)
 	procs := [2]*process{newProcess(m.Off), newProcess(m.On)}
 	defer watch(procs)()

@@ -122,7 +122,7 @@ func (m *merging) alike() error {
 	var first map[string]json.RawMessage
 	for i, p := range m.parts {
 		cfg := p.Config
-		cfg.Segment, cfg.StartAt, cfg.Seed, cfg.LocalAddr, cfg.Name = loadgen.Segment{}, time.Time{}, 0, "", ""
+		cfg.Segment, cfg.StartAt, cfg.Seed, cfg.Client.LocalAddr, cfg.Name = loadgen.Segment{}, time.Time{}, 0, "", ""
 		text, err := json.Marshal(cfg)
 		if err != nil {
 			return err

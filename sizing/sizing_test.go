@@ -172,5 +172,5 @@ func TestWhatCannotBeSearched(t *testing.T) {
 	s := good
 	s.Job.Scenario = loadgen.NewScenario("x").Task("t", 1, func(context.Context, *loadgen.VU) error { return loadgen.ErrAbort })
 	_, err := search(t, func() sizing.Search { return s }, "failures == 0")
-	assert.ErrorContains(t, err, "sizing: the job failed: loadgen: job aborted")
+	assert.ErrorContains(t, err, "sizing: the job failed: job aborted")
 }

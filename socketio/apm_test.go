@@ -35,7 +35,7 @@ func TestVerdictsOfAgentsWhileTheyChange(t *testing.T) {
 		found.Store(1)
 		assert.Equal(t, []string{`2["apm",{"found":1,`}, apm(), "once, while nothing changes")
 		assert.Empty(t, apm())
-		assert.NoError(t, k.m.Stop("shop"))
+		jobOf(t, k.m, "shop").Stop()
 		found.Store(3)
 		assert.Equal(t, []string{`2["apm",{"found":3,`}, apm(), "after the end of the job, too")
 

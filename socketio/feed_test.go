@@ -105,9 +105,9 @@ func TestMissedEvents(t *testing.T) {
 		}
 		<-time.After(time.Millisecond)
 
-		require.NoError(t, m.Stop("stopped"))
-		require.NoError(t, m.Stop("removed"))
-		_, err := m.Update(t.Context(), "updated", func(c *loadgen.JobConfig) { c.Workers = 2 })
+		jobOf(t, m, "stopped").Stop()
+		jobOf(t, m, "removed").Stop()
+		err := jobOf(t, m, "updated").Update(func(c *loadgen.JobConfig) { c.Workers = 2 })
 		require.NoError(t, err)
 		<-time.After(5 * time.Second)
 		require.NoError(t, m.Remove("removed"))
@@ -122,7 +122,7 @@ func TestMissedEvents(t *testing.T) {
 		for name := range f.runs {
 			assert.Contains(t, []string{"same", "started", "updated"}, name, "no run is followed that is over")
 		}
-		require.NoError(t, m.Stop("started"))
+		jobOf(t, m, "started").Stop()
 		f.event(<-events)
 
 		job := func(name, state string) string { return `"job":"` + name + `","state":"` + state + `"` }
@@ -142,4 +142,12 @@ func TestMissedEvents(t *testing.T) {
 			assert.Contains(t, message, want)
 		}
 	})
+}
+
+// jobOf returns the job of a name.
+func jobOf(t testing.TB, m *loadgen.Manager, name string) *loadgen.Job {
+	t.Helper()
+	j, err := m.Get(name)
+	require.NoError(t, err)
+	return j
 }

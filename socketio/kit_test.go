@@ -94,9 +94,16 @@ func (k *kit) call(ctx context.Context, name string, body json.RawMessage) (any,
 	case "scenarios":
 		return []string{"one", "two"}, nil
 	case "stop":
-		return struct{}{}, k.m.Stop(args.Job)
+		j, err := k.m.Get(args.Job)
+		if err == nil {
+			j.Stop()
+		}
+		return struct{}{}, err
 	case "update":
-		_, err := k.m.Update(ctx, args.Job, func(c *loadgen.JobConfig) { c.Workers = args.Workers })
+		j, err := k.m.Get(args.Job)
+		if err == nil {
+			err = j.Update(func(c *loadgen.JobConfig) { c.Workers = args.Workers })
+		}
 		return struct{}{}, err
 	}
 	switch {
@@ -197,3 +204,11 @@ func golden(t *testing.T, name string, got string) {
 
 // serve serves a handler on a network in memory.
 func serve(h http.Handler) (memnet.DialFunc, func()) { return memnet.Serve(h) }
+
+// jobOf returns the job of a name.
+func jobOf(t testing.TB, m *loadgen.Manager, name string) *loadgen.Job {
+	t.Helper()
+	j, err := m.Get(name)
+	require.NoError(t, err)
+	return j
+}

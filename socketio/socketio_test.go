@@ -296,7 +296,7 @@ func TestSubscriptions(t *testing.T) {
 		assert.Equal(t, "map[]", jobs())
 		k.start("c")
 		assert.Equal(t, "map[c:true]", jobs())
-		require.NoError(t, k.m.Stop("b"))
+		jobOf(t, k.m, "b").Stop()
 		messages := k.messages(c, time.Minute)
 		assert.Equal(t, `"b":"stop"`, serviceStates(messages), "service_state is for everyone")
 		assert.Empty(t, only(messages, `job",{"job":"b`))
@@ -336,7 +336,7 @@ func TestCalls(t *testing.T) {
 			{"list", nil, `{"python":"running"}`},
 			{"stop", []string{`{"job":"python"}`}, `{}`},
 			{"start", []string{`{}`}, `{"error":{"code":"missing_field","message":"a name is required","field":"job"}}`},
-			{"stop", []string{`{"job":"x"}`}, `{"error":{"code":"failed","message":"loadgen: no such job: \"x\""}}`},
+			{"stop", []string{`{"job":"x"}`}, `{"error":{"code":"failed","message":"no such job: \"x\""}}`},
 			{"start", []string{`{"panic":true}`}, `{"error":{"code":"internal","message":"an internal error, which is not the call's fault; the log has more"}}`},
 			{"dance", []string{`1`}, `{"error":{"code":"unknown_event","message":"there are start, update, stop, list, scenarios, subscribe and unsubscribe, and no dance"}}`},
 		} {

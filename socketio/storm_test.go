@@ -39,9 +39,15 @@ func TestStorm(t *testing.T) {
 			case "start":
 				_, err = m.Start(ctx, loadgen.JobConfig{Name: args.Job, BaseURL: "http://127.0.0.1:1", Scenario: idle})
 			case "update":
-				_, err = m.Update(ctx, args.Job, func(c *loadgen.JobConfig) { c.Workers = c.Workers%5 + 1 })
+				var j *loadgen.Job
+				if j, err = m.Get(args.Job); err == nil {
+					err = j.Update(func(c *loadgen.JobConfig) { c.Workers = c.Workers%5 + 1 })
+				}
 			case "stop":
-				err = m.Stop(args.Job)
+				var j *loadgen.Job
+				if j, err = m.Get(args.Job); err == nil {
+					j.Stop()
+				}
 			}
 			return struct{}{}, err
 		}))

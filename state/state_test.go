@@ -229,7 +229,7 @@ func TestRestartWithoutTheScenario(t *testing.T) {
 	r.restart(true)
 	j = r.job("job")
 	assert.Equal(t, loadgen.StateFailed, j.State())
-	assert.Contains(t, j.Status().Reason, `it cannot be resumed: loadgen: no such scenario: "made in Go"`)
+	assert.Contains(t, j.Status().Reason, `it cannot be resumed: no such scenario: "made in Go"`)
 	assert.GreaterOrEqual(t, j.Snapshot().Iterations, uint64(20))
 }
 

@@ -65,19 +65,19 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 		Groups  []json.RawMessage `json:"groups"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return fmt.Errorf("loadgen: not a record of a snapshot: %w", err)
+		return fmt.Errorf("not a record of a snapshot: %w", err)
 	}
 	switch {
 	case head.Version == 0:
-		return errors.New("loadgen: not a record of a snapshot: it has no version")
+		return errors.New("not a record of a snapshot: it has no version")
 	case head.Version != recordVersion:
-		return fmt.Errorf("loadgen: the record of a snapshot has version %d, and this program reads version %d", head.Version, recordVersion)
+		return fmt.Errorf("the record of a snapshot has version %d, and this program reads version %d", head.Version, recordVersion)
 	case len(head.Groups) > MaxGroups+1:
-		return fmt.Errorf("loadgen: the record of a snapshot has %d groups; a job has at most %d", len(head.Groups), MaxGroups+1)
+		return fmt.Errorf("the record of a snapshot has %d groups; a job has at most %d", len(head.Groups), MaxGroups+1)
 	case len(head.Tasks) > MaxTaskNames+1:
-		return fmt.Errorf("loadgen: the record of a snapshot has %d tasks; a job has at most %d", len(head.Tasks), MaxTaskNames+1)
+		return fmt.Errorf("the record of a snapshot has %d tasks; a job has at most %d", len(head.Tasks), MaxTaskNames+1)
 	case head.Elapsed < 0 || head.Offered != nil && *head.Offered < 0:
-		return errors.New("loadgen: the record of a snapshot has a negative elapsed time")
+		return errors.New("the record of a snapshot has a negative elapsed time")
 	}
 	type plain Snapshot
 	in := struct {
@@ -94,7 +94,7 @@ func (r *Record) UnmarshalJSON(data []byte) error {
 		} `json:"groups"`
 	}{}
 	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("loadgen: the record of a snapshot cannot be read: %w", err)
+		return fmt.Errorf("the record of a snapshot cannot be read: %w", err)
 	}
 	s := Snapshot(in.plain)
 	s.Elapsed = time.Duration(head.Elapsed)

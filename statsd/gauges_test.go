@@ -44,7 +44,7 @@ func TestGauges(t *testing.T) {
 		synctest.Wait()
 		const tree = "loadgen.box.opbeans_python."
 		assert.Equal(t, tree+"workers:3|g "+tree+"vus:3|g "+tree+"active:3|g "+tree+"rate:29.2|g", gauges())
-		_, err = m.Update(t.Context(), "opbeans.python", func(c *loadgen.JobConfig) { c.Workers = 1 })
+		err = jobOf(t, m, "opbeans.python").Update(func(c *loadgen.JobConfig) { c.Workers = 1 })
 		require.NoError(t, err)
 		assert.Equal(t, tree+"workers:1|g "+tree+"vus:1|g", strings.Join(strings.Split(gauges(), " ")[:2], " "))
 		time.Sleep(4 * time.Second)
@@ -94,4 +94,12 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 		time.Sleep(time.Minute)
 		assert.Len(t, w.lines(), seen)
 	})
+}
+
+// jobOf returns the job of a name.
+func jobOf(t testing.TB, m *loadgen.Manager, name string) *loadgen.Job {
+	t.Helper()
+	j, err := m.Get(name)
+	require.NoError(t, err)
+	return j
 }

@@ -55,10 +55,10 @@ func (id *SpanID) UnmarshalText(text []byte) error { return readID(id[:], text) 
 func readID(dst, text []byte) error {
 	var b [len(TraceID{})]byte
 	if len(text) != 2*len(dst) {
-		return fmt.Errorf("loadgen: the id of a trace or span must have %d hexadecimal digits, not %d bytes", 2*len(dst), len(text))
+		return fmt.Errorf("the id of a trace or span must have %d hexadecimal digits, not %d bytes", 2*len(dst), len(text))
 	}
 	if _, err := hex.Decode(b[:], text); err != nil {
-		return fmt.Errorf("loadgen: the id of a trace or span must be hexadecimal: %w", err)
+		return fmt.Errorf("the id of a trace or span must be hexadecimal: %w", err)
 	}
 	copy(dst, b[:])
 	return nil

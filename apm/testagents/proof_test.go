@@ -63,8 +63,8 @@ func run(t *testing.T, newAgent func(t *testing.T, service, receiver string) *ag
 	defer m.Close()
 	ledger.Bind(m)
 	job, err := m.Start(t.Context(), loadgen.JobConfig{
-		Name: "proof", BaseURL: shopServer.URL, Scenario: s, Workers: 3, MaxIterations: requests, Seed: 7, Trace: true, TraceRatio: ratio,
-		Timeout: time.Minute,
+		Name: "proof", BaseURL: shopServer.URL, Scenario: s, Workers: 3, MaxIterations: requests, Seed: 7, Trace: loadgen.TraceConfig{Enabled: true, Ratio: ratio},
+		Client: loadgen.ClientConfig{Timeout: time.Minute},
 	})
 	require.NoError(t, err)
 	require.NoError(t, job.Wait(t.Context()))

@@ -71,21 +71,26 @@ func TestRunHasAFlagForEverything(t *testing.T) {
 	names := map[string]string{
 		"BaseURL": "url", "Thresholds": "threshold", "Variables": "var", "Weights": "weight", "Headers": "header",
 		"HTTP": "http", "DNSTTL": "dns-ttl", "CACerts": "cacert",
+		"Enabled": "trace", "Ratio": "trace-ratio", "State": "trace-state", "Header": "trace-header",
 	}
 	without := map[string]string{
 		"Scenario": "an argument", "ScenarioName": "an argument",
 		"Lease": "for who starts a job and may vanish; a command ends with its job",
 	}
 	flags := runCommand().Flags
-	config := reflect.TypeFor[loadgen.JobConfig]()
-	for i := range config.NumField() {
-		field := config.Field(i)
-		name, ok := names[field.Name]
-		if !ok {
-			name = strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(field.Name, "$1-$2"))
-		}
-		if field.IsExported() && without[field.Name] == "" {
-			assert.NotNil(t, flags.Lookup(name), "JobConfig.%s has no flag -%s", field.Name, name)
+	for _, config := range []reflect.Type{reflect.TypeFor[loadgen.JobConfig](), reflect.TypeFor[loadgen.ClientConfig](), reflect.TypeFor[loadgen.TraceConfig]()} {
+		for i := range config.NumField() {
+			field := config.Field(i)
+			if group := field.Type; group.Kind() == reflect.Struct && strings.HasSuffix(group.Name(), "Config") {
+				continue // has a turn of its own
+			}
+			name, ok := names[field.Name]
+			if !ok {
+				name = strings.ToLower(regexp.MustCompile(`([a-z])([A-Z])`).ReplaceAllString(field.Name, "$1-$2"))
+			}
+			if field.IsExported() && without[field.Name] == "" {
+				assert.NotNil(t, flags.Lookup(name), "%s.%s has no flag -%s", config.Name(), field.Name, name)
+			}
 		}
 	}
 }

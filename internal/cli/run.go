@@ -83,7 +83,7 @@ func (r *runner) run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer done()
-	cfg.Trace = cfg.Trace || r.apm.Addr != ""
+	cfg.Trace.Enabled = cfg.Trace.Enabled || r.apm.Addr != ""
 	opts = append(opts, traces.Options()...)
 	m := loadgen.New(opts...)
 	defer m.Close()
@@ -132,11 +132,14 @@ func (r *runner) run(ctx context.Context, args []string) error {
 
 // show prints what would run.
 func (r *runner) show(m *loadgen.Manager, cfg loadgen.JobConfig) error {
-	cfg, _, err := m.Resolve(cfg)
+	preview, err := m.Preview(cfg)
+	if err == nil {
+		err = preview.Refused
+	}
 	if err != nil {
 		return command.UsageErrorf("%w", command.FlagFaults(err))
 	}
-	text, err := json.MarshalIndent(report.Redact(cfg), "", "  ")
+	text, err := json.MarshalIndent(report.Redact(preview.Config), "", "  ")
 	if err != nil {
 		return err
 	}

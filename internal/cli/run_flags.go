@@ -88,46 +88,46 @@ func (j *jobFlags) register(fs *flag.FlagSet) {
 	pairFlag(j, fs, "header", "`NAME:VALUE` to send with every request; may be repeated", ":", asText, func(c *config) *map[string]string { return &c.Headers })
 	fs.BoolFunc("trace", "send W3C trace context with every request", func(s string) error {
 		v, err := command.ParseBool(s)
-		j.changes = append(j.changes, func(c *config) { c.Trace = v })
+		j.changes = append(j.changes, func(c *config) { c.Trace.Enabled = v })
 		return err
 	})
 	change(j, fs, "trace-ratio", "`SHARE` of traces that are marked as sampled, from 0 to 1 (default 1)", parseRatio, func(c *config, v float64) {
-		if c.TraceRatio = v; v == 0 {
-			c.TraceRatio = loadgen.NoSampling
+		if c.Trace.Ratio = v; v == 0 {
+			c.Trace.Ratio = loadgen.Off
 		}
 	})
-	text("trace-state", "`TEXT` of the header tracestate, with -trace", func(c *config) *string { return &c.TraceState })
-	text("baggage", "`TEXT` of the header baggage, with -trace", func(c *config) *string { return &c.Baggage })
-	text("trace-header", "`NAME` of a header that carries job, task and revision, with -trace", func(c *config) *string { return &c.TraceHeader })
+	text("trace-state", "`TEXT` of the header tracestate, with -trace", func(c *config) *string { return &c.Trace.State })
+	text("baggage", "`TEXT` of the header baggage, with -trace", func(c *config) *string { return &c.Trace.Baggage })
+	text("trace-header", "`NAME` of a header that carries job, task and revision, with -trace", func(c *config) *string { return &c.Trace.Header })
 	change(j, fs, "seed", "`N` that makes a run repeat", parseCount, func(c *config, v uint64) { c.Seed = v })
 	change(j, fs, "threshold", "`VERDICT` on the statistics, such as 'p99 < 200ms' or 'error_rate < 1% abort'; may be repeated", loadgen.ParseThreshold,
 		j.threshold)
 
 	change(j, fs, "grace", "`TIME` that running iterations get at the end, 0 for none (default 5s)", command.ParseSpan, func(c *config, v time.Duration) {
 		if c.Grace = v; v == 0 {
-			c.Grace = loadgen.NoGrace
+			c.Grace = loadgen.Off
 		}
 	})
-	span("timeout", "`TIME` for a request (default 5m)", func(c *config) *time.Duration { return &c.Timeout })
-	span("connect-timeout", "`TIME` for a connection (default 10s)", func(c *config) *time.Duration { return &c.ConnectTimeout })
-	span("header-timeout", "`TIME` from a request to the response's header", func(c *config) *time.Duration { return &c.HeaderTimeout })
-	change(j, fs, "max-body", "`BYTES` of the largest response (default 64 MiB)", parseCount, func(c *config, v uint64) { c.MaxBody = int64(min(v, 1<<62)) })
+	span("timeout", "`TIME` for a request (default 5m)", func(c *config) *time.Duration { return &c.Client.Timeout })
+	span("connect-timeout", "`TIME` for a connection (default 10s)", func(c *config) *time.Duration { return &c.Client.ConnectTimeout })
+	span("header-timeout", "`TIME` from a request to the response's header", func(c *config) *time.Duration { return &c.Client.HeaderTimeout })
+	change(j, fs, "max-body", "`BYTES` of the largest response (default 64 MiB)", parseCount, func(c *config, v uint64) { c.Client.MaxBody = int64(min(v, 1<<62)) })
 
-	text("http", "`VERSION` of HTTP, 1.1 or 2 alone; without it, what the server prefers", func(c *config) *string { return &c.HTTP })
-	text("reuse", "who uses connections again, `WHO`: vu, shared or none (default vu)", func(c *config) *string { return &c.Reuse })
-	text("proxy", "`URL` of a proxy", func(c *config) *string { return &c.Proxy })
-	pairFlag(j, fs, "connect-to", "`HOST:PORT=ADDR` to connect elsewhere, also to unix:PATH; may be repeated", "=", asText, func(c *config) *map[string]string { return &c.ConnectTo })
-	text("local-addr", "`IP` address of this machine to connect from", func(c *config) *string { return &c.LocalAddr })
+	text("http", "`VERSION` of HTTP, 1.1 or 2 alone; without it, what the server prefers", func(c *config) *string { return (*string)(&c.Client.HTTP) })
+	text("reuse", "who uses connections again, `WHO`: vu, shared or none (default vu)", func(c *config) *string { return (*string)(&c.Client.Reuse) })
+	text("proxy", "`URL` of a proxy", func(c *config) *string { return &c.Client.Proxy })
+	pairFlag(j, fs, "connect-to", "`HOST:PORT=ADDR` to connect elsewhere, also to unix:PATH; may be repeated", "=", asText, func(c *config) *map[string]string { return &c.Client.ConnectTo })
+	text("local-addr", "`IP` address of this machine to connect from", func(c *config) *string { return &c.Client.LocalAddr })
 	change(j, fs, "dns-ttl", "`TIME` to remember addresses, 0 for none (default 1m)", command.ParseSpan, func(c *config, v time.Duration) {
-		if c.DNSTTL = v; v == 0 {
-			c.DNSTTL = loadgen.NoDNSCache
+		if c.Client.DNSTTL = v; v == 0 {
+			c.Client.DNSTTL = loadgen.Off
 		}
 	})
 	change(j, fs, "cacert", "`FILE` of certificates, in PEM form, to trust instead of the system's", os.ReadFile,
-		func(c *config, v []byte) { c.CACerts = string(v) })
+		func(c *config, v []byte) { c.Client.CACerts = string(v) })
 	fs.BoolFunc("insecure", "accept any certificate", func(s string) error {
 		v, err := command.ParseBool(s)
-		j.changes = append(j.changes, func(c *config) { c.Insecure = v })
+		j.changes = append(j.changes, func(c *config) { c.Client.Insecure = v })
 		return err
 	})
 }

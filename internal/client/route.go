@@ -15,7 +15,7 @@ import (
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
-// What JobConfig.Reuse can be.
+// What ClientConfig.Reuse can be.
 const (
 	reuseVU     = "vu"
 	reuseShared = "shared"
@@ -213,7 +213,7 @@ func (r *route) refused(cfg *Config, o origin) (f fault.List) {
 	check := func(field, addr string, refuses func(host, port string) error) {
 		if host, port, err := net.SplitHostPort(addr); err == nil && !strings.HasPrefix(addr, unixPrefix) {
 			if err := refuses(strings.ToLower(host), port); err != nil {
-				f.Add(field, "%v", err)
+				f.Add(field, "%w", err)
 			}
 		}
 	}

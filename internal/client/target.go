@@ -40,7 +40,7 @@ type Target struct {
 	tail     []byte // of a request without anything of its own: from the version on
 
 	trace          *tracing // nil: requests are not traced
-	http           string   // as in JobConfig.HTTP
+	http           string   // as in ClientConfig.HTTP
 	route          *route
 	tls            *tls.Config
 	connectTimeout time.Duration
@@ -60,7 +60,7 @@ type targetField struct {
 // origin is what a connection leads to.
 type origin struct {
 	https bool
-	http  string // as in JobConfig.HTTP
+	http  string // as in ClientConfig.HTTP
 	addr  string // host and port
 	reach string // how to get there: empty, unless the job says something about it
 }

@@ -125,7 +125,7 @@ func FlagFaults(err error) error { return FaultsOf(err, "-") }
 func FaultsOf(err error, prefix string) error {
 	var invalid *loadgen.ValidationError
 	if !errors.As(err, &invalid) {
-		return errors.New(strings.TrimPrefix(err.Error(), "loadgen: "))
+		return err
 	}
 	singular := map[string]string{"variables": "var", "weights": "weight", "headers": "header", "job": "name", "thresholds": "threshold", "ca_certs": "cacert"}
 	var lines []string

@@ -26,7 +26,7 @@ func parses(t *testing.T, s *Scenario) (string, *loadgen.Scenario) {
 	require.NoError(t, err)
 	parsed, err := loadgen.ParseScenarioFile("made", "made.yaml", out)
 	require.NoError(t, err, "%s", out)
-	_, err = parsed.Weights(loadgen.JobConfig{})
+	_, err = loadgen.New().Preview(loadgen.JobConfig{Scenario: parsed})
 	require.NoError(t, err, "%s", out)
 	return string(out), parsed
 }

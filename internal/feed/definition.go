@@ -109,7 +109,7 @@ func (d *Definition) cycles() bool {
 }
 
 // ErrNoMoreRows is what a feeder that stops at its end returns there.
-var ErrNoMoreRows = errors.New("loadgen: no more rows")
+var ErrNoMoreRows = errors.New("no more rows")
 
 // EndError is errNoMoreRows with the feeder that has none.
 type EndError struct{ Text string }

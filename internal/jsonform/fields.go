@@ -57,20 +57,30 @@ func Seconds[T any](name string, always bool, at func(*T) *time.Duration) Field[
 	}
 }
 
-// Negatable is a field with a duration that writes the value that stands for none as 0, which is what a reader
-// takes 0 seconds for; the zero value, which stands for the default, is left out.
-func Negatable[T any](name string, none time.Duration, at func(*T) *time.Duration) Field[T] {
+// SecondsOrOff is a field with a duration that is left out when zero, and of which -1 means
+// none. 0 is refused, since it could mean either.
+func SecondsOrOff[T any](name string, at func(*T) *time.Duration) Field[T] {
+	const off = -1 // as a duration and as text
 	field := Seconds(name, false, at)
-	write, read := field.Write, field.Read
+	write := field.Write
 	field.Write = func(c *T) any {
-		if *at(c) == none {
-			return 0
+		if *at(c) == off {
+			return off
 		}
 		return write(c)
 	}
 	field.Read = func(c *T, raw json.RawMessage, f *Faults) {
-		if read(c, raw, f); *at(c) == 0 {
-			*at(c) = none
+		text := Scalar(raw)
+		d, err := ParseSeconds(text)
+		switch {
+		case text == "-1" || text == "-1s":
+			*at(c) = off
+		case err != nil || d < 0:
+			f.Add(name, "must be a number of seconds, or -1 for none, not %s", textkit.Shorten(string(raw)))
+		case d == 0:
+			f.Add(name, "must not be 0: -1 is for none; leave it out for the default")
+		default:
+			*at(c) = d
 		}
 	}
 	return field

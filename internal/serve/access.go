@@ -102,7 +102,7 @@ func (l *targetList) String() string { return strings.Join(*l, ",") }
 func (l *targetList) Set(s string) error {
 	for rule := range strings.SplitSeq(s, ",") {
 		if _, err := loadgen.ParseTargetRules(rule); err != nil {
-			return errors.New(strings.TrimPrefix(err.Error(), "loadgen: target rule "))
+			return errors.New(strings.TrimPrefix(err.Error(), "target rule "))
 		}
 		*l = append(*l, strings.TrimSpace(rule))
 	}

@@ -59,7 +59,10 @@ func (a *App) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 func (a *App) startDemoJob(ctx context.Context, cfg loadgen.JobConfig) error {
 	_, err := a.manager.Start(ctx, cfg)
 	if errors.Is(err, loadgen.ErrJobRunning) {
-		_, err = a.manager.Update(ctx, cfg.Name, func(c *loadgen.JobConfig) { c.BaseURL = cfg.BaseURL })
+		var job *loadgen.Job
+		if job, err = a.manager.Get(cfg.Name); err == nil {
+			err = job.Update(func(c *loadgen.JobConfig) { c.BaseURL = cfg.BaseURL })
+		}
 	}
 	return err
 }

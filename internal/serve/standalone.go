@@ -34,7 +34,7 @@ func (a *App) standalone(ctx context.Context) error {
 		a.log.Warn("a setting names a service that is not in OPBEANS_URLS", "service", name)
 	}
 	for _, cfg := range configs {
-		cfg.Trace = a.apm.Addr != ""
+		cfg.Trace.Enabled = a.apm.Addr != ""
 		if _, err := a.manager.Start(ctx, cfg); err != nil {
 			return fmt.Errorf("OPBEANS_URLS: job %s: %w", cfg.Name, err)
 		}
@@ -96,7 +96,7 @@ func standaloneJobs(getenv func(string) string) (configs []loadgen.JobConfig, un
 			cfg.Duration = time.Duration(n * float64(time.Second))
 		}
 		if err := cfg.Validate(); err != nil {
-			return nil, nil, fmt.Errorf("OPBEANS_URLS: %q: %s", p.name, strings.TrimPrefix(err.Error(), "loadgen: "))
+			return nil, nil, fmt.Errorf("OPBEANS_URLS: %q: %w", p.name, err)
 		}
 		configs = append(configs, cfg)
 	}

@@ -65,7 +65,7 @@ type Error struct {
 }
 
 // Error returns the message.
-func (e *Error) Error() string { return "loadgen: " + e.Message }
+func (e *Error) Error() string { return e.Message }
 
 // Start starts a job, or changes it in place if it runs. The error is an [*Error],
 // or says why there was no answer.
@@ -88,10 +88,10 @@ func (c *Client) List() (map[string]Listed, error) {
 	for name, text := range raw {
 		var j Listed
 		if err := json.Unmarshal(text, &j); err != nil {
-			return nil, fmt.Errorf("loadgen: list: %w", err)
+			return nil, fmt.Errorf("list: %w", err)
 		}
 		if err := json.Unmarshal(text, &j.All); err != nil {
-			return nil, fmt.Errorf("loadgen: list: %w", err)
+			return nil, fmt.Errorf("list: %w", err)
 		}
 		jobs[name] = j
 	}
@@ -111,17 +111,17 @@ func (c *Client) call(endpoint string, body, result any) error {
 	message := &gosf.Message{}
 	if body != nil {
 		if err := convert(body, &message.Body); err != nil {
-			return fmt.Errorf("loadgen: %s: %w", endpoint, err)
+			return fmt.Errorf("%s: %w", endpoint, err)
 		}
 	}
 	answer, err := c.caller.Call(endpoint, message)
 	if err != nil {
-		return fmt.Errorf("loadgen: %s: %w", endpoint, err)
+		return fmt.Errorf("%s: %w", endpoint, err)
 	}
 	if !answer.Success {
 		refused := struct{ Error Error }{Error{Message: answer.Text}}
 		if err := convert(answer.Body, &refused); err != nil {
-			return fmt.Errorf("loadgen: %s: %w", endpoint, err)
+			return fmt.Errorf("%s: %w", endpoint, err)
 		}
 		return &refused.Error
 	}
@@ -129,7 +129,7 @@ func (c *Client) call(endpoint string, body, result any) error {
 		return nil
 	}
 	if err := convert(answer.Body, result); err != nil {
-		return fmt.Errorf("loadgen: %s: %w", endpoint, err)
+		return fmt.Errorf("%s: %w", endpoint, err)
 	}
 	return nil
 }

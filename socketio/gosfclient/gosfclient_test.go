@@ -201,7 +201,7 @@ func TestFailures(t *testing.T) {
 	client = gosfclient.New(caller(func(string, *gosf.Message) (*gosf.Message, error) {
 		return gosf.NewFailureMessage("not today"), nil
 	}))
-	assert.EqualError(t, client.Stop("x"), "loadgen: not today")
+	assert.EqualError(t, client.Stop("x"), "not today")
 
 	client = gosfclient.New(caller(func(string, *gosf.Message) (*gosf.Message, error) {
 		return gosf.NewSuccessMessage("", map[string]any{"x": 1, "scenarios": 2}), nil

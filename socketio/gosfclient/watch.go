@@ -38,7 +38,7 @@ func Watch(host string, port int, secure bool, changed func(job, change string))
 	lose := sync.OnceFunc(func() { close(w.lost) }) // gosf-socketio may tell of it twice
 	client, err := gosocketio.Dial(gosocketio.GetUrl(host, port, secure), transport.GetDefaultWebsocketTransport())
 	if err != nil {
-		return nil, fmt.Errorf("loadgen: watch: %w", err)
+		return nil, fmt.Errorf("watch: %w", err)
 	}
 	w.client = client
 	err = errors.Join(
@@ -58,7 +58,7 @@ func Watch(host string, port int, secure bool, changed func(job, change string))
 	)
 	if err != nil {
 		client.Close()
-		return nil, fmt.Errorf("loadgen: watch: %w", err)
+		return nil, fmt.Errorf("watch: %w", err)
 	}
 	if !client.IsAlive() {
 		lose() // before anybody was told of it

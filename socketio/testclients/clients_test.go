@@ -196,7 +196,7 @@ func visit(t *testing.T, command []string, transport, token string) {
 	again := await("connect")
 	assert.Equal(t, 2, again.Connects)
 	assert.Equal(t, job, await("job").Job)
-	require.NoError(t, p.m.Stop(job))
+	jobOf(t, p.m, job).Stop()
 	state := await("service_state").Data
 	if state[job] == "start" { // of the restart, if the client was there before it was told
 		state = await("service_state").Data
@@ -257,7 +257,7 @@ func broadcast(t *testing.T, m *loadgen.Manager, addr, token string) {
 	c.Header.Set("Authorization", "Bearer "+token)
 	require.NoError(t, c.Connect(t.Context(), "websocket"))
 	for i := 1; i <= broadcasts; i++ {
-		_, err := m.Update(t.Context(), job, func(c *loadgen.JobConfig) { c.Delay = time.Duration(i) })
+		err := jobOf(t, m, job).Update(func(c *loadgen.JobConfig) { c.Delay = time.Duration(i) })
 		require.NoError(t, err)
 		for i%100 == 0 {
 			var told struct{ Revision int }
@@ -269,4 +269,12 @@ func broadcast(t *testing.T, m *loadgen.Manager, addr, token string) {
 			}
 		}
 	}
+}
+
+// jobOf returns the job of a name.
+func jobOf(t testing.TB, m *loadgen.Manager, name string) *loadgen.Job {
+	t.Helper()
+	j, err := m.Get(name)
+	require.NoError(t, err)
+	return j
 }
