@@ -1,6 +1,9 @@
 package loadgen_test
 
 import (
+	"fmt"
+	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -8,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/internal/golden"
 )
 
 const module = "github.com/opbeans/loadgen"
@@ -151,6 +156,40 @@ func TestArrows(t *testing.T) {
 	for name := range table {
 		assert.True(t, seen[name], "%s is in the table of rooms and does not exist", name)
 	}
+}
+
+// TestTheLinterKnowsTheArrows holds the rules of depguard in .golangci.yml against the table;
+// go test -update writes them. depguard says while a file is written what TestArrows says of
+// all of them.
+func TestTheLinterKnowsTheArrows(t *testing.T) {
+	const begin, end = "        # begin of the arrows\n", "        # end of the arrows\n"
+	table := arrows(t)
+	var rules strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(table)) {
+		folder, files := name, `"**/`+name+`/*.go"`
+		if name == "." {
+			folder, files = "root", `"$all", "!**/*/*.go"`
+		}
+		fmt.Fprintf(&rules, "        %s:\n          list-mode: lax\n          files: [%s, \"!$test\"]\n", strings.ReplaceAll(folder, "/", "-"), files)
+		fmt.Fprintf(&rules, "          deny:\n            - pkg: %s\n              desc: the table of rooms in arch_test.go has no such arrow\n", module)
+		if len(table[name]) > 0 {
+			fmt.Fprintf(&rules, "          allow:\n")
+		}
+		for _, to := range table[name] {
+			path := module + "/" + to
+			if to == "." {
+				path = module
+			}
+			fmt.Fprintf(&rules, "            - %s$\n", path)
+		}
+	}
+	config, err := os.ReadFile(".golangci.yml")
+	require.NoError(t, err)
+	before, rest, found := strings.Cut(string(config), begin)
+	require.True(t, found)
+	_, after, found := strings.Cut(rest, end)
+	require.True(t, found)
+	golden.Check(t, ".golangci.yml", []byte(before+begin+rules.String()+end+after))
 }
 
 // TestExamplesUsePublicPackages keeps the examples to what a stranger can import.

@@ -40,7 +40,8 @@ const (
 	maxStartIn     = 365 * 24 * time.Hour // until StartAt
 )
 
-// Off, as a Grace, a Client.DNSTTL or a Trace.Ratio, means none. In JSON it is -1.
+// Off is the value of Grace, Client.DNSTTL and Trace.Ratio that means none; -1 in JSON. A zero value
+// there means the default.
 const Off = -1
 
 // JobConfig says what a job does. It is plain data: it can be copied, stored and

@@ -2,34 +2,17 @@ package loadgen
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/scenarios"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-// golden compares text with a file, or rewrites the file.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", "scenarios", name)
-	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err, "run the test with -update to make it")
-	assert.Equal(t, strings.ReplaceAll(string(want), "\r\n", "\n"), got)
-}
 
 func nop(context.Context, *VU) error { return nil }
 
@@ -85,7 +68,7 @@ func TestBuiltinWeights(t *testing.T) {
 			}
 		}
 	}
-	golden(t, "weights.golden", out.String())
+	golden.Check(t, "testdata/scenarios/weights.golden", []byte(out.String()))
 }
 
 func TestBuiltinsRunWithoutVariables(t *testing.T) {

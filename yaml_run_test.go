@@ -18,6 +18,7 @@ import (
 
 	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/expr"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/scenarios"
 )
 
@@ -81,7 +82,7 @@ func TestBuiltinRequests(t *testing.T) {
 			fmt.Fprintf(&out, "## %s %s: expect %s\n%s", name, task, sc.call.Expected, strings.ReplaceAll(show(&sc.call), "\r", ""))
 		}
 	}
-	golden(t, "requests.golden", out.String())
+	golden.Check(t, "testdata/scenarios/requests.golden", []byte(out.String()))
 }
 
 // All ids and limits that the record names are drawn, and no others.

@@ -3,12 +3,10 @@ package loadtest_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -21,11 +19,10 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/internal/memnet"
 	"github.com/opbeans/loadgen/loadtest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // fake is a test that is to fail.
 type fake struct {
@@ -72,17 +69,6 @@ func failing(t *testing.T, f func(fake *fake)) *fake {
 	return ft
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name+".txt")
-	if *update {
-		require.NoError(t, os.WriteFile(path, []byte(got+"\n"), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err, "go test -update writes it")
-	assert.Equal(t, strings.ReplaceAll(string(want), "\r\n", "\n"), got+"\n")
-}
-
 // shop answers after as many milliseconds as the number at the end of the path says;
 // every tenth number fails.
 func shop(w http.ResponseWriter, r *http.Request) {
@@ -120,7 +106,7 @@ func TestAFailureIsOneReadableBlock(t *testing.T) {
 		require.Len(t, ft.said, 1)
 		assert.False(t, ft.fatal, "the test goes on")
 		assert.NotContains(t, ft.said[0], "s3cret")
-		golden(t, "block", ft.said[0])
+		golden.Check(t, "testdata/block.txt", []byte(ft.said[0]+"\n"))
 	})
 }
 

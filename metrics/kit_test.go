@@ -2,36 +2,19 @@ package metrics_test
 
 import (
 	"context"
-	"flag"
 	"net/http"
-	"os"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/memnet"
 	"github.com/opbeans/loadgen/metrics"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-// golden compares with a file, or rewrites that with -update.
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), got, "go test ./metrics -update rewrites it")
-}
 
 // get is a task of one request.
 func get(path string) loadgen.TaskFunc {

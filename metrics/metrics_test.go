@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/metrics"
 )
 
@@ -32,7 +33,7 @@ func TestGolden(t *testing.T) {
 			_, err := expfmt.MetricFamilyToText(&text, families[name])
 			require.NoError(t, err)
 		}
-		golden(t, "testdata/exposition.txt", text.String())
+		golden.Check(t, "testdata/exposition.txt", text.Bytes())
 	})
 }
 

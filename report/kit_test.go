@@ -1,32 +1,11 @@
 package report_test
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
-	"testing"
 	"time"
-
-	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/report"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-// golden compares with a file, or rewrites that with -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), got, "go test ./report -update rewrites it")
-}
 
 // sample is a report with something of everything: three tasks of which one never ran,
 // errors, thresholds that hold and that do not, a doubt about the generator, names and

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/report"
 )
 
@@ -33,7 +34,7 @@ func text(t *testing.T, write func(io.Writer) error) string {
 func TestText(t *testing.T) {
 	r := sample()
 	got := text(t, r.WriteText)
-	golden(t, "summary.txt", got)
+	golden.Check(t, "testdata/summary.txt", []byte(got))
 	assert.LessOrEqual(t, strings.Count(got, "\n"), 24, "it fits a screen")
 }
 
@@ -61,7 +62,7 @@ func TestCSV(t *testing.T) {
 	r := sample()
 	r.Intervals = append(r.Intervals, report.Interval{From: 5 * time.Second, To: 6 * time.Second})
 	got := text(t, r.WriteCSV)
-	golden(t, "intervals.csv", got)
+	golden.Check(t, "testdata/intervals.csv", []byte(got))
 	rows, err := csv.NewReader(strings.NewReader(got)).ReadAll()
 	require.NoError(t, err)
 	require.Len(t, rows, 1+6)
@@ -75,7 +76,7 @@ func TestCSV(t *testing.T) {
 func TestJUnit(t *testing.T) {
 	r := sample()
 	got := text(t, r.WriteJUnit)
-	golden(t, "junit.xml", got)
+	golden.Check(t, "testdata/junit.xml", []byte(got))
 
 	var all struct {
 		Tests    int `xml:"tests,attr"`
@@ -213,7 +214,7 @@ func FuzzReadJSON(f *testing.F) {
 func TestHLog(t *testing.T) {
 	r := sample()
 	log := text(t, r.WriteHLog)
-	golden(t, "intervals.hlog", log)
+	golden.Check(t, "testdata/intervals.hlog", []byte(log))
 	reader := hdrhistogram.NewHistogramLogReader(strings.NewReader(log))
 	total := map[string]*hdrhistogram.Histogram{}
 	intervals := 0

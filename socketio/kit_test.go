@@ -3,10 +3,7 @@ package socketio_test
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,8 +19,6 @@ import (
 	"github.com/opbeans/loadgen/internal/sio/testclient"
 	"github.com/opbeans/loadgen/socketio"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files in testdata")
 
 // kit is a Manager whose jobs drive a target in memory, and a Server of it.
 type kit struct {
@@ -188,18 +183,6 @@ func only(messages []string, names ...string) []string {
 		}
 	}
 	return out
-}
-
-func golden(t *testing.T, name string, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o750))
-		require.NoError(t, os.WriteFile(path, []byte(got), 0o600))
-	}
-	want, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), got, "%s; -update rewrites it", path)
 }
 
 // serve serves a handler on a network in memory.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/internal/sio/testclient"
 	"github.com/opbeans/loadgen/socketio"
 )
@@ -39,7 +40,7 @@ func TestMessages(t *testing.T) {
 		listen(time.Second)
 		require.NoError(t, k.m.Remove("shop"))
 		listen(0)
-		golden(t, "messages.txt", strings.Join(all, "\n")+"\n")
+		golden.Check(t, "testdata/messages.txt", []byte(strings.Join(all, "\n")+"\n"))
 	})
 }
 

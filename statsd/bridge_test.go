@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -35,7 +36,7 @@ func TestBridge(t *testing.T) {
 		first := b.Take()
 		all, err := json.MarshalIndent(first.All(), "", "  ")
 		require.NoError(t, err)
-		golden(t, "all.json", string(all)+"\n")
+		golden.Check(t, "testdata/all.json", []byte(string(all)+"\n"))
 
 		b.Observe(sample())
 		second := b.Take()

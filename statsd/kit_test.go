@@ -2,10 +2,8 @@ package statsd_test
 
 import (
 	"context"
-	"flag"
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,27 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/statsd"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
-
-// golden compares with a file, or rewrites that with -update.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	file := filepath.Join("testdata", name)
-	if *update {
-		require.NoError(t, os.MkdirAll("testdata", 0o755))
-		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))
-	}
-	want, err := os.ReadFile(file)
-	require.NoError(t, err)
-	assert.Equal(t, string(want), got, "go test ./statsd -update rewrites it")
-}
 
 // wire stands for a UDP socket: it keeps datagrams and when they were written.
 type wire struct {

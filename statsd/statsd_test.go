@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/golden"
 	"github.com/opbeans/loadgen/statsd"
 )
 
@@ -62,7 +63,7 @@ func TestGolden(t *testing.T) {
 				synctest.Wait() // for the address
 			}
 			o.Close()
-			golden(t, string(names)+".golden", strings.Join(w.lines(), "\n")+"\n")
+			golden.Check(t, "testdata/"+string(names)+".golden", []byte(strings.Join(w.lines(), "\n")+"\n"))
 			assert.EqualValues(t, len(w.lines()), o.Sent())
 			assert.Zero(t, o.Dropped())
 		})

@@ -4,6 +4,7 @@ package golden
 import (
 	"flag"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,5 +24,5 @@ func Check(t *testing.T, file string, got []byte) {
 	}
 	want, err := os.ReadFile(file)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), string(got), "go test -update rewrites %s", file)
+	assert.Equal(t, strings.ReplaceAll(string(want), "\r\n", "\n"), string(got), "go test -update rewrites %s", file)
 }
