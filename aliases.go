@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"github.com/opbeans/loadgen/egress"
+	"github.com/opbeans/loadgen/exemplar"
 	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/histogram"
 	"github.com/opbeans/loadgen/pace"
@@ -41,6 +42,14 @@ type (
 	Outcome = stats.Outcome
 	// State is where a job is in its life; see [stats.State].
 	State = stats.State
+	// Exemplar is one request of a job, kept whole; see [WithExemplars].
+	Exemplar = exemplar.Exemplar
+	// Exemplars are the requests that a job has kept.
+	Exemplars = exemplar.Set
+	// TraceExemplar is a traced request near a percentile.
+	TraceExemplar = exemplar.Trace
+	// TraceExemplars is an observer that keeps such requests.
+	TraceExemplars = exemplar.Traces
 	// Histogram is a distribution of durations; see [histogram.Histogram].
 	Histogram = histogram.Histogram
 	// Bucket is one counter of a Histogram; see [histogram.Bucket].
@@ -113,6 +122,10 @@ var ErrTargetRefused = egress.ErrRefused
 
 // ClassOf returns the class of an iteration's error; see [failure.ClassOf].
 func ClassOf(err error) ErrorClass { return failure.ClassOf(err) }
+
+// NewTraceExemplars returns an observer that finds the traces behind percentiles; see
+// [exemplar.NewTraces].
+func NewTraceExemplars(template string) (*TraceExemplars, error) { return exemplar.NewTraces(template) }
 
 // PerSecond is a rate of n iterations a second.
 func PerSecond(n uint64) Rate { return pace.PerSecond(n) }

@@ -31,6 +31,7 @@ func goList(t *testing.T, args ...string) []string {
 const rooms = `
 # the public leaves: pure data and arithmetic
 egress:                 internal/textkit
+exemplar:               failure stats tracecontext internal/secrets internal/textkit
 failure:
 histogram:              internal/textkit
 pace:
@@ -46,7 +47,7 @@ internal/fault:
 internal/feed:          pace internal/escape internal/jsonpath internal/textkit
 internal/jsonform:      internal/textkit
 internal/jsonpath:      internal/textkit
-internal/meter:         failure histogram stats internal/textkit
+internal/meter:         exemplar failure histogram stats internal/textkit
 internal/rlimit:
 internal/scenariofile:  stats internal/escape internal/expr internal/feed internal/textkit
 internal/schedule:      pace
@@ -98,7 +99,7 @@ internal/testtarget:    tracecontext
 internal/trial:         .
 `
 
-const vocabulary = "egress failure histogram pace stats tracecontext"
+const vocabulary = "egress exemplar failure histogram pace stats tracecontext"
 
 // programs are mains, and folders of tests alone: nobody imports them, and they may import
 // everything.

@@ -75,7 +75,7 @@ type Job struct {
 	beats     *metronome    // of a job with a rate; nil before it has one, and in virtual time
 	shared    client.Pool   // the connections of VUs that share them
 	live      atomic.Int64  // VUs that exist; written under mu
-	exemplars *keeper       // nil for none
+	exemplars *meter.Keeper // nil for none
 	dropped   atomic.Uint64 // iterations that were due and never began
 	short     shortfall
 	launched  time.Time    // set once, before anything runs
@@ -88,7 +88,7 @@ func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {
 		name: cfg.Name, m: m, cfg: cfg, scenario: scenario,
 		log:       m.env.logger.With("job", cfg.Name),
 		planned:   make(chan struct{}, 1),
-		exemplars: newKeeper(m.env.exemplars),
+		exemplars: meter.NewKeeper(m.env.exemplars),
 	}
 	j.ending.init()
 	j.lease.Store(math.MaxInt64)

@@ -82,6 +82,6 @@ func maskFaults(m *secrets.Mask, f fault.List) {
 		return
 	}
 	for i := range f {
-		f[i].Message = m.Text(f[i].Message)
+		f[i].Message, f[i].Err = m.Text(f[i].Message), m.Error(f[i].Err)
 	}
 }

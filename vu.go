@@ -333,7 +333,9 @@ func (o *vuOwner) Observed() bool { return (*VU)(o).recorder().Sink != nil }
 func (o *vuOwner) Measured(m *client.Measurement) {
 	vu := (*VU)(o)
 	if k := vu.job.exemplars; k != nil {
-		k.offer(vu, m)
+		if took := m.End.Sub(m.Start); k.Wants(took, m.Class) {
+			k.Keep(vu.exemplar(m, took))
+		}
 	}
 	vu.measured(m)
 }

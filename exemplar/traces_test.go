@@ -1,4 +1,4 @@
-package loadgen
+package exemplar
 
 import (
 	"encoding/binary"
@@ -12,17 +12,20 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/opbeans/loadgen/stats"
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
 func TestTraceExemplarsStandBehindPercentiles(t *testing.T) {
-	traces, err := NewTraceExemplars("https://kibana/{trace_id}?span={span_id}")
+	traces, err := NewTraces("https://kibana/{trace_id}?span={span_id}")
 	require.NoError(t, err)
 	start := time.Unix(1000, 0)
-	s := &Snapshot{Job: "shop", Started: start}
+	s := &stats.Snapshot{Job: "shop", Started: start}
 	observe := func(at time.Time, service time.Duration, n int, sampled bool) {
-		traces.Observe(Sample{
+		traces.Observe(stats.Sample{
 			Job: "shop", Task: fmt.Sprint("task ", n), Start: at, Service: service, Status: 200,
-			Trace: TraceContext{TraceID: TraceID{15: byte(n)}, SpanID: SpanID{7: byte(n)}, Sampled: sampled},
+			Trace: tracecontext.Context{TraceID: tracecontext.TraceID{15: byte(n)}, SpanID: tracecontext.SpanID{7: byte(n)}, Sampled: sampled},
 		})
 	}
 	observe(start.Add(-time.Hour), time.Millisecond, 1, true) // another run
@@ -49,23 +52,23 @@ func TestTraceExemplarsStandBehindPercentiles(t *testing.T) {
 		assert.Equal(t, want.service, list[i].Service)
 	}
 	assert.Equal(t, "https://kibana/00000000000000000000000000000004?span=0000000000000004", list[2].URL)
-	assert.Empty(t, traces.Of(&Snapshot{Job: "other"}))
+	assert.Empty(t, traces.Of(&stats.Snapshot{Job: "other"}))
 }
 
 // TestTraceExemplarsAreNear holds what the documentation says of how near they are.
 func TestTraceExemplarsAreNear(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 200 {
-		traces, err := NewTraceExemplars("")
+		traces, err := NewTraces("")
 		require.NoError(t, err)
-		s := &Snapshot{Job: "shop", Started: time.Unix(1000, 0)}
+		s := &stats.Snapshot{Job: "shop", Started: time.Unix(1000, 0)}
 		center, spread := 5+15*rng.Float64(), 3*rng.Float64() // of the logarithm: 150 ns to 0.5 s
 		for n := range uint64(1000) {
 			service := time.Duration(math.Exp(center + spread*rng.NormFloat64()))
 			s.Service.Record(service)
-			id := TraceContext{Sampled: true}
+			id := tracecontext.Context{Sampled: true}
 			binary.BigEndian.PutUint64(id.SpanID[:], n)
-			traces.Observe(Sample{Job: "shop", Start: s.Started, Service: service, Status: 200, Trace: id})
+			traces.Observe(stats.Sample{Job: "shop", Start: s.Started, Service: service, Status: 200, Trace: id})
 		}
 		list := traces.Of(s)
 		require.NotEmpty(t, list)
@@ -83,11 +86,11 @@ func TestTraceExemplarsAreNear(t *testing.T) {
 }
 
 func TestTraceExemplarsAreBounded(t *testing.T) {
-	traces, err := NewTraceExemplars("")
+	traces, err := NewTraces("")
 	require.NoError(t, err)
 	for i := range 2 * maxTracedJobs {
 		for d := time.Duration(1); d > 0 && d < 1000*time.Hour; d *= 3 {
-			traces.Observe(Sample{Job: fmt.Sprint(i), Status: 200, Service: d, Trace: TraceContext{Sampled: true}})
+			traces.Observe(stats.Sample{Job: fmt.Sprint(i), Status: 200, Service: d, Trace: tracecontext.Context{Sampled: true}})
 		}
 	}
 	assert.Len(t, traces.jobs, maxTracedJobs)
@@ -106,7 +109,7 @@ func TestTraceURLTemplate(t *testing.T) {
 		"http://u:secret@kibana{trace_id}": "no user or password",
 		"http://kibana/\n{trace_id}":       "must be an http or https URL",
 	} {
-		_, err := NewTraceExemplars(template)
+		_, err := NewTraces(template)
 		if fault == "" {
 			assert.NoError(t, err, template)
 			continue

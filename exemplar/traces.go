@@ -1,4 +1,4 @@
-package loadgen
+package exemplar
 
 import (
 	"fmt"
@@ -9,27 +9,30 @@ import (
 	"sync"
 	"time"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/textkit"
+	"github.com/opbeans/loadgen/stats"
+	"github.com/opbeans/loadgen/tracecontext"
 )
 
-// TraceExemplar is a traced request that took about as long as a percentile says, so
+// Trace is a traced request that took about as long as a percentile says, so
 // that somebody can look at its trace.
-type TraceExemplar struct {
-	Percentile string        `json:"percentile"` // of the service time: p50, p90, p95, p99, p99.9, or max
-	Task       string        `json:"task"`
-	Time       time.Time     `json:"time"` // the request was sent
-	Service    time.Duration `json:"service_ns"`
-	Status     int           `json:"status"` // 0 if there was no response
-	Class      ErrorClass    `json:"class,omitempty"`
-	TraceID    TraceID       `json:"trace_id"`
-	SpanID     SpanID        `json:"span_id"`
-	URL        string        `json:"url,omitempty"` // of the trace in a user interface; empty if none was given
+type Trace struct {
+	Percentile string               `json:"percentile"` // of the service time: p50, p90, p95, p99, p99.9, or max
+	Task       string               `json:"task"`
+	Time       time.Time            `json:"time"` // the request was sent
+	Service    time.Duration        `json:"service_ns"`
+	Status     int                  `json:"status"` // 0 if there was no response
+	Class      failure.Class        `json:"class,omitempty"`
+	TraceID    tracecontext.TraceID `json:"trace_id"`
+	SpanID     tracecontext.SpanID  `json:"span_id"`
+	URL        string               `json:"url,omitempty"` // of the trace in a user interface; empty if none was given
 }
 
-// TraceExemplars is an [Observer] that keeps, of each job and for each sixteenth of a power
+// Traces is an Observer of package stats that keeps, of each job and for each sixteenth of a power
 // of two of the service time, the last request whose trace is sampled: where all are, one is
 // at most 8 %, or two microseconds, from each percentile. It is safe for concurrent use.
-type TraceExemplars struct {
+type Traces struct {
 	template string
 
 	mu    sync.Mutex
@@ -39,18 +42,18 @@ type TraceExemplars struct {
 
 // tracesOfJob are those of one job by [stepOf]. What is kept of a run before counts no
 // more once the job is asked for a later one.
-type tracesOfJob map[int]TraceExemplar
+type tracesOfJob map[int]Trace
 
 const maxTracedJobs = 1000
 
-// NewTraceExemplars returns an observer that has seen nothing. The template, if not
+// NewTraces returns an observer that has seen nothing. The template, if not
 // empty, is the URL of a trace in a user interface, with {trace_id} and, where it is
 // wanted, {span_id} in the place of the ids:
 //
 //	http://kibana:5601/app/apm/link-to/trace/{trace_id}
 //
 // The error says what is wrong with the template.
-func NewTraceExemplars(template string) (*TraceExemplars, error) {
+func NewTraces(template string) (*Traces, error) {
 	if template != "" {
 		u, err := url.Parse(strings.NewReplacer("{trace_id}", "0", "{span_id}", "0").Replace(template))
 		switch {
@@ -62,11 +65,11 @@ func NewTraceExemplars(template string) (*TraceExemplars, error) {
 			return nil, fmt.Errorf("%s must have no user or password: it is shown to everybody", textkit.Shorten(u.Redacted()))
 		}
 	}
-	return &TraceExemplars{template: template, jobs: map[string]*tracesOfJob{}}, nil
+	return &Traces{template: template, jobs: map[string]*tracesOfJob{}}, nil
 }
 
-// Observe implements [Observer].
-func (t *TraceExemplars) Observe(s Sample) {
+// Observe implements Observer of package stats.
+func (t *Traces) Observe(s stats.Sample) {
 	if !s.Trace.Sampled || s.Status == 0 {
 		return
 	}
@@ -81,7 +84,7 @@ func (t *TraceExemplars) Observe(s Sample) {
 		of = &tracesOfJob{}
 		t.jobs[s.Job], t.order = of, append(t.order, s.Job)
 	}
-	(*of)[stepOf(s.Service)] = TraceExemplar{
+	(*of)[stepOf(s.Service)] = Trace{
 		Task: s.Task, Time: s.Start, Service: s.Service, Status: s.Status, Class: s.Class, TraceID: s.Trace.TraceID, SpanID: s.Trace.SpanID,
 	}
 }
@@ -97,10 +100,10 @@ func stepOf(d time.Duration) int {
 // Of returns, for the percentiles of a job's service time, the kept request that comes
 // nearest: of the run that s is of. Percentiles that have the same are told once, by the
 // highest. There are none without a sampled trace.
-func (t *TraceExemplars) Of(s *Snapshot) []TraceExemplar {
+func (t *Traces) Of(s *stats.Snapshot) []Trace {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var kept []TraceExemplar
+	var kept []Trace
 	if of := t.jobs[s.Job]; of != nil {
 		for step, e := range *of {
 			if e.Time.Before(s.Started) {
@@ -113,7 +116,7 @@ func (t *TraceExemplars) Of(s *Snapshot) []TraceExemplar {
 	if len(kept) == 0 || s.Service.Count() == 0 {
 		return nil
 	}
-	var list []TraceExemplar
+	var list []Trace
 	for _, p := range []struct {
 		name string
 		at   time.Duration
@@ -125,7 +128,7 @@ func (t *TraceExemplars) Of(s *Snapshot) []TraceExemplar {
 		{"p99.9", s.Service.Quantile(0.999)},
 		{"max", s.Service.Max()},
 	} {
-		e := slices.MinFunc(kept, func(a, b TraceExemplar) int {
+		e := slices.MinFunc(kept, func(a, b Trace) int {
 			return int((a.Service - p.at).Abs() - (b.Service - p.at).Abs())
 		})
 		e.Percentile = p.name

@@ -1,4 +1,4 @@
-package loadgen
+package exemplar
 
 import (
 	"fmt"
@@ -8,12 +8,11 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opbeans/loadgen/internal/client"
 	"github.com/opbeans/loadgen/internal/secrets"
 )
 
-// redacted returns a copy of e without secrets.
-func (e Exemplar) redacted() Exemplar {
+// Redacted returns a copy of e without secrets.
+func (e Exemplar) Redacted() Exemplar {
 	e.Header = secrets.RedactHeader(e.Header)
 	e.URL = secrets.RedactURL(e.URL)
 	e.Body = secrets.RedactBody(e.Body, e.Header.Get("Content-Type") == "application/x-www-form-urlencoded")
@@ -40,7 +39,7 @@ func (e *Exemplar) Curl() string {
 			switch name {
 			case "Content-Length", "Connection", "Transfer-Encoding", "User-Agent", "Expect":
 				continue
-			case client.TraceparentField, client.TracestateField: // a second request is not the same span
+			case "Traceparent", "Tracestate": // a second request is not the same span
 				continue
 			case "Host":
 				if u != nil && value == u.Host {
