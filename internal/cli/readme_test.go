@@ -47,7 +47,7 @@ func blocks(markdown, language string) []string {
 func TestLinks(t *testing.T) {
 	documents, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
 	require.NoError(t, err)
-	for _, file := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md")) {
+	for _, file := range append(documents, filepath.Join(root, "README.md"), filepath.Join(root, "CHANGELOG.md"), filepath.Join(root, "CONTRIBUTING.md"), filepath.Join(root, "SECURITY.md")) {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, m := range regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`).FindAllStringSubmatch(string(text), -1) {
@@ -59,8 +59,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestREADMESettings holds the table of settings against the flags.
-func TestREADMESettings(t *testing.T) {
+// TestServerSettings holds the table of settings in docs/server.md against the flags.
+func TestServerSettings(t *testing.T) {
 	var s serve.Settings
 	var b strings.Builder
 	b.WriteString("\n| flag | environment | default | |\n|---|---|---|---|\n")
@@ -72,16 +72,16 @@ func TestREADMESettings(t *testing.T) {
 	}
 	b.WriteString("\n")
 	const begin, end = "<!-- settings -->\n", "<!-- /settings -->"
-	readme := readRoot(t, "README.md")
+	readme := readRoot(t, "docs/server.md")
 	before, rest, ok := strings.Cut(readme, begin)
-	require.True(t, ok, "README.md has no %s", begin)
+	require.True(t, ok, "docs/server.md has no %s", begin)
 	have, after, ok := strings.Cut(rest, end)
-	require.True(t, ok, "README.md has no %s", end)
+	require.True(t, ok, "docs/server.md has no %s", end)
 	if golden.Update() && have != b.String() {
-		require.NoError(t, os.WriteFile(filepath.Join(root, "README.md"), []byte(before+begin+b.String()+end+after), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(root, "docs/server.md"), []byte(before+begin+b.String()+end+after), 0o644))
 		return
 	}
-	assert.Equal(t, b.String(), have, "go test ./internal/cli -run README -update rewrites it")
+	assert.Equal(t, b.String(), have, "go test ./internal/cli -run ServerSettings -update rewrites it")
 }
 
 // TestCLIDoc holds the help of every command in docs/cli.md against the commands.
@@ -90,7 +90,7 @@ func TestCLIDoc(t *testing.T) {
 	want := have
 	for _, c := range Commands().All() {
 		if c.Name == Commands()[0].Name {
-			continue // its table is in the README
+			continue // its table is in docs/server.md
 		}
 		if c.Flags == nil {
 			c.Flags = command.NewFlags()
@@ -147,14 +147,14 @@ func TestREADMEScenario(t *testing.T) {
 	assert.Equal(t, "shop", s.Name())
 }
 
-// TestREADMEShell types what the README says to type, block by block, while
+// TestREADMEShell types what README.md, docs/server.md and CONTRIBUTING.md say to type, block by block, while
 // `make run` runs; then the same calls as the Python service's documentation spells
 // them. Only ports differ: the test takes free ones.
 func TestREADMEShell(t *testing.T) {
 	// What each block must print, found by a part of the block.
 	expect := []struct{ block, output string }{
-		{"make test", `go test -race`},
 		{"--data '{\"job\":\"opbeans-python\"", `^\{\}`},
+		{"make test", `go test -race`},
 		{"/api/list", `"python"`},
 		{"\"workers\":4}", `^\{\}`},
 		{"/api/stop?job=opbeans-python", `\{\}`},
@@ -166,7 +166,7 @@ func TestREADMEShell(t *testing.T) {
 	demo, ports := makeRun(t)
 	documented, err := os.ReadFile("testdata/documented.md")
 	require.NoError(t, err)
-	markdown := readRoot(t, "README.md") + string(documented)
+	markdown := readRoot(t, "README.md") + readRoot(t, "docs/server.md") + readRoot(t, "CONTRIBUTING.md") + string(documented)
 
 	all := blocks(markdown, "sh")
 	require.Equal(t, "make run\n", all[0])
