@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/internal/wire"
 	"github.com/opbeans/loadgen/tracecontext"
 )
@@ -59,7 +60,7 @@ func (x *exchange) render(r *Call) (err error) {
 	if x.method == "" {
 		x.method = http.MethodGet
 	}
-	if x.method != http.MethodGet && !wire.IsToken(x.method) {
+	if x.method != http.MethodGet && !textkit.IsToken(x.method) {
 		return x.unsendable("not a valid method")
 	}
 	x.at, x.body, x.interim, x.closing = x.site, r.Body, false, x.t.close

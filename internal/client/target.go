@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -227,8 +226,8 @@ func newSite(u *url.URL, version string) (*site, error) {
 	if port == "" {
 		port = standard
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return nil, fmt.Errorf("port %q is not from 1 to 65535", port)
+	if err := textkit.CheckPort(port); err != nil {
+		return nil, err
 	}
 	s.addr = net.JoinHostPort(host, port)
 	s.name, _, _ = strings.Cut(host, "%") // an IPv6 zone is for this machine only
