@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	continueWait = time.Second      // how long a body waits for 100 Continue
-	staleAfter   = time.Millisecond // idle time after which a POST first looks whether its connection is alive
-	maxKept      = 64 << 10         // larger buffers are not kept
+	continueWait = time.Second            // how long a body waits for 100 Continue
+	staleAfter   = 100 * time.Microsecond // idle time after which a connection is looked at before use
+	maxKept      = 64 << 10               // larger buffers are not kept
 )
 
 // exchange is one request and its response under way, with the buffers this takes.
@@ -150,11 +150,7 @@ func (x *exchange) send(ctx context.Context) error {
 	if c.speaksH2(x.site) {
 		return x.sendH2(ctx)
 	}
-	cn := c.take(x.site.origin)
-	if cn != nil && !idempotent(x.method) && now.Sub(cn.since) > staleAfter && !wire.Alive(cn.raw) {
-		c.drop(cn)
-		cn = nil
-	}
+	cn := x.idle(now)
 	for {
 		reused := cn != nil
 		if !reused {
@@ -180,6 +176,20 @@ func (x *exchange) send(ctx context.Context) error {
 		x.leave()
 		x.closing = closing // is about the next connection
 		cn, now = nil, time.Now()
+	}
+}
+
+// idle takes an idle connection that can carry the request, or nil. What has come while a
+// connection was idle is no answer to a request: such a connection is closed, and nothing is
+// counted. A look is a system call, which only a request that cannot be repeated pays right
+// after the one before.
+func (x *exchange) idle(now time.Time) *conn {
+	for {
+		cn := x.c.take(x.site.origin)
+		if cn == nil || idempotent(x.method) && now.Sub(cn.since) <= staleAfter || cn.quiet(now) {
+			return cn
+		}
+		x.c.drop(cn)
 	}
 }
 
