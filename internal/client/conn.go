@@ -24,6 +24,7 @@ type conn struct {
 	wire.Conn
 	raw    net.Conn  // under TLS, if there is any
 	secure *tls.Conn // nil without TLS
+	probe  wire.Probe
 	origin origin
 	target *Target   // that it is known to serve
 	since  time.Time // idle since
@@ -33,7 +34,7 @@ type conn struct {
 // quiet reports whether an idle connection is open and nothing has come over it. Over TLS
 // there may be a record without content, such as a ticket, which is read.
 func (cn *conn) quiet(now time.Time) bool {
-	if wire.Alive(cn.raw) {
+	if cn.probe.Alive(cn.raw) {
 		return true
 	}
 	if cn.secure == nil || cn.secure.SetReadDeadline(now.Add(ticketWait)) != nil {
