@@ -47,7 +47,7 @@ type exchange struct {
 	hop       int
 	foreign   bool // a redirect has led to another origin
 	interim   bool // the body waits for 100 Continue
-	jarless   bool // somebody else sees to cookies
+	viaStd    bool // an http.Client follows redirects
 	closing   bool // the connection is not to be used again
 	reused    bool // the connection has carried a request before
 	trace     tracecontext.Context
@@ -88,7 +88,7 @@ func (c *Client) newExchange(t *Target) *exchange {
 	if x == nil {
 		x = &exchange{}
 	}
-	x.c, x.t, x.jarless, x.source = c, t, false, nil
+	x.c, x.t, x.viaStd, x.source = c, t, false, nil
 	x.reply.x = x
 	return x
 }

@@ -156,18 +156,22 @@ func (x *exchange) appendFields(r *Call) (err error) {
 	for i := range own {
 		f := &own[i]
 		switch {
-		case FramingHeader(f.Name), x.foreign && !x.jarless && Private(f.Name):
+		case FramingHeader(f.Name), x.foreign && !x.viaStd && Private(f.Name):
 			continue
 		case f.Name == "Host":
-			if hosted || (x.foreign && !x.jarless) {
+			if hosted || (x.foreign && !x.viaStd) {
 				continue
 			}
 			hosted = true
 		case f.Name == "Cookie":
-			if cookie != nil {
+			value := f.Value
+			if x.viaStd {
+				value = x.withoutJar(value)
+			}
+			if len(cookie) > 0 && len(value) > 0 {
 				cookie = append(cookie, "; "...)
 			}
-			cookie = append(cookie, f.Value...)
+			cookie = append(cookie, value...)
 			continue
 		case f.Name == "Authorization":
 			authorized = true

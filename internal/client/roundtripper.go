@@ -42,7 +42,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c.begin()
 	x := c.newExchange(c.target)
-	x.jarless = true
+	x.viaStd = true
 	resp, err := x.roundTripHTTP(req)
 	if err != nil {
 		x.release()
@@ -60,6 +60,7 @@ func (x *exchange) roundTripHTTP(req *http.Request) (*http.Response, error) {
 		x.measure(false, err)
 		return nil, err
 	}
+	x.c.keepCookies(x) // those too that net/http would not take
 	return x.response(req)
 }
 
