@@ -40,7 +40,7 @@ stats:                  failure histogram tracecontext internal/textkit
 
 # what the root is made of: none of it knows the root
 internal/alarm:
-internal/client:        egress failure pace tracecontext internal/escape internal/fault internal/textkit internal/wire
+internal/client:        egress failure pace tracecontext internal/escape internal/fault internal/secrets internal/textkit internal/wire
 internal/escape:        internal/textkit
 internal/expr:          internal/escape internal/jsonpath internal/textkit
 internal/fault:

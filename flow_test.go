@@ -207,7 +207,7 @@ tasks:
       - request: POST /in
         capture: {sid: cookie("sid"), other: cookie("none") ?? "nothing"}
       - request: GET /home?sid=${sid}&other=${other}
-        check: body == "sid=a%20b&other=nothing"
+        check: body == "sid=%22a%20b%22&other=nothing"
 `, nil)
 	snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{Scenario: s, BaseURL: server.URL, MaxIterations: 2})
 	require.NoError(t, err)

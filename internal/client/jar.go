@@ -248,9 +248,19 @@ func (j *lazyJar) Cookies(u *url.URL) []*http.Cookie {
 	}
 	var list []*http.Cookie
 	for _, k := range j.jar.matching(u, time.Now()) {
-		list = append(list, &http.Cookie{Name: k.name, Value: k.value})
+		list = append(list, &http.Cookie{Name: k.name, Value: plainValue(k.value)})
 	}
 	return list
+}
+
+// plainValue leaves out what net/http would refuse, and log. The client sends the whole value.
+func plainValue(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f || r == '"' || r == ';' || r == '\\' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // SetCookies implements [http.CookieJar].

@@ -2,8 +2,8 @@ package client
 
 import (
 	"net/http"
-	"net/url"
 
+	"github.com/opbeans/loadgen/internal/secrets"
 	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/internal/wire"
 	"github.com/opbeans/loadgen/tracecontext"
@@ -34,9 +34,9 @@ func (x *exchange) aim(target []byte) error {
 	return nil
 }
 
-// aimAt points the next hop at the URL that a redirect led to.
-func (x *exchange) aimAt(u *url.URL) error {
-	site, err := x.c.site([]byte(u.Scheme + "://" + u.Host))
+// aimAt points the next hop at where a redirect led to.
+func (x *exchange) aimAt(to reference) error {
+	site, err := x.c.site([]byte(to.site))
 	if err != nil {
 		return err
 	}
@@ -46,10 +46,7 @@ func (x *exchange) aimAt(u *url.URL) error {
 	first := x.site
 	x.foreign = x.foreign || (site.origin != first.origin &&
 		!(site.name == first.name && site.https && !first.https))
-	x.ref = append(x.ref[:0], u.EscapedPath()...)
-	if u.RawQuery != "" || u.ForceQuery {
-		x.ref = append(append(x.ref, '?'), u.RawQuery...)
-	}
+	x.ref = append(x.ref[:0], to.path...)
 	x.site, x.prefix, x.rest = site, "", x.ref
 	return nil
 }
@@ -134,7 +131,7 @@ func (x *exchange) appendFields(r *Call) (err error) {
 	for i := range x.t.fields {
 		f := &x.t.fields[i]
 		switch {
-		case x.foreign && Private(f.name), hasField(own, f.name):
+		case x.foreign && x.confidential(f.name, []byte(f.line[len(f.name):])), hasField(own, f.name):
 			continue
 		case f.name == "Authorization":
 			if x.t.site.auth != "" && x.site != x.t.site {
@@ -156,7 +153,7 @@ func (x *exchange) appendFields(r *Call) (err error) {
 	for i := range own {
 		f := &own[i]
 		switch {
-		case FramingHeader(f.Name), x.foreign && !x.viaStd && Private(f.Name):
+		case FramingHeader(f.Name), x.foreign && (!x.viaStd || !Private(f.Name)) && x.confidential(f.Name, f.Value):
 			continue
 		case f.Name == "Host":
 			if hosted || (x.foreign && !x.viaStd) {
@@ -210,6 +207,12 @@ func hasField(fields []HeaderField, name string) bool {
 		}
 	}
 	return false
+}
+
+// confidential reports whether a header stays with its origin: it carries credentials, is named
+// like a secret, or is made of one that the scenario declares.
+func (x *exchange) confidential(name string, value []byte) bool {
+	return Private(name) || secrets.Named(name) || x.c.owner.Secret(value)
 }
 
 // Private tells whether a header must not follow a redirect to another origin.
