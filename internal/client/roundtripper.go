@@ -132,9 +132,11 @@ func (x *exchange) response(req *http.Request) (*http.Response, error) {
 			x.measure(false, err)
 			return nil, err
 		}
-		resp.Header.Del("Content-Encoding")
-		resp.Header.Del("Content-Length")
-		resp.ContentLength, resp.Uncompressed = -1, true
+		if s.body != s.raw {
+			resp.Header.Del("Content-Encoding")
+			resp.Header.Del("Content-Length")
+			resp.ContentLength, resp.Uncompressed = -1, true
+		}
 	}
 	x.c.streams = append(x.c.streams, s)
 	return resp, nil

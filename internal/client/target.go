@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -67,11 +68,12 @@ type origin struct {
 // site is where requests can go.
 type site struct {
 	origin
-	key       string      // scheme and authority as they were written
-	authority string      // as in a Host header: without a default port
-	name      string      // the host alone, without brackets
-	auth      string      // value of Authorization for user and password in the URL
-	forward   *forwarding // nil unless a proxy forwards requests
+	key       string       // scheme and authority as they were written
+	authority string       // as in a Host header: without a default port
+	name      string       // the host alone, without brackets
+	auth      string       // value of Authorization for user and password in the URL
+	forward   *forwarding  // nil unless a proxy forwards requests
+	hasty     atomic.Int32 // above 0: it was seen to close connections without a word
 }
 
 func (s *site) scheme() string {
