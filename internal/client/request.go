@@ -157,6 +157,9 @@ func (x *exchange) appendFields(r *Call) (err error) {
 		switch {
 		case FramingHeader(f.Name), x.foreign && !x.jarless && Private(f.Name):
 			continue
+		case f.Value == nil && f.Name != "Host":
+			authorized = authorized || f.Name == "Authorization"
+			continue
 		case f.Name == "Host":
 			if hosted || (x.foreign && !x.jarless) {
 				continue
