@@ -3,6 +3,7 @@ package scenariofile
 import (
 	"encoding/json"
 	"mime"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -234,6 +235,16 @@ func (p *yamlParser) filePart(part *Part, f map[string]*yaml.Node, k *yaml.Node,
 	}
 	if kind != "" {
 		part.Head.Literal("\r\nContent-Type: " + kind)
+	}
+	if n := f["headers"]; n != nil {
+		p.pairs(n, "headers", func(key string, k, v *yaml.Node) {
+			if name := http.CanonicalHeaderKey(key); !isToken(key) || name == "Content-Disposition" || name == "Content-Type" {
+				p.errorf(k, "%q cannot be a header of a part: its name and type are keys of their own", textkit.Shorten(key))
+				return
+			}
+			part.Head.Literal("\r\n" + key + ": ")
+			part.Head.Add(p.template(v, "the header's value", escape.Header, scope))
+		})
 	}
 }
 
