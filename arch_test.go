@@ -40,7 +40,7 @@ stats:                  failure histogram tracecontext internal/textkit
 
 # what the root is made of: none of it knows the root
 internal/alarm:
-internal/client:        egress failure pace tracecontext internal/escape internal/fault internal/textkit internal/wire
+internal/client:        egress failure pace tracecontext internal/escape internal/fault internal/secrets internal/textkit internal/wire
 internal/escape:        internal/textkit
 internal/expr:          internal/escape internal/jsonpath internal/textkit
 internal/fault:
@@ -52,34 +52,34 @@ internal/rlimit:
 internal/scenariofile:  stats internal/escape internal/expr internal/feed internal/textkit
 internal/schedule:      pace
 internal/secrets:       internal/escape
-internal/suggest:
-internal/textkit:       internal/suggest
+internal/loglimit:
+internal/textkit:
 internal/wire:
 
 # the facade, and the life of jobs and VUs
-.:                      vocabulary internal/alarm internal/client internal/escape internal/expr internal/fault internal/feed internal/jsonform internal/jsonpath internal/meter internal/rlimit internal/scenariofile internal/schedule internal/secrets internal/textkit
+.:                      vocabulary internal/alarm internal/client internal/escape internal/expr internal/fault internal/feed internal/jsonform internal/jsonpath internal/loglimit internal/meter internal/rlimit internal/scenariofile internal/schedule internal/secrets internal/textkit
 
 # adapters: they know the root, and never one another
-access:                 internal/origins
+access:                 internal/origins internal/loglimit
 apm:                    . vocabulary internal/secrets
 dashboard:
-httpapi:                . vocabulary internal/origins internal/suggest
+httpapi:                . vocabulary internal/origins internal/textkit
 loadtest:               . vocabulary internal/memnet
-locust:                 . vocabulary internal/locustwire
-metrics:                . vocabulary
+locust:                 . vocabulary internal/locustwire internal/textkit
+metrics:                . vocabulary internal/textkit
 overhead:               . vocabulary internal/rss
 report:                 . vocabulary internal/secrets
 scenarios:
 sizing:                 . vocabulary
-socketio:               . vocabulary internal/origins internal/sio/engine internal/sio/socket
+socketio:               . vocabulary internal/origins internal/sio/engine internal/sio/socket internal/textkit
 socketio/gosfclient:
-state:                  . vocabulary
+state:                  . vocabulary internal/loglimit
 statsd:                 . vocabulary internal/origins internal/sio/engine internal/sio/socket
 
 # programs, in rooms of their own
-internal/command:       . vocabulary internal/suggest internal/textkit
-internal/serve:         . vocabulary access apm dashboard httpapi internal/command internal/rlimit internal/shop internal/suggest metrics report scenarios socketio state statsd
-internal/cli:           . vocabulary apm internal/command internal/convert internal/serve internal/suggest internal/trial locust overhead report sizing
+internal/command:       . vocabulary internal/textkit
+internal/serve:         . vocabulary access apm dashboard httpapi internal/command internal/rlimit internal/shop internal/textkit metrics report scenarios socketio state statsd
+internal/cli:           . vocabulary apm internal/command internal/convert internal/serve internal/textkit internal/trial locust overhead report sizing
 
 # helpers of adapters, programs and tests
 internal/golden:

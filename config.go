@@ -3,11 +3,9 @@ package loadgen
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -304,8 +302,8 @@ func parseBaseURL(s string) (*url.URL, error) {
 		return nil, errBaseURL
 	}
 	if port := u.Port(); port != "" {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return nil, fmt.Errorf("must have a port from 1 to 65535, not %q", port)
+		if err := textkit.CheckPort(port); err != nil {
+			return nil, err
 		}
 	}
 	return u, nil

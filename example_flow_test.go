@@ -179,7 +179,7 @@ func ExampleScenario_Secret() {
 		return "open sesame", name == "SHOP_PASSWORD" // mostly os.LookupEnv
 	}))
 	fmt.Println(snap.Status, snap.Errors[loadgen.ClassTask].Sample)
-	// Output: map[200:1] it was ***
+	// Output: map[200:1] it was REDACTED
 }
 
 // Files that a scenario names are read from its own folder.

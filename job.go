@@ -10,7 +10,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opbeans/loadgen/failure"
 	"github.com/opbeans/loadgen/internal/client"
+	"github.com/opbeans/loadgen/internal/loglimit"
 	"github.com/opbeans/loadgen/internal/meter"
 	"github.com/opbeans/loadgen/stats"
 )
@@ -80,7 +82,7 @@ type Job struct {
 	short     shortfall
 	launched  time.Time    // set once, before anything runs
 	lease     atomic.Int64 // when the lease ends, since launched; written under mu
-	failures  failureLog
+	failures  [failure.NumClasses]loglimit.Limit
 }
 
 func newJob(m *Manager, cfg JobConfig, scenario *Scenario) *Job {

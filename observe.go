@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/loglimit"
 	"github.com/opbeans/loadgen/internal/meter"
 )
 
@@ -37,7 +38,7 @@ type batch struct {
 type watcher struct {
 	observer Observer
 	logger   *slog.Logger
-	logged   time.Time
+	limit    loglimit.Limit
 	panics   uint64
 }
 
@@ -70,9 +71,8 @@ func (w *watcher) observe(samples []Sample, hurry *atomic.Bool) (n int) {
 			return
 		}
 		w.panics++
-		if now := time.Now(); now.Sub(w.logged) >= failureLogEvery {
+		if _, ok := w.limit.Pass(); ok {
 			w.logger.Error("an observer panicked", "panic", p, "panics", w.panics, "stack", string(debug.Stack()))
-			w.logged = now
 		}
 	}()
 	for n < len(samples) && !hurry.Load() {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"sync"
 	"time"
 
 	"github.com/opbeans/loadgen/failure"
@@ -341,21 +340,10 @@ func (j *Job) complete() {
 	j.end(endHalted, StateFinished, fmt.Sprintf("all %d iterations are done", limit))
 }
 
-// failureLog limits how often each class of failure is logged.
-type failureLog struct {
-	mu      sync.Mutex
-	classes [failure.NumClasses]struct {
-		last    time.Time
-		skipped uint64
-	}
-}
-
-const failureLogEvery = 10 * time.Second
-
 // logFailure logs the first failed iteration of a class, and then one each ten
 // seconds with the number of those between.
 func (j *Job) logFailure(task string, class ErrorClass, err error) {
-	skipped, ok := j.failures.pass(class)
+	skipped, ok := j.failures[failure.Number(class)].Pass()
 	if !ok {
 		return
 	}
@@ -364,22 +352,6 @@ func (j *Job) logFailure(task string, class ErrorClass, err error) {
 		attrs = append(attrs, "stack", string(p.stack))
 	}
 	j.log.Warn("iteration failed", attrs...)
-}
-
-// pass tells whether a failure of a class is to be logged now, and how many were not
-// since the last one.
-func (l *failureLog) pass(class ErrorClass) (skipped uint64, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	f := &l.classes[failure.Number(class)]
-	now := time.Now()
-	if now.Sub(f.last) < failureLogEvery {
-		f.skipped++
-		return 0, false
-	}
-	skipped = f.skipped
-	f.last, f.skipped = now, 0
-	return skipped, true
 }
 
 // panicError is what a task panicked with, and where.

@@ -12,7 +12,7 @@ import (
 // returns s: passwords, tokens, keys. Tasks get them with [VU.Secret]. A job with the
 // scenario starts only where the environment (see [WithEnv]) has them all; a job's own
 // variables cannot set them. Their values are left out of everything that is shown:
-// error messages, logs, samples and their URLs have *** instead.
+// error messages, logs, samples and their URLs read REDACTED instead.
 func (s *Scenario) Secret(names ...string) *Scenario {
 	for _, name := range names {
 		if !slices.Contains(s.secrets, name) {

@@ -328,6 +328,8 @@ func (o *vuOwner) Caller(begins bool) client.Caller {
 	return c
 }
 
+func (o *vuOwner) Secret(text []byte) bool { return o.plan.mask.Text(string(text)) != string(text) }
+
 func (o *vuOwner) Observed() bool { return (*VU)(o).recorder().Sink != nil }
 
 func (o *vuOwner) Measured(m *client.Measurement) {

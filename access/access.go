@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/loglimit"
 	"github.com/opbeans/loadgen/internal/origins"
 )
 
@@ -48,7 +49,7 @@ type Gate struct {
 	login   string
 	origins origins.List // whose pages may read refusals
 	log     *slog.Logger
-	refused failures
+	refused loglimit.Limit
 }
 
 // Option configures a [Gate].
@@ -228,7 +229,7 @@ func (g *Gate) refuse(w http.ResponseWriter, r *http.Request, status int, code, 
 
 // note logs a refusal.
 func (g *Gate) note(r *http.Request, code string) {
-	if skipped, ok := g.refused.pass(time.Now()); ok {
+	if skipped, ok := g.refused.Pass(); ok {
 		g.log.Warn("a request was refused", "code", code, "from", r.RemoteAddr, "host", fmt.Sprintf("%.100q", r.Host), "not_logged", skipped)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"sync"
 	"time"
 )
 
@@ -68,25 +67,4 @@ func (k *key) isSession(value string, now time.Time) bool {
 	}
 	said, signature := b[:stampLen+nonceLen], b[stampLen+nonceLen:]
 	return hmac.Equal(signature, k.sign(said)) && now.Unix() < int64(binary.BigEndian.Uint64(said))
-}
-
-// failures limits how often refusals are logged.
-type failures struct {
-	mu      sync.Mutex
-	last    time.Time
-	skipped uint64
-}
-
-const logEvery = 10 * time.Second
-
-func (f *failures) pass(now time.Time) (skipped uint64, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if now.Sub(f.last) < logEvery {
-		f.skipped++
-		return 0, false
-	}
-	skipped = f.skipped
-	f.last, f.skipped = now, 0
-	return skipped, true
 }

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opbeans/loadgen/internal/textkit"
@@ -95,8 +94,8 @@ func parseTargetRule(text string) (targetRule, error) {
 	}
 	host := text
 	if h, port, err := net.SplitHostPort(text); err == nil {
-		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-			return r, fmt.Errorf("port %q is not from 1 to 65535", port)
+		if err := textkit.CheckPort(port); err != nil {
+			return r, err
 		}
 		host, r.port = h, port
 	}

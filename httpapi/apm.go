@@ -9,6 +9,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Documents tells what the APM agents of targets have told of the requests of jobs.
@@ -72,7 +73,7 @@ func takeTime(object map[string]json.RawMessage, name string) (at time.Time, err
 		return at, nil
 	}
 	if json.Unmarshal(raw, &at) != nil || at.Year() < 1970 || at.Year() > 2261 {
-		return at, badRequest(CodeInvalidField, name, "must be a time such as 2026-11-26T12:00:00Z, not %s", cut(string(raw)))
+		return at, badRequest(CodeInvalidField, name, "must be a time such as 2026-11-26T12:00:00Z, not %s", textkit.Shorten(string(raw)))
 	}
 	return at, nil
 }
@@ -85,7 +86,7 @@ func apmArgs(w http.ResponseWriter, r *http.Request, p httprouter.Params) (json.
 	}
 	for name, values := range query {
 		if len(values) > 1 {
-			return nil, badRequest(CodeInvalidField, cut(name), "%s can be given only once", cut(name))
+			return nil, badRequest(CodeInvalidField, textkit.Shorten(name), "%s can be given only once", textkit.Shorten(name))
 		}
 		object[name] = values[0]
 	}

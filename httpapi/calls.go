@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 const (
@@ -165,7 +166,7 @@ func (a *API) Update(ctx context.Context, body json.RawMessage) error {
 func tooBusy(c *change) error {
 	return &Error{
 		Status: http.StatusConflict, Code: CodeJobStopping, Field: "job",
-		Message: fmt.Sprintf("job %q is about to end; try again in a moment", cut(c.job)),
+		Message: fmt.Sprintf("job %q is about to end; try again in a moment", textkit.Shorten(c.job)),
 	}
 }
 

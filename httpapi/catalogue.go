@@ -12,6 +12,7 @@ import (
 	"github.com/julienschmidt/httprouter"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Catalogue is what [API.Catalogue] gives.
@@ -165,7 +166,7 @@ func scenarioArgs(_ http.ResponseWriter, r *http.Request, p httprouter.Params) (
 		kind, name, ok := strings.Cut(strings.TrimSuffix(key, "]"), "[")
 		switch {
 		case len(values) > 1:
-			return nil, badRequest(CodeInvalidField, cut(key), "only one value can be given")
+			return nil, badRequest(CodeInvalidField, textkit.Shorten(key), "only one value can be given")
 		case key == "job":
 			args["job"] = values[0]
 		case ok && kind == "variables":
@@ -173,7 +174,7 @@ func scenarioArgs(_ http.ResponseWriter, r *http.Request, p httprouter.Params) (
 		case ok && kind == "weights":
 			weights[name] = values[0]
 		default:
-			return nil, badRequest(CodeUnknownField, cut(key), "there is no parameter %q; there are job, variables[NAME] and weights[TASK]", cut(key))
+			return nil, badRequest(CodeUnknownField, textkit.Shorten(key), "there is no parameter %q; there are job, variables[NAME] and weights[TASK]", textkit.Shorten(key))
 		}
 	}
 	return json.Marshal(args)

@@ -11,7 +11,7 @@ import (
 	"strings"
 
 	"github.com/opbeans/loadgen"
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // What start uses for what its body does not say, besides the variables.
@@ -147,7 +147,7 @@ func readJob(object map[string]json.RawMessage, invalid *loadgen.ValidationError
 	delete(object, "job")
 	switch {
 	case given && !isNull(raw) && json.Unmarshal(raw, &name) != nil:
-		invalid.Fields = append(invalid.Fields, loadgen.FieldError{Field: "job", Message: "must be text, not " + cut(string(raw))})
+		invalid.Fields = append(invalid.Fields, loadgen.FieldError{Field: "job", Message: "must be text, not " + textkit.Shorten(string(raw))})
 	case jobName(name) == "":
 		invalid.Fields = append(invalid.Fields, missingJob())
 	}
@@ -173,11 +173,11 @@ func unknownKey(object map[string]json.RawMessage, fields []field) error {
 	for _, f := range fields {
 		names = append(names, f.name)
 	}
-	hint := suggest.DidYouMean(key, names)
+	hint := textkit.DidYouMean(key, names)
 	if hint == "" {
 		hint = "; there are " + strings.Join(slices.Sorted(slices.Values(names)), ", ")
 	}
-	return badRequest(CodeUnknownField, cut(key), "there is no setting %q%s", cut(key), hint)
+	return badRequest(CodeUnknownField, textkit.Shorten(key), "there is no setting %q%s", textkit.Shorten(key), hint)
 }
 
 // apply changes a configuration. Its maps must not be shared.
@@ -257,7 +257,7 @@ func configKey(name string) func(json.RawMessage) (setter, error) {
 func readScenario(raw json.RawMessage) (setter, error) {
 	var name string
 	if json.Unmarshal(raw, &name) != nil || name == "" {
-		return nil, fmt.Errorf("must be the name of a scenario, not %s", cut(string(raw)))
+		return nil, fmt.Errorf("must be the name of a scenario, not %s", textkit.Shorten(string(raw)))
 	}
 	if file, ok := strings.CutPrefix(name, scenarioPrefix); ok {
 		if stem, ok := strings.CutSuffix(file, scenarioSuffix); ok {
@@ -284,7 +284,7 @@ func readWorkers(raw json.RawMessage) (setter, error) {
 func (a *API) readPort(raw json.RawMessage) (setter, error) {
 	x, err := number(raw, 1, math.MaxUint16)
 	if err != nil || x != math.Trunc(x) {
-		return nil, fmt.Errorf("must be a port from 1 to 65535, not %s", cut(string(raw)))
+		return nil, fmt.Errorf("must be a port from 1 to 65535, not %s", textkit.Shorten(string(raw)))
 	}
 	base := strings.ReplaceAll(a.target, portPlace, strconv.Itoa(int(x)))
 	return func(cfg *loadgen.JobConfig) { cfg.BaseURL = base }, nil
@@ -304,7 +304,7 @@ func readVariable(variable string, most float64) func(json.RawMessage) (setter, 
 func readLabel(raw json.RawMessage) (setter, error) {
 	label, ok := text(raw)
 	if !ok || len(label) > maxLabelLen || strings.ContainsFunc(label, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-		return nil, fmt.Errorf("must be text of at most %d bytes without control characters, not %s", maxLabelLen, cut(string(raw)))
+		return nil, fmt.Errorf("must be text of at most %d bytes without control characters, not %s", maxLabelLen, textkit.Shorten(string(raw)))
 	}
 	return setVariable(appLatencyLabel, label), nil
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // maxNumberLen bounds the text of a number, which listings echo.
@@ -26,13 +28,13 @@ func readObject(body json.RawMessage) (map[string]json.RawMessage, error) {
 	case !utf8.Valid(body):
 		return nil, badRequest(CodeBadJSON, "", "the body must be UTF-8")
 	case body[0] != '{' && json.Valid(body):
-		return nil, badRequest(CodeBadJSON, "", `the body must be a JSON object like {"job":"opbeans-python"}, not %s`, cut(string(body)))
+		return nil, badRequest(CodeBadJSON, "", `the body must be a JSON object like {"job":"opbeans-python"}, not %s`, textkit.Shorten(string(body)))
 	}
 	if err := json.Unmarshal(body, &object); err != nil {
 		return nil, badRequest(CodeBadJSON, "", "the body is not valid JSON: %s", syntaxFault(body, err))
 	}
 	if key, twice := duplicateKey(body); twice {
-		return nil, badRequest(CodeBadJSON, cut(key), "the body has %q twice", cut(key))
+		return nil, badRequest(CodeBadJSON, textkit.Shorten(key), "the body has %q twice", textkit.Shorten(key))
 	}
 	return object, nil
 }
@@ -140,16 +142,7 @@ func number(raw json.RawMessage, least, most float64) (float64, error) {
 			return math.Abs(x), nil // -0 is 0
 		}
 	}
-	return 0, fmt.Errorf("must be a number from %s to %s, not %s", plain(least), plain(most), cut(string(raw)))
+	return 0, fmt.Errorf("must be a number from %s to %s, not %s", plain(least), plain(most), textkit.Shorten(string(raw)))
 }
 
 func plain(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
-
-// cut bounds what a message quotes.
-func cut(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
-}

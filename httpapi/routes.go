@@ -12,7 +12,7 @@ import (
 
 	"github.com/julienschmidt/httprouter"
 
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // route binds a method and a path to a call of [API.Call].
@@ -123,7 +123,7 @@ func (a *API) refuse(w http.ResponseWriter, e *Error) {
 func (a *API) notFound(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, &Error{
 		Status: http.StatusNotFound, Code: CodeNotFound,
-		Message: fmt.Sprintf("there is no %q%s", cut(r.URL.Path), nearestPath(r.URL.Path)),
+		Message: fmt.Sprintf("there is no %q%s", textkit.Shorten(r.URL.Path), nearestPath(r.URL.Path)),
 	})
 }
 
@@ -144,7 +144,7 @@ func nearestPath(path string) string {
 		}
 		paths = append(paths, known)
 	}
-	if hint := suggest.DidYouMean(path, paths); hint != "" {
+	if hint := textkit.DidYouMean(path, paths); hint != "" {
 		return hint
 	}
 	return "; the API is at /api/list, /api/start, /api/update, /api/stop and so on"
@@ -153,7 +153,7 @@ func nearestPath(path string) string {
 func (a *API) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	a.refuse(w, &Error{
 		Status: http.StatusMethodNotAllowed, Code: CodeMethodNotAllowed,
-		Message: fmt.Sprintf("%s is not for %s; allowed: %s", cut(r.URL.Path), cut(r.Method), w.Header().Get("Allow")),
+		Message: fmt.Sprintf("%s is not for %s; allowed: %s", textkit.Shorten(r.URL.Path), textkit.Shorten(r.Method), w.Header().Get("Allow")),
 	})
 }
 
@@ -212,7 +212,7 @@ func runsArgs(_ http.ResponseWriter, r *http.Request, _ httprouter.Params) (json
 	object := map[string]string{}
 	for name, values := range query {
 		if len(values) > 1 {
-			return nil, badRequest(CodeInvalidField, cut(name), "%s can be given only once", cut(name))
+			return nil, badRequest(CodeInvalidField, textkit.Shorten(name), "%s can be given only once", textkit.Shorten(name))
 		}
 		object[name] = values[0]
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Store keeps what must survive the process: see package state.
@@ -199,13 +200,13 @@ func readRuns(body json.RawMessage) (job string, limit int, err error) {
 	}
 	if raw, ok := object["job"]; ok && !isNull(raw) {
 		if job, ok = text(raw); !ok {
-			return "", 0, badRequest(CodeInvalidField, "job", "job must be text, not %s", cut(string(raw)))
+			return "", 0, badRequest(CodeInvalidField, "job", "job must be text, not %s", textkit.Shorten(string(raw)))
 		}
 	}
 	if raw, ok := object["limit"]; ok && !isNull(raw) {
 		n, err := number(raw, 1, maxRuns)
 		if err != nil || n != float64(int(n)) {
-			return "", 0, badRequest(CodeInvalidField, "limit", "limit: must be a whole number from 1 to %d, not %s", maxRuns, cut(string(raw)))
+			return "", 0, badRequest(CodeInvalidField, "limit", "limit: must be a whole number from 1 to %d, not %s", maxRuns, textkit.Shorten(string(raw)))
 		}
 		limit = int(n)
 	}
@@ -225,7 +226,7 @@ func (a *API) Run(body json.RawMessage) (Run, error) {
 	id, _ := text(object["id"])
 	missing := &Error{
 		Status: http.StatusNotFound, Code: CodeRunNotFound, Field: "id",
-		Message: "there is no run " + cut(id) + "; GET /api/runs lists those that are kept", err: fs.ErrNotExist,
+		Message: "there is no run " + textkit.Shorten(id) + "; GET /api/runs lists those that are kept", err: fs.ErrNotExist,
 	}
 	if a.runs == nil || id == "" {
 		return Run{}, missing

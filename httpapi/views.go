@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Snapshot is a [loadgen.Snapshot] in JSON.
@@ -185,7 +186,7 @@ func (a *API) Call(ctx context.Context, name string, body json.RawMessage) (resu
 	case callRun:
 		return given(a.Run(body))
 	}
-	return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Message: "there is no call " + cut(name)}
+	return nil, &Error{Status: http.StatusNotFound, Code: CodeNotFound, Message: "there is no call " + textkit.Shorten(name)}
 }
 
 // callJob does the calls that need only the name of a job.

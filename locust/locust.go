@@ -17,10 +17,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // ErrNoMaster is the end of a worker that hears no master any more, or has never heard one.
@@ -73,9 +73,8 @@ type Config struct {
 // Validate says what is wrong with c, except for what only a start of the job can tell.
 func (c *Config) Validate() error {
 	host, port, err := net.SplitHostPort(c.Master)
-	n, perr := strconv.Atoi(port)
 	switch {
-	case err != nil || host == "" || perr != nil || n < 1 || n > 65535:
+	case err != nil || host == "" || textkit.CheckPort(port) != nil:
 		return fmt.Errorf("the master must be HOST:PORT, such as localhost:5557, not %q", c.Master)
 	case len(c.ID) > 255:
 		return fmt.Errorf("the ID of a worker has at most 255 bytes, not %d", len(c.ID))

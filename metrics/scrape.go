@@ -4,13 +4,13 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // jobLabel is not "job", which Prometheus itself gives to all it scrapes.
@@ -219,7 +219,7 @@ func (t *task) add(o *loadgen.Totals) {
 	t.interrupted += o.Interrupted
 	answered := uint64(0)
 	for status, n := range o.Status {
-		t.status[statusClass(status)] += n
+		t.status[textkit.StatusClass(status)] += n
 		answered += n
 	}
 	if o.Requests > answered {
@@ -232,13 +232,6 @@ func (t *task) add(o *loadgen.Totals) {
 	t.received += o.Received
 	t.service.Merge(&o.Service)
 	t.response.Merge(&o.Response)
-}
-
-func statusClass(status int) string {
-	if status < 100 || status > 599 {
-		return "other"
-	}
-	return strconv.Itoa(status/100) + "xx"
 }
 
 // clean makes a label's value of any name.

@@ -70,7 +70,7 @@ func Redact(cfg loadgen.JobConfig) loadgen.JobConfig {
 	cfg = cfg.Redacted()
 	for name := range cfg.Variables {
 		if secrets.Named(name) {
-			cfg.Variables[name] = "REDACTED"
+			cfg.Variables[name] = secrets.Redacted
 		}
 	}
 	return cfg

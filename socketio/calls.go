@@ -10,6 +10,7 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/sio/socket"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // The events from clients.
@@ -85,7 +86,7 @@ func (s *Server) call(c *socket.Socket, name string, body json.RawMessage) (resu
 	}
 	return nil, &callError{
 		Code:    "unknown_event",
-		Message: "there are start, update, stop, list, scenarios, subscribe and unsubscribe, and no " + cut(name),
+		Message: "there are start, update, stop, list, scenarios, subscribe and unsubscribe, and no " + textkit.Shorten(name),
 	}
 }
 
@@ -179,12 +180,4 @@ func refusal(err error) any {
 		return map[string]any{"error": callError{Code: "failed", Message: err.Error()}}
 	}
 	return map[string]any{"error": json.RawMessage(text)}
-}
-
-// cut keeps what is repeated to a client short.
-func cut(s string) string {
-	if r := []rune(s); len(r) > 50 {
-		return string(r[:50]) + "…"
-	}
-	return s
 }

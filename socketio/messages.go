@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // The events for clients.
@@ -125,7 +126,7 @@ func numbers(s *loadgen.Snapshot) Numbers {
 		Service: s.Service, Response: s.Response,
 	}
 	for code, count := range s.Status {
-		n.Status[statusClass(code)] += count
+		n.Status[textkit.StatusClass(code)] += count
 	}
 	for class, stat := range s.Errors {
 		n.Errors[class] = stat.Count
@@ -139,13 +140,4 @@ func rate(n uint64, seconds float64) float64 {
 		return 0
 	}
 	return float64(n) / seconds
-}
-
-// statusClass is the class of a status code: "2xx" for 200. A code beyond those of
-// HTTP is "other".
-func statusClass(code int) string {
-	if code < 100 || code > 599 {
-		return "other"
-	}
-	return string(rune('0'+code/100)) + "xx"
 }

@@ -39,6 +39,7 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/loglimit"
 )
 
 // The defaults of what is kept of runs that have ended.
@@ -54,7 +55,6 @@ const (
 	saveTimeout = 10 * time.Second // for a transaction
 	checkpoint  = time.Second      // between two writes of statistics
 	wholeEvery  = 60               // checkpoints from one with whole statistics to the next
-	logEvery    = 10 * time.Second // while nothing can be written
 	maxUnsaved  = 1000             // runs that wait to be written
 )
 
@@ -87,7 +87,7 @@ type Store struct {
 	wake   chan struct{}
 	stop   chan struct{} // nil before Attach
 	done   chan struct{}
-	logged time.Time
+	logged loglimit.Limit
 
 	// Of the goroutine that writes:
 	packer *packer

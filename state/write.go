@@ -63,12 +63,13 @@ func (s *Store) write(checkpoint bool) {
 	s.mu.Unlock()
 	close(r.done)
 	switch {
-	case err != nil && time.Since(s.logged) >= logEvery:
-		s.logged = time.Now()
-		s.log.Error("the state cannot be saved; jobs go on, and what changes now would be lost with the process",
-			"file", s.path, "error", err)
-	case err == nil && before != nil:
-		s.logged = time.Time{}
+	case err != nil:
+		if _, ok := s.logged.Pass(); ok {
+			s.log.Error("the state cannot be saved; jobs go on, and what changes now would be lost with the process",
+				"file", s.path, "error", err)
+		}
+	case before != nil:
+		s.logged.Reset()
 		s.log.Info("the state is saved again", "file", s.path)
 	}
 }

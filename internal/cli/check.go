@@ -10,7 +10,7 @@ import (
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/command"
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/internal/trial"
 )
 
@@ -93,7 +93,7 @@ func (c *checker) chosen(p *loadgen.Preview) ([]string, error) {
 		for i, name := range tasks {
 			tasks[i] = strings.TrimSpace(name)
 			if !slices.Contains(known, tasks[i]) {
-				return nil, command.UsageErrorf("-task: there is no task %q%s", tasks[i], suggest.DidYouMean(tasks[i], known))
+				return nil, command.UsageErrorf("-task: there is no task %q%s", tasks[i], textkit.DidYouMean(tasks[i], known))
 			}
 		}
 		return tasks, nil

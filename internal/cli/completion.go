@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/opbeans/loadgen/internal/command"
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 func completionCommand() *command.Command {
@@ -21,7 +21,7 @@ func completionCommand() *command.Command {
 			}
 			script := map[string]func([]*command.Command) string{"bash": bashCompletion, "zsh": zshCompletion, "fish": fishCompletion}[args[0]]
 			if script == nil {
-				return command.UsageErrorf("there is no completion for %q%s, only for %s", args[0], suggest.DidYouMean(args[0], shells), strings.Join(shells, ", "))
+				return command.UsageErrorf("there is no completion for %q%s, only for %s", args[0], textkit.DidYouMean(args[0], shells), strings.Join(shells, ", "))
 			}
 			return command.Write(sys.Stdout, script(Commands().All()))
 		},

@@ -15,7 +15,7 @@ import (
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/command"
 	"github.com/opbeans/loadgen/internal/convert"
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 //go:embed starter.yaml
@@ -100,7 +100,7 @@ func from(sys *command.System, kind, file, out string, o convert.Options) error 
 		"curl": func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Curl(string(src), o) },
 	}[kind]
 	if read == nil {
-		return command.UsageErrorf("cannot read %q%s, only %s", kind, suggest.DidYouMean(kind, kinds()), strings.Join(kinds(), ", "))
+		return command.UsageErrorf("cannot read %q%s, only %s", kind, textkit.DidYouMean(kind, kinds()), strings.Join(kinds(), ", "))
 	}
 	src, err := source(sys, kind, file)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"context"
 	"iter"
 	"net/http"
-	"net/http/cookiejar"
 	"time"
 
 	"github.com/opbeans/loadgen/failure"
@@ -92,7 +91,7 @@ type Client struct {
 	idle    idleConns
 	sites   []*site   // of absolute URLs, newest last
 	streams []*stream // bodies that the user of HTTPClient has not closed
-	jar     *cookiejar.Jar
+	jar     *jar
 	std     *http.Client
 	h2      *h2
 	tickets *tickets

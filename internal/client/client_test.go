@@ -193,6 +193,7 @@ func TestClientDecodesBodies(t *testing.T) {
 	rig.measurements()
 	for _, c := range []struct{ as, how, text string }{
 		{"zstd", "", "unknown content encoding"},
+		{"compress", "", "unknown content encoding"},
 		{"gzip", "", "does not decode"},
 		{"deflate", "", "does not decode"},
 		{"br", "gzip", "does not decode"},

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 
@@ -102,8 +101,8 @@ func checkHostPort(s string) error {
 	if err != nil {
 		return err
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return fmt.Errorf("port %q is not from 1 to 65535", port)
+	if err := textkit.CheckPort(port); err != nil {
+		return err
 	}
 	if !textkit.IsHost(host) {
 		return fmt.Errorf("host %q is not valid", host)

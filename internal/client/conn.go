@@ -16,14 +16,33 @@ import (
 // maxIdle is how many idle connections a VU keeps, to different hosts.
 const maxIdle = 6
 
+// ticketWait is how long a record that came over an idle connection of TLS may take to be read.
+const ticketWait = time.Millisecond
+
 // conn is one connection of HTTP/1.1.
 type conn struct {
 	wire.Conn
-	raw    net.Conn // under TLS, if there is any
+	raw    net.Conn  // under TLS, if there is any
+	secure *tls.Conn // nil without TLS
+	probe  wire.Probe
 	origin origin
 	target *Target   // that it is known to serve
 	since  time.Time // idle since
 	remote netip.Addr
+}
+
+// quiet reports whether an idle connection is open and nothing has come over it. Over TLS
+// there may be a record without content, such as a ticket, which is read.
+func (cn *conn) quiet(now time.Time) bool {
+	if cn.probe.Alive(cn.raw) {
+		return true
+	}
+	if cn.secure == nil || cn.secure.SetReadDeadline(now.Add(ticketWait)) != nil {
+		return false
+	}
+	var b [1]byte
+	n, err := cn.secure.Read(b[:])
+	return n == 0 && isTimeout(err)
 }
 
 // take returns an idle connection to an origin, or nil.
@@ -111,6 +130,7 @@ func (x *exchange) dial(until time.Time) (*conn, error) {
 		x.c.useH2(x.t).stash(x.site.origin, secure)
 		return nil, nil //nolint:nilnil // as documented
 	}
+	cn.secure = secure
 	cn.Init(secure, true)
 	return cn, nil
 }

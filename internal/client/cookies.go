@@ -2,45 +2,62 @@ package client
 
 import (
 	"bytes"
-	"net/http"
-	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"time"
 )
-
-// maxCookies is how many cookies a VU sends to one URL at most: as many as browsers
-// keep for a site. Beyond them, new ones are not taken.
-const maxCookies = 180
 
 // keepCookies takes the cookies that a response sets.
 func (c *Client) keepCookies(x *exchange) {
 	// Asking for the values allocates; most responses set none.
-	if x.jarless || (x.h2 == nil && len(x.in.Header.Peek("Set-Cookie")) == 0) {
+	if x.h2 == nil && len(x.in.Header.Peek("Set-Cookie")) == 0 {
 		return
 	}
-	var cookies []*http.Cookie
+	var from *url.URL
 	for line := range x.reply.setCookies() {
-		if cookie, err := http.ParseSetCookie(string(line)); err == nil {
-			cookies = append(cookies, cookie)
+		if from == nil {
+			from = x.cookieURL()
 		}
-	}
-	if cookies != nil {
-		(*lazyJar)(c).SetCookies(x.cookieURL(), cookies)
+		(*lazyJar)(c).take(from, string(line))
 	}
 }
 
 // appendJar appends the cookies that a request takes along to those that it has.
 func (x *exchange) appendJar(cookie []byte) []byte {
-	if x.c.jar == nil || x.jarless {
+	if x.c.jar == nil {
 		return cookie
 	}
-	for _, k := range x.c.jar.Cookies(x.cookieURL()) {
+	for _, k := range x.c.jar.matching(x.cookieURL(), time.Now()) {
 		if len(cookie) > 0 {
 			cookie = append(cookie, "; "...)
 		}
-		cookie = append(append(append(cookie, k.Name...), '='), k.Value...)
+		cookie = append(append(append(cookie, k.name...), '='), k.value...)
 	}
 	return cookie
+}
+
+// withoutJar takes those cookies out of a Cookie header that the jar has for the request:
+// http.Client puts them there, and spoils what it takes for badly quoted.
+func (x *exchange) withoutJar(line []byte) []byte {
+	if x.c.jar == nil {
+		return line
+	}
+	have := x.c.jar.matching(x.cookieURL(), time.Now())
+	var kept []byte
+pairs:
+	for pair := range bytes.SplitSeq(line, []byte("; ")) {
+		name, _, _ := bytes.Cut(pair, []byte("="))
+		for _, k := range have {
+			if k.name == string(name) {
+				continue pairs
+			}
+		}
+		if kept != nil {
+			kept = append(kept, "; "...)
+		}
+		kept = append(kept, pair...)
+	}
+	return kept
 }
 
 // cookieURL is the address of the hop as far as cookies are concerned.
@@ -66,71 +83,30 @@ func (c *Client) Cookie(ref, name string) (string, bool) {
 	if ref != "" && ref[0] == '/' { // below the base's path
 		u.Path = strings.TrimSuffix(t.base.Path, "/") + u.Path
 	}
-	return findCookie(c.jar.Cookies(u), name)
+	return findCookie(c.jar.matching(u, time.Now()), name)
 }
 
 // Cookie returns a cookie as the VU would send it back, or as the response sets it.
 func (r *Reply) Cookie(name string) (string, bool) {
-	if jar := r.x.c.jar; jar != nil && !r.x.jarless {
-		if v, ok := findCookie(jar.Cookies(r.x.cookieURL()), name); ok {
+	if jar := r.x.c.jar; jar != nil {
+		if v, ok := findCookie(jar.matching(r.x.cookieURL(), time.Now()), name); ok {
 			return v, true
 		}
 	}
+	now := time.Now()
 	for line := range r.setCookies() {
-		if k, err := http.ParseSetCookie(string(line)); err == nil && k.Name == name && k.MaxAge >= 0 {
-			return k.Value, true
+		if k, ok := parseSetCookie(string(line), now); ok && k.name == name && (k.expires.IsZero() || k.expires.After(now)) {
+			return k.value, true
 		}
 	}
 	return "", false
 }
 
-func findCookie(cookies []*http.Cookie, name string) (string, bool) {
+func findCookie(cookies []*cookie, name string) (string, bool) {
 	for _, k := range cookies {
-		if k.Name == name {
-			return k.Value, true
+		if k.name == name {
+			return k.value, true
 		}
 	}
 	return "", false
-}
-
-// lazyJar is the VU's cookie jar, which exists only once there are cookies.
-type lazyJar Client
-
-// Cookies implements [http.CookieJar].
-func (j *lazyJar) Cookies(u *url.URL) []*http.Cookie {
-	if j.jar == nil {
-		return nil
-	}
-	return j.jar.Cookies(u)
-}
-
-// SetCookies implements [http.CookieJar].
-func (j *lazyJar) SetCookies(u *url.URL, cookies []*http.Cookie) {
-	if j.jar == nil {
-		jar, err := cookiejar.New(nil)
-		if err != nil {
-			return // cannot be: no options
-		}
-		j.jar = jar
-	}
-	have := j.jar.Cookies(u)
-	if len(have)+len(cookies) > maxCookies {
-		known := make(map[string]bool, len(have))
-		for _, k := range have {
-			known[k.Name] = true
-		}
-		room := maxCookies - len(have)
-		kept := cookies[:0:0]
-		for _, k := range cookies {
-			if !known[k.Name] {
-				if room <= 0 {
-					continue
-				}
-				room--
-			}
-			kept = append(kept, k)
-		}
-		cookies = kept
-	}
-	j.jar.SetCookies(u, cookies)
 }

@@ -25,7 +25,8 @@ type decoder struct {
 	gzip *gzip.Reader
 }
 
-// open returns a reader of what body holds under its encodings, of max bytes at most.
+// open returns a reader of what body holds under its encodings, of max bytes at most; body itself
+// if there are none.
 func (d *decoder) open(body io.Reader, encodings []byte, max int64) (io.Reader, error) {
 	if len(encodings) == 0 {
 		return body, nil
@@ -37,11 +38,17 @@ func (d *decoder) open(body io.Reader, encodings []byte, max int64) (io.Reader, 
 	source := &source{r: body}
 	var decoded io.Reader = source
 	var zr *gzip.Reader
+	layers := 0
 	for i := len(names) - 1; i >= 0; i-- {
 		name := strings.ToLower(string(bytes.TrimSpace(names[i])))
-		if name == "" || name == "identity" {
-			continue
+		switch name {
+		case "gzip", "x-gzip", "deflate", "br":
+		case "zstd", "compress", "x-compress", "dcb", "dcz", "exi", "pack200-gzip":
+			return nil, wire.ProtocolError(fmt.Sprintf("unknown content encoding %.40q", name))
+		default:
+			continue // no coding, such as identity, utf-8 or none: the content is as it is
 		}
+		layers++
 		buffered := bufio.NewReader(decoded)
 		if _, err := buffered.Peek(1); errors.Is(err, io.EOF) {
 			return buffered, nil // nothing to decode, such as after a HEAD
@@ -55,13 +62,14 @@ func (d *decoder) open(body io.Reader, encodings []byte, max int64) (io.Reader, 
 			decoded, err = openDeflate(buffered)
 		case "br":
 			decoded = brotli.NewReader(buffered)
-		default:
-			return nil, wire.ProtocolError(fmt.Sprintf("unknown content encoding %.40q", name))
 		}
 		if err != nil {
 			return nil, source.explain(err)
 		}
 		decoded = &capped{r: decoded, source: source, left: max, max: max}
+	}
+	if layers == 0 {
+		return body, nil
 	}
 	if zr != nil {
 		d.gzip = zr // one that has failed is not kept

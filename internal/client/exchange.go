@@ -16,9 +16,12 @@ import (
 )
 
 const (
-	continueWait = time.Second      // how long a body waits for 100 Continue
-	staleAfter   = time.Millisecond // idle time after which a POST first looks whether its connection is alive
-	maxKept      = 64 << 10         // larger buffers are not kept
+	continueWait = time.Second            // how long a body waits for 100 Continue
+	staleAfter   = 100 * time.Microsecond // idle time after which a connection is looked at before use
+	hastyWait    = 300 * time.Microsecond // until a server that closes without a word has done so
+	hastyFor     = 100                    // requests that wait so after it was seen
+	maxKept      = 64 << 10               // larger buffers are not kept
+	largeBody    = 64 << 10               // a larger body may be answered while it is sent
 )
 
 // exchange is one request and its response under way, with the buffers this takes.
@@ -44,8 +47,9 @@ type exchange struct {
 	hop       int
 	foreign   bool // a redirect has led to another origin
 	interim   bool // the body waits for 100 Continue
-	jarless   bool // somebody else sees to cookies
+	viaStd    bool // an http.Client follows redirects
 	closing   bool // the connection is not to be used again
+	reused    bool // the connection has carried a request before
 	trace     tracecontext.Context
 
 	// The way there.
@@ -84,7 +88,7 @@ func (c *Client) newExchange(t *Target) *exchange {
 	if x == nil {
 		x = &exchange{}
 	}
-	x.c, x.t, x.jarless, x.source = c, t, false, nil
+	x.c, x.t, x.viaStd, x.source = c, t, false, nil
 	x.reply.x = x
 	return x
 }
@@ -150,11 +154,7 @@ func (x *exchange) send(ctx context.Context) error {
 	if c.speaksH2(x.site) {
 		return x.sendH2(ctx)
 	}
-	cn := c.take(x.site.origin)
-	if cn != nil && !idempotent(x.method) && now.Sub(cn.since) > staleAfter && !wire.Alive(cn.raw) {
-		c.drop(cn)
-		cn = nil
-	}
+	cn := x.idle(now)
 	for {
 		reused := cn != nil
 		if !reused {
@@ -167,12 +167,15 @@ func (x *exchange) send(ctx context.Context) error {
 			}
 			now = time.Now()
 		}
-		x.conn = cn
+		x.conn, x.reused = cn, reused
 		if ctx != c.job && ctx.Done() != nil {
 			x.watch(cn)
 		}
 		err := x.roundTrip(now)
-		if err == nil || !reused || !x.stale(err) {
+		if err != nil && reused && cn.In == 0 {
+			x.site.hasty.Store(hastyFor)
+		}
+		if !reused || !x.stale(err) && !x.tooLate(err) {
 			return err
 		}
 		closing := x.closing
@@ -180,6 +183,32 @@ func (x *exchange) send(ctx context.Context) error {
 		x.leave()
 		x.closing = closing // is about the next connection
 		cn, now = nil, time.Now()
+	}
+}
+
+// idle takes an idle connection that can carry the request, or nil. What has come while a
+// connection was idle is no answer to a request: such a connection is closed, and nothing is
+// counted. A look is a system call, which is not worth it right after the request before. Where
+// the server was seen to close connections without a word, a request that cannot be repeated
+// waits until it would have done so.
+func (x *exchange) idle(now time.Time) *conn {
+	for {
+		cn := x.c.take(x.site.origin)
+		if cn == nil {
+			return nil
+		}
+		switch idle := now.Sub(cn.since); {
+		case idle < hastyWait && x.site.hasty.Load() > 0 && !idempotent(x.method):
+			x.site.hasty.Add(-1)
+			time.Sleep(hastyWait) //nolint:forbidigo // too short to be interrupted
+		case idle <= staleAfter:
+			return cn
+		}
+		if cn.quiet(now) {
+			return cn
+		}
+		x.site.hasty.Store(hastyFor)
+		x.c.drop(cn)
 	}
 }
 
@@ -206,8 +235,14 @@ func (x *exchange) watch(cn *conn) {
 // stale tells whether a request failed because its connection, idle until then, was
 // closed by the server, and can be sent again.
 func (x *exchange) stale(err error) bool {
-	return x.conn.In == 0 && !isTimeout(err) && !x.c.ended.Load() && x.ctx.Err() == nil &&
+	return err != nil && x.conn.In == 0 && !isTimeout(err) && !x.c.ended.Load() && x.ctx.Err() == nil &&
 		(x.conn.Out == 0 || (idempotent(x.method) && x.source == nil))
+}
+
+// tooLate reports whether the server gave up an idle connection (408) while the request was on
+// its way. It has not read the request then, which is sent again (RFC 9110, 15.5.9).
+func (x *exchange) tooLate(err error) bool {
+	return err == nil && x.in.Status == http.StatusRequestTimeout && x.in.Closes() && x.source == nil
 }
 
 func idempotent(method string) bool {
@@ -263,6 +298,7 @@ func (x *exchange) readHead(noBody, interim bool) (err error) {
 			return err
 		}
 	}
+	x.in.Used = x.reused
 	return x.in.ReadHead(noBody, interim)
 }
 
@@ -293,12 +329,10 @@ func (x *exchange) write(now time.Time) (answered bool, err error) {
 			return answered, err
 		}
 	}
-	if x.source != nil {
-		err = wire.CopyBody(&cn.Conn, x.source, x.sourceLen)
-	} else {
-		_, err = cn.Write(x.body)
+	if x.source != nil || len(x.body) > largeBody {
+		return x.writeLarge()
 	}
-	if err != nil || x.t.headerTimeout == 0 {
+	if _, err = cn.Write(x.body); err != nil || x.t.headerTimeout == 0 {
 		return false, err
 	}
 	now = time.Now()

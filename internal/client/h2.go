@@ -383,7 +383,7 @@ func (t *tracked) Close() error {
 	return t.Conn.Close()
 }
 
-// SyscallConn lets [wire.Alive] see the socket.
+// SyscallConn lets [wire.Probe] see the socket.
 func (t *tracked) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := t.Conn.(syscall.Conn); ok {
 		return sc.SyscallConn()

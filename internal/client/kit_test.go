@@ -79,7 +79,8 @@ type clientRig struct {
 	revision uint64
 	step     uint64
 	task     string
-	wants    bool           // URLs of samples
+	wants    bool // URLs of samples
+	secret   string
 	samples  []stats.Sample // since the last call of measurements
 	all      []stats.Sample
 
@@ -127,6 +128,10 @@ func (r *clientRig) Caller(begins bool) Caller {
 }
 
 func (r *clientRig) Observed() bool { return r.wants }
+
+func (r *clientRig) Secret(text []byte) bool {
+	return r.secret != "" && strings.Contains(string(text), r.secret)
+}
 
 func (r *clientRig) Measured(m *Measurement) {
 	if r.rec != nil {

@@ -15,6 +15,8 @@ type owner interface {
 	Newest() (t *Target, revision uint64)
 	// Caller says where a traced request comes from; begins, if it is no hop of a redirect.
 	Caller(begins bool) Caller
+	// Secret reports whether a text holds a secret that the owner's scenario declares.
+	Secret(text []byte) bool
 	// Observed tells whether measurements need a URL.
 	Observed() bool
 	// Measured takes the measurement of one request. m is valid until it returns.

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -62,8 +61,8 @@ func parseProxy(s string) (*proxyServer, error) {
 	if port == "" {
 		port = standard
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return nil, fmt.Errorf("must have a port from 1 to 65535, not %q", port)
+	if err := textkit.CheckPort(port); err != nil {
+		return nil, err
 	}
 	if !textkit.IsHost(p.name) {
 		return nil, fmt.Errorf("must have a valid host, not %q", p.name)

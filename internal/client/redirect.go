@@ -3,7 +3,6 @@ package client
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 )
 
@@ -34,13 +33,9 @@ func (x *exchange) redirect(r *Call) (bool, error) {
 		return false, x.unfollowable(fmt.Sprintf("more than %d redirects", MaxRedirects))
 	}
 	location := string(x.reply.Header("Location"))
-	from, err := url.Parse(x.url())
+	to, err := resolveLocation(x.url(), location)
 	if err != nil {
-		return false, x.unfollowable(err.Error())
-	}
-	to, err := from.Parse(location)
-	if err != nil {
-		return false, x.unfollowable(fmt.Sprintf("bad redirect to %.100q", location))
+		return false, x.unfollowable(fmt.Sprintf("bad redirect to %.100q: %v", location, err))
 	}
 	if err := x.aimAt(to); err != nil {
 		return false, x.unfollowable(fmt.Sprintf("bad redirect to %.100q: %v", location, err))

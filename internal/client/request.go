@@ -2,8 +2,9 @@ package client
 
 import (
 	"net/http"
-	"net/url"
 
+	"github.com/opbeans/loadgen/internal/secrets"
+	"github.com/opbeans/loadgen/internal/textkit"
 	"github.com/opbeans/loadgen/internal/wire"
 	"github.com/opbeans/loadgen/tracecontext"
 )
@@ -33,9 +34,9 @@ func (x *exchange) aim(target []byte) error {
 	return nil
 }
 
-// aimAt points the next hop at the URL that a redirect led to.
-func (x *exchange) aimAt(u *url.URL) error {
-	site, err := x.c.site([]byte(u.Scheme + "://" + u.Host))
+// aimAt points the next hop at where a redirect led to.
+func (x *exchange) aimAt(to reference) error {
+	site, err := x.c.site([]byte(to.site))
 	if err != nil {
 		return err
 	}
@@ -45,10 +46,7 @@ func (x *exchange) aimAt(u *url.URL) error {
 	first := x.site
 	x.foreign = x.foreign || (site.origin != first.origin &&
 		!(site.name == first.name && site.https && !first.https))
-	x.ref = append(x.ref[:0], u.EscapedPath()...)
-	if u.RawQuery != "" || u.ForceQuery {
-		x.ref = append(append(x.ref, '?'), u.RawQuery...)
-	}
+	x.ref = append(x.ref[:0], to.path...)
 	x.site, x.prefix, x.rest = site, "", x.ref
 	return nil
 }
@@ -59,7 +57,7 @@ func (x *exchange) render(r *Call) (err error) {
 	if x.method == "" {
 		x.method = http.MethodGet
 	}
-	if x.method != http.MethodGet && !wire.IsToken(x.method) {
+	if x.method != http.MethodGet && !textkit.IsToken(x.method) {
 		return x.unsendable("not a valid method")
 	}
 	x.at, x.body, x.interim, x.closing = x.site, r.Body, false, x.t.close
@@ -133,7 +131,7 @@ func (x *exchange) appendFields(r *Call) (err error) {
 	for i := range x.t.fields {
 		f := &x.t.fields[i]
 		switch {
-		case x.foreign && Private(f.name), hasField(own, f.name):
+		case x.foreign && x.confidential(f.name, []byte(f.line[len(f.name):])), hasField(own, f.name):
 			continue
 		case f.name == "Authorization":
 			if x.t.site.auth != "" && x.site != x.t.site {
@@ -155,21 +153,25 @@ func (x *exchange) appendFields(r *Call) (err error) {
 	for i := range own {
 		f := &own[i]
 		switch {
-		case FramingHeader(f.Name), x.foreign && !x.jarless && Private(f.Name):
+		case FramingHeader(f.Name), x.foreign && (!x.viaStd || !Private(f.Name)) && x.confidential(f.Name, f.Value):
 			continue
 		case f.Value == nil && f.Name != "Host":
 			authorized = authorized || f.Name == "Authorization"
 			continue
 		case f.Name == "Host":
-			if hosted || (x.foreign && !x.jarless) {
+			if hosted || (x.foreign && !x.viaStd) {
 				continue
 			}
 			hosted = true
 		case f.Name == "Cookie":
-			if cookie != nil {
+			value := f.Value
+			if x.viaStd {
+				value = x.withoutJar(value)
+			}
+			if len(cookie) > 0 && len(value) > 0 {
 				cookie = append(cookie, "; "...)
 			}
-			cookie = append(cookie, f.Value...)
+			cookie = append(cookie, value...)
 			continue
 		case f.Name == "Authorization":
 			authorized = true
@@ -208,6 +210,12 @@ func hasField(fields []HeaderField, name string) bool {
 		}
 	}
 	return false
+}
+
+// confidential reports whether a header stays with its origin: it carries credentials, is named
+// like a secret, or is made of one that the scenario declares.
+func (x *exchange) confidential(name string, value []byte) bool {
+	return Private(name) || secrets.Named(name) || x.c.owner.Secret(value)
 }
 
 // Private tells whether a header must not follow a redirect to another origin.

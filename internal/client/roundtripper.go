@@ -42,7 +42,7 @@ func (rt *roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c.begin()
 	x := c.newExchange(c.target)
-	x.jarless = true
+	x.viaStd = true
 	resp, err := x.roundTripHTTP(req)
 	if err != nil {
 		x.release()
@@ -60,6 +60,7 @@ func (x *exchange) roundTripHTTP(req *http.Request) (*http.Response, error) {
 		x.measure(false, err)
 		return nil, err
 	}
+	x.c.keepCookies(x) // those too that net/http would not take
 	return x.response(req)
 }
 
@@ -132,9 +133,11 @@ func (x *exchange) response(req *http.Request) (*http.Response, error) {
 			x.measure(false, err)
 			return nil, err
 		}
-		resp.Header.Del("Content-Encoding")
-		resp.Header.Del("Content-Length")
-		resp.ContentLength, resp.Uncompressed = -1, true
+		if s.body != s.raw {
+			resp.Header.Del("Content-Encoding")
+			resp.Header.Del("Content-Length")
+			resp.ContentLength, resp.Uncompressed = -1, true
+		}
 	}
 	x.c.streams = append(x.c.streams, s)
 	return resp, nil

@@ -9,8 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http/httpguts"
@@ -68,11 +68,12 @@ type origin struct {
 // site is where requests can go.
 type site struct {
 	origin
-	key       string      // scheme and authority as they were written
-	authority string      // as in a Host header: without a default port
-	name      string      // the host alone, without brackets
-	auth      string      // value of Authorization for user and password in the URL
-	forward   *forwarding // nil unless a proxy forwards requests
+	key       string       // scheme and authority as they were written
+	authority string       // as in a Host header: without a default port
+	name      string       // the host alone, without brackets
+	auth      string       // value of Authorization for user and password in the URL
+	forward   *forwarding  // nil unless a proxy forwards requests
+	hasty     atomic.Int32 // above 0: it was seen to close connections without a word
 }
 
 func (s *site) scheme() string {
@@ -227,8 +228,8 @@ func newSite(u *url.URL, version string) (*site, error) {
 	if port == "" {
 		port = standard
 	}
-	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
-		return nil, fmt.Errorf("port %q is not from 1 to 65535", port)
+	if err := textkit.CheckPort(port); err != nil {
+		return nil, err
 	}
 	s.addr = net.JoinHostPort(host, port)
 	s.name, _, _ = strings.Cut(host, "%") // an IPv6 zone is for this machine only

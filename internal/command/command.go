@@ -13,7 +13,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Command is a first argument of the command line, and what it does.
@@ -108,7 +108,7 @@ func (c *Command) misspelled(err error) string {
 	}
 	var known []string
 	c.Flags.VisitAll(func(f *flag.Flag) { known = append(known, "-"+f.Name) })
-	return suggest.DidYouMean("-"+name, known)
+	return textkit.DidYouMean("-"+name, known)
 }
 
 // Help is the text of -h, or, not brief, of "loadgen help NAME".

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"text/tabwriter"
 
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // Program is a set of commands, the first of which runs if the first argument names none.
@@ -85,7 +85,7 @@ func (p Program) find(name string) (*Command, error) {
 		known = append(known, c.Name)
 	}
 	return nil, UsageErrorf("there is no command %q%s, only: %s; loadgen help says what they do",
-		name, suggest.DidYouMean(name, known), strings.Join(known, ", "))
+		name, textkit.DidYouMean(name, known), strings.Join(known, ", "))
 }
 
 func (p Program) helpCommand() *Command {

@@ -37,6 +37,10 @@ const (
 	Flood1xx       Fault = "1xx flood"      // 103 without end
 	HalfClose      Fault = "half-close"     // close the sending side instead of answering
 	Redirects      Fault = "redirects"      // from one path to the next, without end
+	Late408        Fault = "408 on idle"    // answer, and a moment later answer what nobody asked
+	LateBytes      Fault = "late bytes"     // answer, and a moment later send an empty line
+	QuietClose     Fault = "quiet close"    // answer, and close without having said so
+	Early          Fault = "early answer"   // answer 413 before the body is read, and read no more
 	TLSPlain       Fault = "no TLS"         // answer the handshake in plain HTTP
 	TLSReset       Fault = "TLS reset"      // reset during the handshake
 	TLSName        Fault = "TLS wrong name" // show a certificate of another name
@@ -45,6 +49,7 @@ const (
 const (
 	body     = "hello, this is a body\n"
 	dripWait = 20 * time.Millisecond
+	idleWait = 10 * time.Millisecond // until a connection is idle
 )
 
 // Server is a listening server. Its methods are safe for concurrent use.
@@ -200,11 +205,17 @@ func (s *Server) serve(raw net.Conn) {
 		if err != nil {
 			return
 		}
+		if s.now() == Early && req.ContentLength > 0 {
+			s.requests.Add(1)
+			_, _ = io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n")
+			s.pause(time.Minute)
+			return
+		}
 		if _, err := io.Copy(io.Discard, req.Body); err != nil {
 			return
 		}
 		s.requests.Add(1)
-		if !s.answer(raw, c, req) {
+		if !s.answer(raw, c, req) || !s.idle(c, r) {
 			return
 		}
 	}
@@ -239,7 +250,7 @@ func (s *Server) answer(raw, c net.Conn, req *http.Request) bool {
 		return err == nil
 	}
 	switch s.now() {
-	case None:
+	case None, Late408, LateBytes, QuietClose, Early:
 		return s.wrote(write(head + body))
 	case ResetMidHeader:
 		write(head[:len(head)/2])
@@ -283,6 +294,30 @@ func (s *Server) answer(raw, c net.Conn, req *http.Request) bool {
 	default: // those of new connections: this one is over
 		reset(raw)
 	}
+	return false
+}
+
+// idle does what is done to a connection that has no request for a moment, and returns whether
+// it can be used again.
+func (s *Server) idle(c net.Conn, r *bufio.Reader) bool {
+	f := s.now()
+	if f == QuietClose {
+		return false
+	}
+	if f != Late408 && f != LateBytes {
+		return true
+	}
+	_ = c.SetReadDeadline(time.Now().Add(idleWait))
+	_, err := r.Peek(1)
+	_ = c.SetReadDeadline(time.Time{})
+	switch {
+	case err == nil:
+		return true
+	case f == LateBytes:
+		_, err = io.WriteString(c, "\r\n")
+		return err == nil
+	}
+	_, _ = io.WriteString(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 	return false
 }
 

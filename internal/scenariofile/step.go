@@ -118,7 +118,7 @@ func (p *yamlParser) headers(s *Step, n *yaml.Node, scope *expr.Scope) {
 	p.pairs(n, "headers", func(key string, k, v *yaml.Node) {
 		name := http.CanonicalHeaderKey(key)
 		switch {
-		case !isToken(key):
+		case !textkit.IsToken(key) || len(key) > textkit.MaxNameLen:
 			p.errorf(k, "%q cannot be the name of a header", textkit.Shorten(key))
 		case name == "Content-Length" || name == "Transfer-Encoding" || name == "Connection":
 			p.errorf(k, "%s is set by the client, from the body and the connection", name)
@@ -137,16 +137,6 @@ func (p *yamlParser) headers(s *Step, n *yaml.Node, scope *expr.Scope) {
 			}
 		}
 	})
-}
-
-// isToken tells whether a text can name a header.
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !textkit.IsPlain(s[i], "!#$%&'*+-.^_`|~") {
-			return false
-		}
-	}
-	return s != "" && len(s) <= textkit.MaxNameLen
 }
 
 // scope is what expressions of a step can see.

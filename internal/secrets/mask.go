@@ -11,7 +11,6 @@ import (
 )
 
 const (
-	maskText   = "***"
 	maskPrefix = 6 // bytes of a secret that are hidden also where the rest was cut off
 )
 
@@ -49,7 +48,7 @@ func NewMask(values []string) *Mask {
 	slices.SortStableFunc(m.forms, func(a, b string) int { return len(b) - len(a) })
 	var pairs []string
 	for _, form := range m.forms {
-		pairs = append(pairs, form, maskText)
+		pairs = append(pairs, form, Redacted)
 	}
 	m.whole = strings.NewReplacer(pairs...)
 	return m
@@ -65,7 +64,7 @@ func (m *Mask) Text(s string) string {
 	var out strings.Builder
 	for i := 0; i < len(s); {
 		if n := m.match(s[i:]); n > 0 {
-			out.WriteString(maskText)
+			out.WriteString(Redacted)
 			i += n
 			continue
 		}

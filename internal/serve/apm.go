@@ -15,7 +15,7 @@ import (
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/apm"
 	"github.com/opbeans/loadgen/internal/command"
-	"github.com/opbeans/loadgen/internal/suggest"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 // ApmFlags say whether, and how, the program receives what the agents of a target send.
@@ -70,7 +70,7 @@ func (f *ApmFlags) CheckTasks(m *loadgen.Manager, cfg loadgen.JobConfig) error {
 	known := p.Scenario.TaskNames()
 	for _, task := range append(slices.Sorted(maps.Keys(f.names)), slices.Sorted(maps.Keys(f.services))...) {
 		if !slices.Contains(known, task) {
-			return command.UsageErrorf("-apm-name, -apm-services: the scenario has no task %q%s", task, suggest.DidYouMean(task, known))
+			return command.UsageErrorf("-apm-name, -apm-services: the scenario has no task %q%s", task, textkit.DidYouMean(task, known))
 		}
 	}
 	return nil

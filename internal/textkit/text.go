@@ -12,8 +12,6 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/net/http/httpguts"
-
-	"github.com/opbeans/loadgen/internal/suggest"
 )
 
 // SortedKeys makes the order of faults in a map the same each time.
@@ -81,9 +79,6 @@ func List(intro string, names []string) string {
 	return intro + strings.Join(names, ", ")
 }
 
-// DidYouMean suggests the nearest of some names, as text to append, or "".
-func DidYouMean(name string, names []string) string { return suggest.DidYouMean(name, names) }
-
 // Shorten bounds what an error message quotes.
 func Shorten(s string) string {
 	const most = 80
@@ -106,6 +101,22 @@ func IsIdentifier(s string) bool {
 // IsPlain reports whether c is an ASCII letter, a digit, or one of plain.
 func IsPlain(c byte, plain string) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(plain, c) >= 0
+}
+
+// CheckPort reports a port that is not a number from 1 to 65535.
+func CheckPort(port string) error {
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return fmt.Errorf("port %q is not from 1 to 65535", port)
+	}
+	return nil
+}
+
+// StatusClass is the class of an HTTP status: "2xx" for 200, "other" beyond 100 to 599.
+func StatusClass(status int) string {
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return string(rune('0'+status/100)) + "xx"
 }
 
 // IsToken reports whether s is a token of HTTP, such as the name of a header (RFC 9110, 5.6.2).

@@ -3,28 +3,31 @@
 package wire
 
 import (
-	"errors"
 	"net"
 	"syscall"
 )
 
+// Probe looks at an idle connection. Its zero value is ready for use with one connection, in the
+// hands of one goroutine at a time. Looking does not allocate, except for the first time.
+type Probe struct {
+	raw   syscall.RawConn
+	look  func(fd uintptr)
+	alive bool
+}
+
 // Alive tells whether an idle connection can still carry a request: false if its
 // peer has closed it, or has sent what nobody asked for. It never waits. A
 // connection that is not a socket is taken to be alive.
-func Alive(nc net.Conn) bool {
-	sc, ok := nc.(syscall.Conn)
-	if !ok {
+func (p *Probe) Alive(nc net.Conn) bool {
+	if p.look == nil {
+		p.look = func(fd uintptr) { p.alive = silent(int(fd)) }
+		if sc, ok := nc.(syscall.Conn); ok {
+			p.raw, _ = sc.SyscallConn()
+		}
+	}
+	if p.raw == nil {
 		return true
 	}
-	rc, err := sc.SyscallConn()
-	if err != nil {
-		return true
-	}
-	alive := true
-	err = rc.Control(func(fd uintptr) {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		alive = errors.Is(err, syscall.EAGAIN) || errors.Is(err, syscall.EINTR)
-	})
-	return err == nil && alive
+	p.alive = true
+	return p.raw.Control(p.look) == nil && p.alive
 }

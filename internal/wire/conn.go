@@ -19,6 +19,7 @@ type Conn struct {
 	until time.Time // the deadline in force
 	armed time.Time // the deadline that nc has; it may be earlier
 	exact bool
+	both  bool  // reads and writes at the same time: the deadline in force is not touched
 	first first // what a socket needs to await a response
 
 	In, Out int64 // bytes read and written
@@ -51,7 +52,7 @@ func (c *Conn) arm() error {
 // early tells whether an error is only that of a deadline which is not the one in
 // force, and moves it.
 func (c *Conn) early(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) && time.Now().Before(c.until) && c.arm() == nil
+	return errors.Is(err, os.ErrDeadlineExceeded) && !c.both && time.Now().Before(c.until) && c.arm() == nil
 }
 
 // Read implements [io.Reader].
@@ -80,6 +81,26 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		}
 	}
 }
+
+// Both lets one goroutine read while another writes, until it is called with false. Meanwhile
+// only StopReading, StopWriting and ReadUntil move deadlines.
+func (c *Conn) Both(on bool) error {
+	c.both = on
+	if on && !c.exact {
+		return c.arm()
+	}
+	c.armed = time.Time{} // unknown
+	return nil
+}
+
+// StopReading ends a read that waits.
+func (c *Conn) StopReading() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// StopWriting ends a write that waits.
+func (c *Conn) StopWriting() { _ = c.nc.SetWriteDeadline(time.Unix(1, 0)) }
+
+// ReadUntil bounds a read that may be waiting already.
+func (c *Conn) ReadUntil(t time.Time) { _ = c.nc.SetReadDeadline(t) }
 
 // Close closes the connection.
 func (c *Conn) Close() error { return c.nc.Close() }

@@ -76,6 +76,9 @@ type Reader struct {
 	Header fasthttp.ResponseHeader
 	// Status is the status of the response.
 	Status int
+	// Used says that the connection has carried a response before: an empty line that a
+	// server has sent after that, while this request was on its way, is skipped.
+	Used bool
 
 	src     source
 	br      *bufio.Reader // small, or a larger one for a head that needs it
@@ -124,6 +127,9 @@ func (r *Reader) Large() bool { return r.br != r.small }
 // read to its end, nothing came after it, and nobody said close.
 func (r *Reader) Reusable() bool { return r.done && !r.close && r.br.Buffered() == 0 }
 
+// Closes reports whether the connection ends with this response.
+func (r *Reader) Closes() bool { return r.close }
+
 // ReadHead reads the head of a response. noBody says that the request (HEAD) allows
 // no body. Interim responses are skipped, except that with interim set a 100 is
 // returned, and the next call reads on.
@@ -164,16 +170,41 @@ func (r *Reader) parse(head []byte) error {
 	if len(head) <= maxKnown {
 		known = append(known, head...) // now, because fasthttp changes the case of names in place
 	}
-	before := r.br.Buffered()
-	if err := r.Header.Read(r.br); err != nil {
-		return malformed("%v", err)
-	}
-	if before-r.br.Buffered() != len(head) {
-		return malformed("unclear where the head ends")
+	if err := r.parseHead(head); err != nil {
+		return err
 	}
 	r.known = known
 	r.closes = r.Header.ConnectionClose() || HasToken(r.Header.Peek(fasthttp.HeaderConnection), "close")
 	return nil
+}
+
+func (r *Reader) parseHead(head []byte) error {
+	var err error
+	if !bare(head) {
+		before := r.br.Buffered()
+		if err = r.Header.Read(r.br); err == nil {
+			if before-r.br.Buffered() != len(head) {
+				return malformed("unclear where the head ends")
+			}
+			return nil
+		}
+	}
+	rewritten := even(head)
+	if rewritten == nil {
+		return malformed("the lengths of the body differ")
+	}
+	if bytes.Equal(rewritten, head) {
+		return malformed("%v", err)
+	}
+	odd := bufio.NewReaderSize(bytes.NewReader(rewritten), len(rewritten)+1)
+	if err := r.Header.Read(odd); err != nil {
+		return malformed("%v", err)
+	}
+	if odd.Buffered() > 0 {
+		return malformed("unclear where the head ends")
+	}
+	_, err = r.br.Discard(len(head))
+	return err
 }
 
 // peekHead returns a whole head in the buffer.
@@ -183,13 +214,27 @@ func (r *Reader) peekHead() ([]byte, error) {
 		if err != nil {
 			return nil, err // cannot be
 		}
-		if err := checkStart(b); err != nil {
+		if r.Used && len(b) > 0 && (b[0] == '\r' || b[0] == '\n') {
+			switch {
+			case b[0] == '\n':
+				_, err = r.br.Discard(1)
+			case len(b) == 1: // the other half of a line may come
+				_, err = r.br.Peek(2)
+				if err == nil {
+					continue
+				}
+			case b[1] == '\n':
+				_, err = r.br.Discard(2)
+			}
+			if err != nil {
+				return nil, noEOF(err)
+			}
+			r.Used, scanned = false, 0
+			continue
+		} else if err := checkStart(b); err != nil {
 			return nil, err
 		}
 		if end := headEnd(b, scanned); end > 0 {
-			if !bytes.HasSuffix(b[:end], []byte("\r\n\r\n")) {
-				return nil, malformed("lines must end in CR LF")
-			}
 			return b[:end], nil
 		}
 		scanned = max(0, len(b)-2)
@@ -205,6 +250,13 @@ func (r *Reader) peekHead() ([]byte, error) {
 			return nil, err
 		}
 	}
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // checkStart refuses what cannot become a status line.

@@ -55,6 +55,10 @@ func TestResponses(t *testing.T) {
 		{"interim", "GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", true},
 		{"more than asked for", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 408 Request Timeout\r\n\r\n", 200, "ok", false},
 		{"large head", "GET", "HTTP/1.1 200 OK\r\nX-Large: " + strings.Repeat("y", 100<<10) + "\r\nContent-Length: 2\r\n\r\nok", 200, "ok", true},
+		{"bare line feeds", "GET", "HTTP/1.1 200 OK\nX-A: b\nContent-Length: 2\n\nok", 200, "ok", true},
+		{"some bare line feeds", "GET", "HTTP/1.1 200 OK\r\nX-A: b\nTransfer-Encoding: chunked\n\r\n2\nok\n0\n\n", 200, "ok", true},
+		{"equal lengths", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX: y\r\ncontent-length:  2\r\n\r\nok", 200, "ok", true},
+		{"a list of equal lengths", "GET", "HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok", 200, "ok", true},
 		{"folded", "GET", "HTTP/1.1 200 OK\r\nX-Folded: a\r\n b\r\nContent-Length: 2\r\n\r\nok", 200, "ok", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -98,7 +102,6 @@ func TestBadResponses(t *testing.T) {
 		"status 000":              "HTTP/1.1 000 Zero\r\n\r\n",
 		"status 20":               "HTTP/1.1 20 OK\r\n\r\n",
 		"status 2000":             "HTTP/1.1 2000 OK\r\n\r\n",
-		"bare line feeds":         "HTTP/1.1 200 OK\nContent-Length: 0\n\n",
 		"no colon":                head + "what\r\n\r\n",
 		"space before the header": head + " X: y\r\n\r\n",
 		"two lengths":             head + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nx",
@@ -251,4 +254,26 @@ func FuzzResponse(f *testing.F) {
 			t.Fatalf("status %d, body %q; net/http reads %d, %q", ours.Status, body, status, reference)
 		}
 	})
+}
+
+// An empty line that came while the connection was idle is not the next response.
+func TestAnEmptyLineBeforeAResponseIsSkippedOnce(t *testing.T) {
+	const response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+	for text, used := range map[string]bool{"\r\n" + response: true, "\n" + response: true, response: true} {
+		for _, source := range []io.Reader{strings.NewReader(text), iotest.OneByteReader(strings.NewReader(text))} {
+			var r Reader
+			r.Reset(source, noMax, &Buffers{})
+			r.Used = used
+			body, err := read(&r, "GET")
+			require.NoError(t, err, "%q", text)
+			assert.Equal(t, "ok", body)
+		}
+	}
+	for text, used := range map[string]bool{"\r\n\r\n" + response: true, "\r\n" + response: false, "\rX" + response: true, "\r": true} {
+		var r Reader
+		r.Reset(strings.NewReader(text), noMax, &Buffers{})
+		r.Used = used
+		_, err := read(&r, "GET")
+		require.Error(t, err, "%q", text)
+	}
 }

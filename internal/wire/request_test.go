@@ -181,9 +181,11 @@ func TestAlive(t *testing.T) {
 	defer func() { _ = near.Close() }()
 	far, err := l.Accept()
 	require.NoError(t, err)
-	assert.True(t, Alive(near))
+	var p Probe
+	assert.True(t, p.Alive(near))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { p.Alive(near) }))
 	require.NoError(t, far.Close())
-	assert.Eventually(t, func() bool { return !Alive(near) }, time.Minute, time.Millisecond)
+	assert.Eventually(t, func() bool { return !p.Alive(near) }, time.Minute, time.Millisecond)
 	pipe, _ := net.Pipe()
-	assert.True(t, Alive(pipe))
+	assert.True(t, new(Probe).Alive(pipe))
 }

@@ -1,5 +1,4 @@
-// Package suggest finds what somebody may have meant who misspelled a name.
-package suggest
+package textkit
 
 import (
 	"fmt"
