@@ -238,7 +238,7 @@ func (p *yamlParser) filePart(part *Part, f map[string]*yaml.Node, k *yaml.Node,
 	}
 	if n := f["headers"]; n != nil {
 		p.pairs(n, "headers", func(key string, k, v *yaml.Node) {
-			if name := http.CanonicalHeaderKey(key); !isToken(key) || name == "Content-Disposition" || name == "Content-Type" {
+			if name := http.CanonicalHeaderKey(key); !textkit.IsToken(key) || name == "Content-Disposition" || name == "Content-Type" {
 				p.errorf(k, "%q cannot be a header of a part: its name and type are keys of their own", textkit.Shorten(key))
 				return
 			}
