@@ -46,7 +46,7 @@ func OpenAPI(src []byte, o Options) (*Scenario, error) {
 			if op == nil {
 				continue
 			}
-			at, elsewhere := base, "" // the origin, if it is not that of the job
+			at, elsewhere := base, ""                                                    // the origin, if it is not that of the job
 			for _, servers := range []*openapi3.Servers{op.Servers, ref(item.Servers)} { // the nearest counts
 				if servers != nil && len(*servers) > 0 && (*servers)[0] != nil {
 					origin, below := s.server((*servers)[0])
