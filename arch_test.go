@@ -83,7 +83,9 @@ internal/cli:           . vocabulary apm internal/command internal/convert inter
 
 # helpers of adapters, programs and tests
 internal/golden:
-internal/convert:       internal/secrets
+internal/convert:       internal/convert/curlcmd internal/convert/shell internal/escape internal/expr internal/secrets
+internal/convert/curlcmd:
+internal/convert/shell:
 internal/blunt:
 internal/faultnet:
 internal/filltest:      histogram

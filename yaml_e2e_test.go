@@ -126,3 +126,43 @@ func TestBuiltinsRun(t *testing.T) {
 		assert.Equal(t, snap.FailedIterations, snap.Errors[loadgen.ClassCheck].Count, "only statuses are not as expected")
 	}
 }
+
+// A list sends a header several times, null leaves out one that is sent otherwise, and a
+// multipart body keeps the order of a list.
+func TestYAMLRepeatedAndAbsentFields(t *testing.T) {
+	for _, protocol := range []string{"1.1", "2"} {
+		var header http.Header
+		var names []string
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			header = r.Header.Clone()
+			parts, err := r.MultipartReader()
+			if err != nil {
+				return
+			}
+			for part, err := parts.NextPart(); err == nil; part, err = parts.NextPart() {
+				names = append(names, part.FormName())
+			}
+		}))
+		server.EnableHTTP2 = protocol == "2"
+		server.StartTLS()
+		s := parse(t, `
+variables: {ONE: "1"}
+tasks:
+  - name: a
+    request: POST /
+    headers: {X-Tag: [a, "${ONE}", ""], Accept: null, User-Agent: null, X-Job: null, Accept-Encoding: null, X-Empty: ""}
+    multipart: [{a: 1, b: 2}, {a: 3}]
+`)
+		snap, err := loadgen.Run(t.Context(), loadgen.JobConfig{
+			Scenario: s, BaseURL: server.URL, MaxIterations: 1, Headers: map[string]string{"X-Job": "j"},
+			Client: loadgen.ClientConfig{Insecure: true},
+		})
+		server.Close()
+		require.NoError(t, err)
+		assert.Zero(t, snap.FailedIterations, "%v", snap.Errors)
+		assert.Equal(t, []string{"a", "b", "a"}, names, protocol)
+		delete(header, "Content-Type")
+		delete(header, "Content-Length")
+		assert.Equal(t, http.Header{"X-Tag": {"a", "1", ""}, "X-Empty": {""}}, header, protocol)
+	}
+}

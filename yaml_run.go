@@ -37,6 +37,8 @@ type boundHeader struct {
 	value expr.BoundTemplate
 	fixed []byte // the value, if nothing of it is left to compute
 	basic bool   // value is USER:PASSWORD
+
+	absent bool // the header is not sent
 }
 
 // appendBasic writes the value of a header with basic credentials (RFC 7617).
@@ -85,9 +87,12 @@ func bindStep(s *scenariofile.Step, b *expr.Binding) (boundStep, error) {
 	}
 	out.target = bind(s.Target)
 	for _, h := range s.Headers {
-		bh := boundHeader{name: h.Name, value: bind(h.Value), basic: h.Basic}
+		bh := boundHeader{name: h.Name, value: bind(h.Value), basic: h.Basic, absent: h.Absent}
 		if bh.fixed, _ = bh.value.Static(); bh.fixed != nil && bh.basic {
 			bh.fixed = appendBasic(nil, bh.fixed)
+		}
+		if bh.absent {
+			bh.fixed = nil
 		}
 		out.headers = append(out.headers, bh)
 	}
@@ -250,7 +255,7 @@ func (s *boundStep) render(sc *scratch) error {
 func (s *boundStep) renderHeaders(sc *scratch) error {
 	sc.header, sc.ends = sc.header[:0], sc.ends[:0]
 	for i := range s.headers {
-		if s.headers[i].fixed != nil {
+		if s.headers[i].fixed != nil || s.headers[i].absent {
 			continue
 		}
 		var err error
@@ -268,9 +273,12 @@ func (s *boundStep) renderHeaders(sc *scratch) error {
 	from, next := 0, 0
 	for i := range s.headers {
 		value := s.headers[i].fixed
-		if value == nil {
+		if value == nil && !s.headers[i].absent {
 			end := sc.ends[next]
 			value, from, next = sc.header[from:end:end], end, next+1
+			if value == nil {
+				value = []byte{}
+			}
 		}
 		sc.fields = append(sc.fields, client.HeaderField{Name: s.headers[i].name, Value: value})
 	}

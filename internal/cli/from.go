@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/opbeans/loadgen"
@@ -73,7 +74,7 @@ func fromCommand() *command.Command {
 	fs.StringVar(&out, "o", "-", "`FILE` to write, which must not be there; - is standard output")
 	command.BoolVar(fs, &o.Secrets, "secrets", false, "write secrets into the file, instead of taking them from the environment")
 	command.BoolVar(fs, &o.Static, "static", false, "har: also images, styles, scripts and fonts")
-	command.BoolVar(fs, &o.Hosts, "hosts", false, "har: also requests to other hosts than the first")
+	command.BoolVar(fs, &o.Hosts, "hosts", false, "har: also requests to other hosts than the one that most go to")
 	command.BoolVar(fs, &o.All, "all", false, "openapi: give weight also to what may change data")
 	command.BoolVar(fs, &o.Flow, "flow", false, "curl: make one task of all commands, a step each")
 	return &command.Command{
@@ -117,7 +118,7 @@ func from(sys *command.System, kind, file, out string, o convert.Options) error 
 		return err
 	}
 	// It is our own mistake if this is no scenario, and better said here than later.
-	if _, err := loadgen.ParseScenarioFile("made", out, text); err != nil {
+	if err := usable(s, text); err != nil {
 		return fmt.Errorf("%s: what was made of it cannot be used: %w", o.Source, err)
 	}
 	next := "loadgen check " + out + " -try"
@@ -127,7 +128,34 @@ func from(sys *command.System, kind, file, out string, o convert.Options) error 
 	return put(sys, out, text, "try it: "+next)
 }
 
-func isCommand(arg string) bool { return strings.HasPrefix(strings.TrimSpace(arg), "curl ") }
+// usable loads a scenario from a folder of its own, with the files that it names.
+func usable(s *convert.Scenario, text []byte) error {
+	folder, err := os.MkdirTemp("", "loadgen-from-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+	files := map[string][]byte{"made.yaml": text}
+	for _, name := range s.Files() {
+		files[name] = nil
+	}
+	for name, content := range files {
+		path := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			return err
+		}
+	}
+	_, err = loadgen.LoadScenario(os.DirFS(folder), "made.yaml")
+	return err
+}
+
+func isCommand(arg string) bool {
+	arg = strings.TrimSpace(arg)
+	return strings.HasPrefix(arg, "curl ") || strings.HasPrefix(arg, "curl.exe ")
+}
 
 // source reads the input of from.
 func source(sys *command.System, kind, file string) ([]byte, error) {

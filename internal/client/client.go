@@ -26,7 +26,8 @@ type Call struct {
 	Settle     func(*Reply) error // looks at the last response; an error fails the request
 }
 
-// HeaderField is one line of a request's header.
+// HeaderField is one line of a request's header. A nil Value leaves out what the job or
+// the client would send under that name.
 type HeaderField struct {
 	Name  string // canonical
 	Value []byte

@@ -287,6 +287,7 @@ func (x *exchange) h2Request(ctx context.Context) (*http.Request, error) {
 		body := x.body
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	}
+	req.Header["User-Agent"] = nil // none but that of the request
 	_, lines, _ := bytes.Cut(x.out, []byte("\r\n"))
 	for line := range bytes.Lines(lines) {
 		name, value, ok := bytes.Cut(bytes.TrimSuffix(line, []byte("\r\n")), []byte(": "))

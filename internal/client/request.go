@@ -155,6 +155,9 @@ func (x *exchange) appendFields(r *Call) (err error) {
 		switch {
 		case FramingHeader(f.Name), x.foreign && (!x.viaStd || !Private(f.Name)) && x.confidential(f.Name, f.Value):
 			continue
+		case f.Value == nil && f.Name != "Host":
+			authorized = authorized || f.Name == "Authorization"
+			continue
 		case f.Name == "Host":
 			if hosted || (x.foreign && !x.viaStd) {
 				continue

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/opbeans/loadgen/internal/convert/shell"
+	"github.com/opbeans/loadgen/internal/escape"
 	"github.com/opbeans/loadgen/internal/secrets"
 )
 
@@ -23,25 +25,124 @@ func (s *Scenario) body(o *Options, contentType, sent string) (body any, says st
 		s.note("a body was left out that is not text, or is larger than %d KiB", maxBody>>10)
 		return nil, ""
 	}
+	if body, says = s.exactBody(o, contentType, sent); says == "" && contentType == "" {
+		says = "text/plain"
+	}
+	return body, says
+}
+
+// exactBody makes a body that is sent as it is given, byte for byte: as JSON or a form
+// where that is spelled like ours, otherwise as text. Only where a secret is to be taken
+// out may the spelling change.
+func (s *Scenario) exactBody(o *Options, contentType, sent string) (body any, says string) {
 	kind, _, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		kind = strings.ToLower(strings.TrimSpace(contentType))
 	}
+	secret := func(read func(*Scenario)) bool {
+		var probe Scenario
+		read(&probe)
+		return len(probe.Vars) > 0 && !o.Secrets
+	}
 	switch {
-	case kind == "application/json" || contentType == "" && strings.HasPrefix(strings.TrimSpace(sent), "{"):
-		if v, ok := s.json(o, sent); ok {
+	case kind == "application/json" || strings.HasSuffix(kind, "+json") || contentType == "" && strings.HasPrefix(strings.TrimSpace(sent), "{"):
+		v, ok := plainJSON(sent)
+		if !ok {
+			break
+		}
+		exact := string(appendPlain(nil, v)) == sent
+		hidden := secret(func(p *Scenario) { p.json(&Options{}, sent) })
+		if exact || hidden {
+			if !exact {
+				s.note("a body of JSON is sent without the spaces between its values, because it has a secret")
+			}
+			v, _ := s.json(o, sent)
 			return v, "application/json"
 		}
 	case kind == "application/x-www-form-urlencoded":
-		if f, ok := s.form(o, sent); ok {
-			return f, kind
+		exact := formSpelling(sent)
+		hidden := secret(func(p *Scenario) { p.form(&Options{}, sent) })
+		if exact || hidden || strings.ContainsRune(sent, shell.Open) {
+			if f, ok := s.form(o, sent); ok {
+				if !exact {
+					s.note("a form is sent as browsers spell it, because it has a secret or a variable")
+				}
+				return f, kind
+			}
 		}
 	}
-	says = ""
-	if contentType == "" {
-		says = "text/plain"
+	return text(literal(sent)), ""
+}
+
+// appendPlain appends a value of JSON as a scenario spells it.
+func appendPlain(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case object:
+		dst = append(dst, '{')
+		for i, m := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = append(escape.AppendJSONEscaped(append(dst, '"'), m.name), '"', ':')
+			dst = appendPlain(dst, m.value)
+		}
+		return append(dst, '}')
+	case []any:
+		dst = append(dst, '[')
+		for i, x := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendPlain(dst, x)
+		}
+		return append(dst, ']')
+	case json.Number:
+		return append(dst, v...)
+	case string:
+		return append(escape.AppendJSONEscaped(append(dst, '"'), v), '"')
 	}
-	return text(literal(sent)), says
+	out, _ := json.Marshal(v)
+	return append(dst, out...)
+}
+
+// formSpelling tells whether a form is spelled as a scenario spells it, with a name's
+// fields side by side.
+func formSpelling(sent string) bool {
+	seen, last := map[string]bool{}, ""
+	for pair := range strings.SplitSeq(sent, "&") {
+		name, value, found := strings.Cut(pair, "=")
+		if !found || seen[name] && last != name {
+			return false
+		}
+		for _, x := range []string{name, value} {
+			plain, err := url.QueryUnescape(x)
+			if err != nil || spell(plain) != x {
+				return false
+			}
+		}
+		seen[name], last = true, name
+	}
+	return true
+}
+
+// spell encodes a text for a form, but for references to variables.
+func spell(s string) string {
+	var b strings.Builder
+	for s != "" {
+		at := strings.IndexRune(s, shell.Open)
+		if at < 0 {
+			at = len(s)
+		}
+		out, _ := escape.Form.AppendString(nil, s[:at])
+		b.Write(out)
+		s = s[at:]
+		if end := strings.IndexRune(s, shell.Close); end >= 0 {
+			end += len(string(shell.Close))
+			b.WriteString(s[:end])
+			s = s[end:]
+		}
+	}
+	return b.String()
 }
 
 // unfit are characters that YAML, or a form of it, cannot hold as they are.
@@ -51,6 +152,15 @@ func unfit(r rune) bool {
 
 // json reads a value, with secrets made variables.
 func (s *Scenario) json(o *Options, sent string) (any, bool) {
+	v, ok := plainJSON(sent)
+	if !ok {
+		return nil, false
+	}
+	return s.hide(o, "", v), true
+}
+
+// plainJSON reads a value.
+func plainJSON(sent string) (any, bool) {
 	d := json.NewDecoder(strings.NewReader(sent))
 	d.UseNumber()
 	v, err := decode(d, 0)
@@ -60,7 +170,7 @@ func (s *Scenario) json(o *Options, sent string) (any, bool) {
 	if _, err := d.Token(); err != io.EOF {
 		return nil, false
 	}
-	return s.hide(o, "", v), true
+	return v, true
 }
 
 // object is a JSON object with its fields in their order.
@@ -147,7 +257,7 @@ func (s *Scenario) form(o *Options, sent string) (form, bool) {
 		name, value, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(name)
 		value, err2 := url.QueryUnescape(value)
-		if err != nil || err2 != nil || name == "" || !utf8.ValidString(name+value) || strings.ContainsFunc(name+value, unfit) || bytes.ContainsAny([]byte(name), "\r\n\t") {
+		if err != nil || err2 != nil || name == "" || strings.ContainsRune(name, shell.Open) || !utf8.ValidString(name+value) || strings.ContainsFunc(name+value, unfit) || bytes.ContainsAny([]byte(name), "\r\n\t") {
 			return nil, false
 		}
 		f = append(f, Field{name, s.value(o, name, value)})

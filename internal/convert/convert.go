@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/opbeans/loadgen/internal/convert/shell"
+	"github.com/opbeans/loadgen/internal/expr"
 	"github.com/opbeans/loadgen/internal/secrets"
 )
 
@@ -45,6 +47,9 @@ type Scenario struct {
 	Notes   []string // what was left out, and what somebody should look at
 	source  string
 	skipped int // notes beyond maxNotes
+
+	dropped  []string // headers of a browser
+	openBase string   // what stands for the target, as a script has it
 }
 
 // Variable is a variable of the file. One that stands for a secret has no value unless
@@ -52,6 +57,8 @@ type Scenario struct {
 type Variable struct {
 	Name, Value string
 	Secret      bool
+
+	shell, known bool // of a script, and whether that gives it a value
 }
 
 // Task is a task of the file, with one step or several.
@@ -67,8 +74,13 @@ type Task struct {
 type Step struct {
 	Method, Target string
 	Header         []Field
-	Body           any // nil; form, parts, text, or a value of JSON
-	Expect         int // 0: not said
+	Without        []string   // headers that are not sent, which are otherwise
+	Auth           *[2]string // user and password
+	Body           any        // nil; form, parts, text, bodyFile, or a value of JSON
+	Expect         int        // 0: not said
+	NoRedirect     bool
+
+	name string // for its task
 }
 
 // Field is a name with a template.
@@ -78,11 +90,18 @@ type (
 	form  []Field
 	parts []part
 	text  string
+
+	// bodyFile is the name of a file in the folder of the scenario.
+	bodyFile string
 )
 
 // part is one part of a multipart body.
 type part struct {
 	name, filename, contentType, content string
+
+	named  bool // it has a filename, be it empty
+	file   string
+	header []Field
 }
 
 func (s *Scenario) note(format string, args ...any) {
@@ -146,11 +165,39 @@ func cleanName(s string) string {
 	return s
 }
 
-// literal makes a text a template that gives the text itself.
-func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
+// literal makes a text a template that gives the text itself, with variables for what a
+// script has as its own.
+func literal(s string) string {
+	s = strings.ReplaceAll(s, "${", "$${")
+	if !strings.ContainsRune(s, shell.Open) {
+		return s
+	}
+	s = strings.ReplaceAll(s, "$"+string(shell.Open), `${"$"}`+string(shell.Open))
+	return references.ReplaceAllStringFunc(s, func(ref string) string {
+		name := strings.Trim(ref, string(shell.Open)+string(shell.Close))
+		if strings.HasPrefix(name, "raw(") {
+			return "${" + name + "}"
+		}
+		return "${" + variable(name) + "}"
+	})
+}
+
+var references = regexp.MustCompile(string(shell.Open) + "[^" + string(shell.Close) + "]*" + string(shell.Close))
+
+// variable is a name that a variable of a file can have.
+func variable(name string) string {
+	if slices.Contains(expr.ReservedNames(), name) {
+		return name + "_"
+	}
+	return name
+}
 
 // value is the template for a value: the value, or for a secret a variable.
 func (s *Scenario) value(o *Options, name, value string) string {
+	if secrets.Named(name) && strings.ContainsRune(value, shell.Open) {
+		s.guard(value)
+		return literal(value)
+	}
 	if !secrets.Named(name) || value == "" {
 		return literal(value)
 	}
@@ -192,10 +239,15 @@ func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
 	for _, f := range fields {
 		name := strings.ToLower(strings.TrimSpace(f.Name))
 		switch {
-		case name == "" || strings.HasPrefix(name, ":") || strings.HasPrefix(name, "sec-"), boring(name):
+		case name == "" || strings.HasPrefix(name, ":") || name == "content-length" || name == "host" || name == "connection":
+			continue
+		case strings.HasPrefix(name, "sec-"), boring(name):
+			if name = http.CanonicalHeaderKey(name); token(name) && !slices.Contains(s.dropped, name) {
+				s.dropped = append(s.dropped, name)
+			}
 			continue
 		case !token(name) || strings.ContainsFunc(f.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
-			s.note("a header that is not valid was left out")
+			s.note("a header that is not valid was left out: %s", short(cleanNote(f.Name)))
 			continue
 		case name == "cookie" && !o.Secrets:
 			s.note("cookies were left out: a virtual user keeps those that the target sets")
@@ -205,7 +257,7 @@ func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
 				s.note("the Content-Type %s of a multipart body was left out: the client sets it, with its boundary", short(f.Value))
 			}
 			continue
-		case name == "content-type" && bodySays != "" && strings.HasPrefix(strings.ToLower(f.Value), bodySays):
+		case name == "content-type" && bodySays != "" && strings.EqualFold(f.Value, bodySays):
 			continue
 		}
 		name = http.CanonicalHeaderKey(name)
@@ -215,7 +267,7 @@ func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
 		} else if secrets.Named(name) {
 			value = s.value(o, name, f.Value)
 		}
-		if i := slices.IndexFunc(out, func(x Field) bool { return x.Name == name }); i >= 0 {
+		if i := slices.IndexFunc(out, func(x Field) bool { return x.Name == name }); i >= 0 && (name == "Content-Type" || name == "Authorization") {
 			out[i].Value = value
 			continue
 		}
@@ -226,9 +278,9 @@ func (s *Scenario) header(o *Options, fields []Field, bodySays string) []Field {
 
 func boring(name string) bool {
 	return slices.Contains([]string{
-		"host", "connection", "content-length", "transfer-encoding", "user-agent", "accept-encoding", "accept-language", "cache-control",
+		"transfer-encoding", "user-agent", "accept-encoding", "accept-language", "cache-control",
 		"pragma", "origin", "referer", "upgrade-insecure-requests", "if-none-match", "if-modified-since", "priority", "dnt", "te",
-		"keep-alive", "proxy-connection", "x-requested-with", "purpose", "expect", "upgrade", "trailer", "save-data", "http2-settings",
+		"keep-alive", "proxy-connection", "purpose", "expect", "upgrade", "trailer", "save-data", "http2-settings",
 	}, name)
 }
 
@@ -241,34 +293,6 @@ func token(s string) bool {
 // methods are what a scenario can send.
 func knownMethod(m string) bool {
 	return slices.Contains([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}, m)
-}
-
-// target is the template of a URL below the base, which is that of the first URL, or a
-// whole one. ok is false if it is not to be requested.
-func (s *Scenario) target(o *Options, u *url.URL) (target string, ok bool) {
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		s.note("a URL of another kind than http and https was left out")
-		return "", false
-	}
-	base := (&url.URL{Scheme: u.Scheme, Host: u.Host}).String()
-	if s.BaseURL == "" {
-		s.BaseURL = base
-	}
-	path := literal(u.EscapedPath())
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path
-	}
-	if u.RawQuery != "" {
-		path += "?" + s.query(o, u.RawQuery)
-	}
-	if base == s.BaseURL {
-		return path, true
-	}
-	if !o.Hosts {
-		s.note("requests to other hosts than %s were left out (-hosts keeps them)", s.BaseURL)
-		return "", false
-	}
-	return literal(base) + path, true
 }
 
 // unsendable tells which bytes a target cannot hold as they are.
@@ -296,7 +320,9 @@ func (s *Scenario) query(o *Options, raw string) string {
 		name, value, found := strings.Cut(pair, "=")
 		plain, err := url.QueryUnescape(name)
 		decoded, err2 := url.QueryUnescape(value)
-		if found && err == nil && err2 == nil && secrets.Named(plain) && value != "" {
+		if secret := found && err == nil && err2 == nil && secrets.Named(plain) && value != ""; secret && strings.ContainsRune(value, shell.Open) {
+			s.guard(value)
+		} else if secret {
 			pairs[i] = literal(sendable(name)) + "=${" + s.secret(o, plain, decoded) + "}"
 			continue
 		}

@@ -2,50 +2,89 @@ package convert
 
 import (
 	"encoding/base64"
-	"errors"
 	"fmt"
+	"mime"
+	"net/http"
 	"net/url"
+	"path"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/opbeans/loadgen/internal/convert/curlcmd"
+	"github.com/opbeans/loadgen/internal/convert/shell"
+	"github.com/opbeans/loadgen/internal/secrets"
 )
 
-// Curl makes tasks of curl commands, as a browser's "copy as cURL" and documentation
-// have them: one for each command, or with Flow one of all, a step each. The text may
-// have several commands, comments, and lines that end in a backslash.
+// Curl makes tasks of the curl commands of a script, as a browser's "copy as cURL" and
+// documentation have them: one for each request, or with Flow one of all, a step each.
+// Quoting is that of a POSIX shell, of the Windows command prompt or of PowerShell, as
+// the text has it. Variables of the script become variables of the file.
 func Curl(src string, o Options) (*Scenario, error) {
-	commands, err := shellCommands(src)
+	script, err := shell.Parse(src)
 	if err != nil {
 		return nil, err
 	}
 	s := &Scenario{Title: "curl commands", source: o.Source}
 	o.Hosts = true // whoever writes a command means it
+	s.Notes = append(s.Notes, script.Notes[:min(len(script.Notes), maxNotes)]...)
+	if err := s.declare(&o, script.Vars); err != nil {
+		return nil, err
+	}
 	flow := Task{Name: "flow", Weight: -1}
-	for i, words := range commands {
-		if len(words) == 0 || words[0] != "curl" && !strings.HasSuffix(words[0], "/curl") && words[0] != "curl.exe" {
-			return nil, fmt.Errorf("command %d does not begin with curl: %q", i+1, short(strings.Join(words, " ")))
+	found := 0
+	for i, c := range script.Commands {
+		if !isCurl(c.Words[0]) {
+			if strings.HasPrefix(strings.ToLower(c.Words[0]), "invoke-") {
+				return nil, fmt.Errorf("command %d is PowerShell's %s: copy the request as cURL instead", i+1, c.Words[0])
+			}
+			s.note("a command that is not curl was left out: %s", short(readable(strings.Join(c.Words, " "))))
+			continue
 		}
-		if all := strings.Join(words, ""); !utf8.ValidString(all) || strings.ContainsFunc(all, unfit) {
+		found++
+		if all := strings.Join(c.Words, ""); !utf8.ValidString(all) || strings.ContainsFunc(all, unfit) {
 			return nil, fmt.Errorf("command %d has characters that a scenario file cannot hold", i+1)
 		}
-		c := &curlCommand{}
-		if err := c.read(words[1:]); err != nil {
+		requests, notes, err := curlcmd.Parse(c.Words[1:], c.Stdin, c.Input)
+		if err != nil {
 			return nil, fmt.Errorf("command %d: %w", i+1, err)
 		}
-		for _, at := range c.urls {
-			step, name, err := s.curlStep(&o, c, at)
+		for _, n := range notes {
+			s.note("%s", readable(n))
+		}
+		for _, r := range requests {
+			steps, err := s.curlSteps(&o, r)
 			if err != nil {
-				return nil, fmt.Errorf("command %d: %w", i+1, err)
+				return nil, fmt.Errorf("command %d: %s", i+1, readable(err.Error()))
 			}
-			if flow.Steps = append(flow.Steps, step); !o.Flow {
-				s.Tasks = append(s.Tasks, Task{Name: name, Weight: -1, Steps: []Step{step}})
+			for _, step := range steps {
+				if flow.Steps = append(flow.Steps, step); !o.Flow {
+					s.Tasks = append(s.Tasks, Task{Name: step.name, Weight: -1, Steps: []Step{step}})
+				}
 			}
 		}
+	}
+	if found == 0 {
+		if len(script.Commands) > 0 {
+			return nil, fmt.Errorf("command 1 does not begin with curl: %q", short(readable(strings.Join(script.Commands[0].Words, " "))))
+		}
+		return nil, fmt.Errorf("there is no curl command in it")
 	}
 	if o.Flow && len(flow.Steps) > 0 {
 		s.Tasks = append(s.Tasks, flow)
 	}
+	s.prune()
 	return s, s.finish()
+}
+
+func isCurl(word string) bool {
+	word = strings.ToLower(word[strings.LastIndexAny(word, `/\`)+1:])
+	return word == "curl" || word == "curl.exe"
+}
+
+// readable is a text with references to variables as people write them.
+func readable(s string) string {
+	return strings.NewReplacer(string(shell.Open), "$", string(shell.Close), "").Replace(s)
 }
 
 func short(s string) string {
@@ -55,231 +94,306 @@ func short(s string) string {
 	return s
 }
 
-// curlCommand is what the options of one command say.
-type curlCommand struct {
-	urls    []string
-	method  string
-	header  []Field
-	data    []string
-	isJSON  bool
-	parts   parts
-	user    string
-	get     bool
-	head    bool
-	unnamed []string // what has no meaning here
-}
-
-// ignored are options without and with an argument that say nothing about a request, or
-// what a job says.
-func ignored(flag string) (takes, known bool) {
-	switch flag {
-	case "-s", "--silent", "-S", "--show-error", "-L", "--location", "-k", "--insecure", "-v", "--verbose", "-i", "--include", "--show-headers",
-		"--compressed", "-f", "--fail", "--fail-with-body", "-O", "--remote-name", "-N", "--no-buffer", "--http1.1", "--http2", "--http2-prior-knowledge",
-		"-#", "--progress-bar", "--globoff", "-g", "--path-as-is", "-4", "-6", "--ipv4", "--ipv6", "--no-progress-meter", "--http1.0", "--http3":
-		return false, true
-	case "-o", "--output", "-m", "--max-time", "--connect-timeout", "-w", "--write-out", "--retry", "--retry-delay", "-x", "--proxy", "--cacert",
-		"-E", "--cert", "--key", "-c", "--cookie-jar", "--resolve", "--connect-to", "--max-redirs", "-D", "--dump-header", "--limit-rate", "--noproxy",
-		"--stderr", "--trace", "--ciphers", "--interface", "--unix-socket":
-		return true, true
+// curlSteps makes a step for each URL of a request.
+func (s *Scenario) curlSteps(o *Options, r *curlcmd.Request) ([]Step, error) {
+	var steps []Step
+	for i, given := range r.URLs {
+		urls := []string{given}
+		if !r.NoGlob {
+			urls = glob(given)
+		}
+		for _, at := range urls {
+			step, err := s.curlStep(o, r, i, at)
+			if err != nil {
+				return nil, err
+			}
+			steps = append(steps, step)
+		}
 	}
-	return false, false
+	return steps, nil
 }
 
-func (c *curlCommand) read(words []string) error {
-	for i := 0; i < len(words); i++ {
-		word := words[i]
-		if !strings.HasPrefix(word, "-") || word == "-" {
-			c.urls = append(c.urls, word)
-			continue
-		}
-		flag, value, attached := word, "", false
-		if strings.HasPrefix(word, "--") {
-			flag, value, attached = strings.Cut(word, "=")
-		} else if len(word) > 2 {
-			flag, value, attached = word[:2], word[2:], true
-		}
-		takes, known := ignored(flag)
-		if !known {
-			takes = slices.Contains(strings.Fields("-X --request -H --header -d --data --data-raw --data-ascii --data-binary --data-urlencode --json -F --form --form-string "+
-				"-u --user -b --cookie -A --user-agent -e --referer --url -T --upload-file"), flag)
-			if !takes && !slices.Contains([]string{"-G", "--get", "-I", "--head"}, flag) {
-				return fmt.Errorf("the option %s of curl is not known here", short(flag))
+func (s *Scenario) curlStep(o *Options, r *curlcmd.Request, n int, at string) (Step, error) {
+	step := Step{Method: r.Method, NoRedirect: !r.Follow}
+	file := ""
+	if n < len(r.Uploads) {
+		file = r.Uploads[n]
+	}
+	where, err := s.locate(at, r.AsIs)
+	if err != nil {
+		return step, err
+	}
+	if file != "" && strings.HasSuffix(where.path, "/") {
+		where.path += curlcmd.Escape(path.Base(file))
+	}
+	for _, q := range r.Query {
+		where.addQuery(q)
+	}
+	var data []curlcmd.Data
+	if data = r.Data; r.Get {
+		for _, d := range data {
+			if d.File != "" {
+				s.note("the content of %s was left out: it is a part of the query", short(d.File))
+			} else {
+				where.addQuery(d.Text)
 			}
 		}
-		switch {
-		case takes && !attached:
-			if i++; i == len(words) {
-				return fmt.Errorf("the option %s needs a value", flag)
-			}
-			value = words[i]
-		case !takes && attached && !strings.HasPrefix(word, "--"):
-			words[i] = "-" + value // several short options in one word
-			i--
-		}
-		if known {
-			continue
-		}
-		if err := c.option(flag, value); err != nil {
-			return err
-		}
-	}
-	if len(c.urls) == 0 {
-		return errors.New("it has no URL")
-	}
-	return nil
-}
-
-// option takes one option that says something about the request.
-func (c *curlCommand) option(flag, value string) error {
-	file := func() error {
-		if strings.HasPrefix(value, "@") {
-			return fmt.Errorf("%s %s reads a file: write its content instead", flag, short(value))
-		}
-		return nil
-	}
-	switch flag {
-	case "-X", "--request":
-		c.method = strings.ToUpper(value)
-	case "-H", "--header":
-		name, v, ok := strings.Cut(value, ":")
-		if !ok {
-			if name, ok = strings.CutSuffix(value, ";"); !ok {
-				return fmt.Errorf("the header %q has no colon", short(value))
-			}
-		}
-		c.header = append(c.header, Field{strings.TrimSpace(name), strings.TrimSpace(v)})
-	case "--data-raw", "--form-string":
-		if flag == "--form-string" {
-			name, v, _ := strings.Cut(value, "=")
-			c.parts = append(c.parts, part{name: name, content: v})
-			break
-		}
-		c.data = append(c.data, value)
-	case "-d", "--data", "--data-ascii", "--data-binary", "--json":
-		c.isJSON = c.isJSON || flag == "--json"
-		c.data = append(c.data, value)
-		return file()
-	case "--data-urlencode":
-		name, v, ok := strings.Cut(value, "=")
-		switch {
-		case ok && name != "":
-			value = name + "=" + url.QueryEscape(v)
-		case ok:
-			value = url.QueryEscape(v)
-		case strings.Contains(value, "@"):
-			return fmt.Errorf("%s %s reads a file: write its content instead", flag, short(value))
-		default:
-			value = url.QueryEscape(value)
-		}
-		c.data = append(c.data, value)
-	case "-F", "--form":
-		name, v, ok := strings.Cut(value, "=")
-		if !ok || name == "" {
-			return fmt.Errorf("%s must be NAME=VALUE", flag)
-		}
-		if strings.HasPrefix(v, "@") || strings.HasPrefix(v, "<") {
-			path, _, _ := strings.Cut(v[1:], ";")
-			c.parts = append(c.parts, part{name: name, filename: path[strings.LastIndexAny(path, `/\`)+1:], content: "TODO: the content of " + path})
-			c.unnamed = append(c.unnamed, path)
-			break
-		}
-		v, _, _ = strings.Cut(v, ";type=")
-		c.parts = append(c.parts, part{name: name, content: v})
-	case "-u", "--user":
-		c.user = value
-	case "-b", "--cookie":
-		if strings.Contains(value, "=") {
-			c.header = append(c.header, Field{"Cookie", value})
-		}
-	case "-A", "--user-agent":
-		c.header = append(c.header, Field{"User-Agent", value})
-	case "-e", "--referer":
-		c.header = append(c.header, Field{"Referer", value})
-	case "--url":
-		c.urls = append(c.urls, value)
-	case "-G", "--get":
-		c.get = true
-	case "-I", "--head":
-		c.head = true
-	default:
-		return fmt.Errorf("%s sends a file: write its content with --data-raw instead", flag)
-	}
-	return nil
-}
-
-func (s *Scenario) curlStep(o *Options, c *curlCommand, at string) (Step, string, error) {
-	if !strings.Contains(at, "://") {
-		at = "http://" + at // as curl does
-	}
-	u, err := url.Parse(at)
-	if err != nil || u.Host == "" {
-		return Step{}, "", fmt.Errorf("%q is not a URL", short(at))
-	}
-	step := Step{Method: c.method}
-	sent := strings.Join(c.data, "&")
-	if c.isJSON {
-		sent = strings.Join(c.data, "")
-	}
-	if c.get && sent != "" {
-		u.RawQuery = strings.TrimPrefix(u.RawQuery+"&"+sent, "&")
-		sent = ""
+		data = nil
 	}
 	if step.Method == "" {
 		switch {
-		case c.head:
+		case r.Head:
 			step.Method = "HEAD"
-		case sent != "" || len(c.parts) > 0:
+		case file != "":
+			step.Method = "PUT"
+		case data != nil || len(r.Parts) > 0:
 			step.Method = "POST"
 		default:
 			step.Method = "GET"
 		}
 	}
 	if !knownMethod(step.Method) {
-		return step, "", fmt.Errorf("the method %s cannot be sent", short(step.Method))
+		return step, fmt.Errorf("the method %s cannot be sent", short(step.Method))
 	}
-	if u.User != nil && c.user == "" {
-		c.user = u.User.String()
-		u.User = nil
+	step.Target = s.siteTarget(o, where)
+	step.name = step.Method + " " + readable(where.path)
+	if plain, err := url.PathUnescape(where.path); err == nil {
+		step.name = step.Method + " " + readable(plain)
 	}
-	var ok bool
-	if step.Target, ok = s.target(o, u); !ok {
-		return step, "", fmt.Errorf("%q is not a URL of http or https", short(at))
+	head := s.curlHeader(o, r, &step)
+	s.signIn(o, r, where, &step, head)
+	s.curlBody(o, r, &step, head, data, file)
+	return step, nil
+}
+
+// curlHeader adds the headers of -H and its kin, and returns which are given.
+func (s *Scenario) curlHeader(o *Options, r *curlcmd.Request, step *Step) map[string]string {
+	given := map[string]string{}
+	for _, h := range r.Header {
+		name := http.CanonicalHeaderKey(h.Name)
+		_, again := given[name]
+		switch {
+		case !token(h.Name) || strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
+			s.note("a header that is not valid was left out: %s", short(readable(h.Name)))
+		case h.Without:
+			if given[name] = ""; slices.Contains([]string{"Accept", "Accept-Encoding", "User-Agent", "Content-Type"}, name) && !slices.Contains(step.Without, name) {
+				step.Without = append(step.Without, name)
+			}
+		case slices.Contains([]string{"Connection", "Content-Length", "Transfer-Encoding", "Trailer", "Upgrade", "Http2-Settings", "Keep-Alive", "Proxy-Connection"}, name):
+			s.note("the header %s was left out: the client decides about it", name)
+		case again && (name == "Host" || name == "Content-Type" || name == "Authorization"):
+			s.note("a second header %s was left out", name)
+		case name == "Content-Type" && len(r.Parts) > 0:
+			given[name] = h.Value
+			if !strings.HasPrefix(strings.ToLower(h.Value), multipartForm) {
+				s.note("the Content-Type %s of a multipart body was left out: the client sets it, with its boundary", short(h.Value))
+			}
+		case name == "Cookie" && !o.Secrets && !strings.ContainsRune(h.Value, shell.Open):
+			given[name] = h.Value
+			s.note("cookies were left out: a virtual user keeps those that the target sets (-secrets keeps them)")
+		default:
+			given[name] = h.Value
+			step.Header = append(step.Header, Field{name, s.headerValue(o, name, h.Value)})
+		}
 	}
-	name := step.Method + " " + u.Path
-	header, contentType, says := c.header, "", ""
-	for _, h := range header {
-		if strings.EqualFold(h.Name, "content-type") {
-			contentType = h.Value
+	step.Without = slices.DeleteFunc(step.Without, func(name string) bool {
+		return slices.ContainsFunc(step.Header, func(f Field) bool { return f.Name == name })
+	})
+	return given
+}
+
+// signIn adds credentials, if no header has them.
+func (s *Scenario) signIn(o *Options, r *curlcmd.Request, where site, step *Step, given map[string]string) {
+	if _, ok := given["Authorization"]; ok {
+		return
+	}
+	user := where.user
+	if r.User != nil {
+		if user = *r.User; !strings.Contains(user, ":") {
+			s.note("the password of the user %s is not in the command: it is empty here", short(readable(user)))
+			user += ":"
 		}
 	}
 	switch {
-	case c.isJSON:
-		contentType = "application/json"
-	case contentType == "" && sent != "":
-		contentType = "application/x-www-form-urlencoded"
-		if _, ok := s.json(&Options{}, sent); ok {
-			s.note("a body that is JSON is sent as application/json, where curl would say that it is a form")
-			contentType = "application/json"
+	case r.Bearer != "":
+		step.Header = append(step.Header, Field{"Authorization", s.headerValue(o, "Authorization", "Bearer "+r.Bearer)})
+	case user == "":
+	case strings.ContainsRune(user, shell.Open):
+		name, password, _ := strings.Cut(user, ":")
+		s.guard(password)
+		step.Auth = &[2]string{literal(name), literal(password)}
+	default:
+		step.Header = append(step.Header, Field{"Authorization", s.headerValue(o, "Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(user)))})
+	}
+}
+
+// curlBody gives a step its body, with the Content-Type that curl gives it.
+func (s *Scenario) curlBody(o *Options, r *curlcmd.Request, step *Step, given map[string]string, data []curlcmd.Data, file string) {
+	contentType, typed := given["Content-Type"]
+	say := func(kind string) {
+		if !typed {
+			step.Header = append(step.Header, Field{"Content-Type", kind})
 		}
 	}
-	if c.user != "" {
-		header = append(slices.Clone(header), Field{"Authorization", "Basic " + base64.StdEncoding.EncodeToString([]byte(c.user))})
+	switch {
+	case len(r.Parts) > 0:
+		step.Body = s.curlParts(o, r.Parts)
+		step.Without = slices.DeleteFunc(step.Without, func(name string) bool { return name == "Content-Type" })
+		return
+	case file != "" && !(file == "-" && len(data) > 0):
+		step.Body = s.fileOf(file)
+		if !typed {
+			step.Without = append(step.Without, "Content-Type") // curl sends none
+		}
+		return
+	case data == nil:
+		return
+	case file != "": // its content is known
+		step.Body = text(literal(data[0].Text))
+		if !typed {
+			step.Without = append(step.Without, "Content-Type")
+		}
+		return
 	}
-	if len(c.parts) > 0 {
-		for i := range c.parts {
-			c.parts[i].content = s.value(o, c.parts[i].name, c.parts[i].content)
-			c.parts[i].filename = literal(c.parts[i].filename)
+	formType := "application/x-www-form-urlencoded"
+	if r.JSON {
+		formType = "application/json"
+		if _, ok := given["Accept"]; !ok {
+			step.Header = append(step.Header, Field{"Accept", "application/json"})
 		}
-		step.Body, says = c.parts, multipartForm
-		for _, path := range c.unnamed {
-			s.note("the content of the file %s is still to be written", short(path))
+	}
+	if len(data) == 1 && data[0].File != "" && !data[0].Encoded {
+		step.Body = s.fileOf(data[0].File)
+		if !data[0].Lines {
+			s.note("curl leaves the line breaks of %s out, which are sent here (curl sends them with --data-binary)", short(data[0].File))
 		}
+		say(formType)
+		return
+	}
+	var texts []string
+	for _, d := range data {
+		if d.File != "" {
+			s.note("the content of %s is still to be written: it is one part of a body", short(d.File))
+			d.Text = strings.TrimPrefix(d.Name+"=", "=") + "TODO: the content of " + d.File
+		}
+		texts = append(texts, d.Text)
+	}
+	sent := strings.Join(texts, "&")
+	if r.JSON {
+		sent = strings.Join(texts, "")
+	}
+	if len(sent) > maxBody {
+		s.note("a body was left out that is larger than %d KiB", maxBody>>10)
+		return
+	}
+	if !typed {
+		contentType = formType
+	}
+	body, says := s.exactBody(o, contentType, sent)
+	if step.Body = body; says == "" {
+		say(contentType)
 	} else {
-		step.Body, says = s.body(o, contentType, sent)
-		if says == "" && contentType != "" && sent != "" && !slices.ContainsFunc(header, func(f Field) bool { return strings.EqualFold(f.Name, "content-type") }) {
-			header = append(slices.Clone(header), Field{"Content-Type", contentType})
+		step.Header = slices.DeleteFunc(step.Header, func(f Field) bool { return f.Name == "Content-Type" && f.Value == says })
+	}
+	if kind, _, _ := mime.ParseMediaType(contentType); kind == formType && !r.JSON && !typed {
+		if _, ok := (&Scenario{}).json(&Options{Secrets: true}, sent); ok && strings.ContainsAny(sent, "{[") {
+			s.note("a body that is JSON goes as a form, as curl sends it: give it -H 'Content-Type: application/json' if the target expects that")
 		}
 	}
-	step.Header = s.header(o, header, says)
-	return step, name, nil
+}
+
+func (s *Scenario) curlParts(o *Options, given []curlcmd.Part) parts {
+	var list parts
+	for _, p := range given {
+		x := part{name: readable(p.Name), content: s.value(o, p.Name, p.Content)}
+		if p.Filename != nil {
+			x.filename, x.named = literal(*p.Filename), true
+		}
+		if p.File != "" {
+			x.file = s.beside(p.File)
+			if p.Filename == nil {
+				s.note("the content of %s is sent here with the name of the file", short(p.File))
+			}
+		}
+		if p.ContentType != "" {
+			if _, _, err := mime.ParseMediaType(p.ContentType); err == nil && strings.Contains(p.ContentType, "/") {
+				x.contentType = p.ContentType
+			} else {
+				s.note("the type %s of a part was left out: it is not valid", short(p.ContentType))
+			}
+		}
+		for _, h := range p.Header {
+			name := http.CanonicalHeaderKey(h.Name)
+			if !token(h.Name) || name == "Content-Type" || name == "Content-Disposition" {
+				s.note("a header of a part was left out: %s", short(readable(h.Name)))
+				continue
+			}
+			x.header = append(x.header, Field{h.Name, s.value(o, h.Name, h.Value)})
+		}
+		list = append(list, x)
+	}
+	return list
+}
+
+// fileOf is a body that is a file.
+func (s *Scenario) fileOf(name string) any { return bodyFile(s.beside(name)) }
+
+// beside is the path of a file in the folder of the scenario.
+func (s *Scenario) beside(name string) string {
+	if name == "stdin" || name == "-" {
+		s.note("the body is what curl reads as its standard input: write it into the file stdin, beside the scenario")
+		return "stdin"
+	}
+	plain := strings.ReplaceAll(readable(name), `\`, "/")
+	clean := path.Clean(plain)
+	if i := strings.Index(clean, ":/"); path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") || i >= 0 || strings.HasPrefix(clean, "~") {
+		clean = path.Base(clean)
+	}
+	if clean == "." || clean == "/" || clean == ".." {
+		clean = "file"
+	}
+	if clean != plain {
+		s.note("the file %s has to be beside the scenario, as %s", short(plain), short(clean))
+	} else {
+		s.note("the file %s has to be beside the scenario", short(clean))
+	}
+	return clean
+}
+
+// declare makes variables of the file of those of the script.
+func (s *Scenario) declare(o *Options, vars []shell.Variable) error {
+	for _, v := range vars {
+		if !utf8.ValidString(v.Value) || strings.ContainsFunc(v.Value, unfit) {
+			return fmt.Errorf("the variable %s has characters that a scenario file cannot hold", v.Name)
+		}
+		s.Vars = append(s.Vars, Variable{Name: v.Name, Value: v.Value, Secret: secrets.Named(v.Name) && (!o.Secrets || !v.Known), shell: true, known: v.Known})
+	}
+	return nil
+}
+
+// guard makes secrets of the variables that a secret consists of.
+func (s *Scenario) guard(text string) {
+	for i := range s.Vars {
+		if v := &s.Vars[i]; v.shell && !v.known && strings.Contains(text, shell.Ref(v.Name)) {
+			v.Secret = true
+		}
+	}
+}
+
+// prune drops variables that nothing refers to, and names those that have no value.
+func (s *Scenario) prune() {
+	all := &strings.Builder{}
+	for i := range s.Tasks {
+		s.Tasks[i].write(all)
+	}
+	s.Vars = slices.DeleteFunc(s.Vars, func(v Variable) bool {
+		return v.shell && !strings.Contains(all.String(), "${"+variable(v.Name)+"}") && !strings.Contains(all.String(), "${raw("+variable(v.Name)+")}")
+	})
+	for i := range s.Vars {
+		v := &s.Vars[i]
+		if v.shell && !v.known && !v.Secret {
+			s.note("the variable %s has no value in the script: give it one, here or by the environment", v.Name)
+		}
+		v.Name = variable(v.Name)
+	}
 }

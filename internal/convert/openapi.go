@@ -16,12 +16,13 @@ import (
 
 // OpenAPI makes a task of each operation of an OpenAPI 3 description, in YAML or JSON,
 // with the values of its examples, defaults and enumerations, or random ones of the
-// right type. What changes data has no weight, unless All is set. References to other
-// files are not followed.
+// right type. A description of Swagger 2.0 is read as what it is in OpenAPI 3. What
+// changes data has no weight, unless All is set. References to other files are not
+// followed.
 func OpenAPI(src []byte, o Options) (*Scenario, error) {
-	doc, err := openapi3.NewLoader().LoadFromData(src)
+	doc, err := describe(utf8Text(src))
 	if err != nil {
-		return nil, fmt.Errorf("this is no OpenAPI 3 description: %w", err)
+		return nil, err
 	}
 	if doc.OpenAPI == "" || doc.Paths == nil {
 		return nil, fmt.Errorf("this is no OpenAPI 3 description: it has no openapi or no paths")
@@ -32,7 +33,7 @@ func OpenAPI(src []byte, o Options) (*Scenario, error) {
 	}
 	base := ""
 	if len(doc.Servers) > 0 && doc.Servers[0] != nil {
-		base = s.server(doc.Servers[0])
+		s.BaseURL, base = s.server(doc.Servers[0])
 	}
 	for _, path := range doc.Paths.InMatchingOrder() {
 		item := doc.Paths.Value(path)
@@ -40,34 +41,67 @@ func OpenAPI(src []byte, o Options) (*Scenario, error) {
 			continue
 		}
 		ops := item.Operations()
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
-			if op := ops[method]; op != nil {
-				s.operation(&o, doc, item, op, method, base+path)
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
+			op := ops[method]
+			if op == nil {
+				continue
 			}
+			at, elsewhere := base, ""                                                    // the origin, if it is not that of the job
+			for _, servers := range []*openapi3.Servers{op.Servers, ref(item.Servers)} { // the nearest counts
+				if servers != nil && len(*servers) > 0 && (*servers)[0] != nil {
+					origin, below := s.server((*servers)[0])
+					if at = below; origin != "" && s.BaseURL == "" {
+						s.BaseURL = origin
+					} else if origin != "" && origin != s.BaseURL {
+						elsewhere = literal(origin)
+					}
+					break
+				}
+			}
+			s.operation(&o, doc, item, op, method, elsewhere, at+path)
 		}
 	}
 	return s, s.finish()
 }
 
-// server takes the origin as the base URL, and returns the path below it.
-func (s *Scenario) server(server *openapi3.Server) (path string) {
+func ref(servers openapi3.Servers) *openapi3.Servers { return &servers }
+
+// server is the origin of a server, "" if that is where the description is, and the path
+// below it.
+func (s *Scenario) server(server *openapi3.Server) (base, path string) {
 	at := server.URL
 	for name, v := range server.Variables {
-		if v != nil {
-			at = strings.ReplaceAll(at, "{"+name+"}", v.Default)
+		if v == nil {
+			continue
 		}
+		value := v.Default
+		if value == "" && len(v.Enum) > 0 {
+			value = v.Enum[0]
+		}
+		at = strings.ReplaceAll(at, "{"+name+"}", value)
+	}
+	if strings.HasPrefix(at, "//") {
+		at = "https:" + at
 	}
 	u, err := url.Parse(at)
-	if err != nil {
-		return ""
+	if err != nil || strings.Contains(at, "{") {
+		s.note("a server was left out, whose URL cannot be read or has a variable without a value: %s", short(at))
+		return "", ""
 	}
 	if u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
-		s.BaseURL = u.Scheme + "://" + u.Host
+		base = origin(u)
+	} else if u.Host != "" {
+		s.note("a server of another kind than http and https was left out: %s", short(at))
+		return "", ""
 	}
-	return strings.TrimRight(literal(u.EscapedPath()), "/")
+	below := strings.TrimRight(literal(u.EscapedPath()), "/")
+	if below != "" && below[0] != '/' {
+		below = "/" + below
+	}
+	return base, below
 }
 
-func (s *Scenario) operation(o *Options, doc *openapi3.T, item *openapi3.PathItem, op *openapi3.Operation, method, path string) {
+func (s *Scenario) operation(o *Options, doc *openapi3.T, item *openapi3.PathItem, op *openapi3.Operation, method, elsewhere, path string) {
 	t := Task{Name: op.OperationID, Weight: -1}
 	if t.Name == "" {
 		t.Name = method + " " + path
@@ -89,28 +123,41 @@ func (s *Scenario) operation(o *Options, doc *openapi3.T, item *openapi3.PathIte
 			}
 		}
 	}
-	var query []string
+	var query, cookies []string
 	for _, key := range order {
 		p := params[key]
-		switch p.In {
-		case "path":
-			path = strings.ReplaceAll(path, "{"+p.Name+"}", inPath(s.parameter(o, p)))
-		case "query":
-			if p.Required {
-				query = append(query, literal(url.QueryEscape(p.Name))+"="+inPath(s.parameter(o, p)))
-			}
-		case "header":
-			if p.Required {
-				step.Header = append(step.Header, Field{http.CanonicalHeaderKey(p.Name), s.parameter(o, p)})
-			}
+		switch {
+		case p.In == "path":
+			path = strings.ReplaceAll(path, "{"+p.Name+"}", s.inPathStyle(p, s.parameter(o, p)))
+		case !p.Required:
+		case p.In == "query":
+			query = append(query, s.inQuery(p, s.parameter(o, p))...)
+		case p.In == "cookie" && token(p.Name):
+			cookies = append(cookies, p.Name+"="+listed(p, s.parameter(o, p), ","))
+		case p.In == "header" && slices.Contains([]string{"accept", "content-type", "authorization"}, strings.ToLower(p.Name)): // as the specification says
+		case p.In == "header" && (!token(p.Name) || slices.Contains([]string{"host", "connection", "content-length", "transfer-encoding", "trailer", "upgrade"}, strings.ToLower(p.Name))):
+			s.note("the header %s of %s was left out: the client decides about it", short(p.Name), short(t.Name))
+		case p.In == "header":
+			step.Header = append(step.Header, Field{http.CanonicalHeaderKey(p.Name), listed(p, s.parameter(o, p), ",")})
+		default:
+			s.note("the parameter %s of %s was left out", short(p.Name), short(t.Name))
 		}
 	}
-	step.Header = append(step.Header, s.security(o, doc, op, &query)...)
-	step.Header = slices.DeleteFunc(step.Header, func(f Field) bool { return !token(f.Name) || boring(strings.ToLower(f.Name)) })
+	for _, f := range s.security(o, doc, op, &query) {
+		if f.Name == "Cookie" {
+			cookies = append(cookies, f.Value)
+		} else if token(f.Name) {
+			step.Header = append(step.Header, f)
+		}
+	}
+	if len(cookies) > 0 {
+		step.Header = append(step.Header, Field{"Cookie", strings.Join(cookies, "; ")})
+	}
 	step.Target = escapeSpaces(path)
 	if !strings.HasPrefix(step.Target, "/") {
 		step.Target = "/" + step.Target
 	}
+	step.Target = elsewhere + step.Target
 	if len(query) > 0 {
 		step.Target += "?" + strings.Join(query, "&")
 	}
@@ -170,23 +217,35 @@ func inPath(v string) string {
 	}
 }
 
-// parameter is the template of a parameter's value.
-func (s *Scenario) parameter(o *Options, p *openapi3.Parameter) string {
+// parameter is the value of a parameter.
+func (s *Scenario) parameter(o *Options, p *openapi3.Parameter) any {
+	schema, example, examples := p.Schema, p.Example, p.Examples
+	for kind, media := range p.Content { // there is one
+		if media != nil {
+			if schema, example, examples = media.Schema, media.Example, media.Examples; strings.Contains(kind, "json") {
+				return asJSON(s.parameterValue(o, p.Name, schema, example, examples))
+			}
+		}
+	}
+	return s.parameterValue(o, p.Name, schema, example, examples)
+}
+
+func (s *Scenario) parameterValue(o *Options, name string, schema *openapi3.SchemaRef, example any, examples openapi3.Examples) any {
 	var v any
 	switch {
-	case p.Example != nil:
-		v = s.plain(o, p.Name, p.Example)
-	case firstExample(p.Examples) != nil:
-		v = s.plain(o, p.Name, firstExample(p.Examples))
-	case p.Schema != nil && p.Schema.Value != nil:
-		v = s.sample(o, p.Name, p.Schema.Value, 0)
+	case example != nil:
+		v = s.plain(o, name, example)
+	case firstExample(examples) != nil:
+		v = s.plain(o, name, firstExample(examples))
+	case schema != nil && schema.Value != nil:
+		v = s.sample(o, name, schema.Value, 0)
 	default:
 		v = "x"
 	}
-	if t, ok := v.(string); ok && secrets.Named(p.Name) && !strings.HasPrefix(t, "${") {
-		return s.value(o, p.Name, t)
+	if t, ok := v.(string); ok && secrets.Named(name) && !strings.HasPrefix(t, "${") {
+		return s.value(o, name, t)
 	}
-	return flat(v)
+	return v
 }
 
 // flat is a value as text.
@@ -220,14 +279,17 @@ func firstExample(all openapi3.Examples) any {
 	return all[slices.Min(names)].Value.Value
 }
 
-// success is the first status of the 2xx and 3xx that is described, if there is one;
-// 0 where that needs no saying.
+// success is the first status that is described, if neither a success nor a default is;
+// 0 where any 2xx or 3xx is a success.
 func success(op *openapi3.Operation) int {
 	if op.Responses == nil {
 		return 0
 	}
 	var codes []int
 	for code := range op.Responses.Map() {
+		if lower := strings.ToLower(code); lower == "default" || lower == "2xx" || lower == "3xx" {
+			return 0
+		}
 		if n, err := strconv.Atoi(code); err == nil && n >= 100 && n < 600 {
 			codes = append(codes, n)
 		}
@@ -280,7 +342,7 @@ func (s *Scenario) security(o *Options, doc *openapi3.T, op *openapi3.Operation,
 	return out
 }
 
-// requestBody takes JSON if it can, then a form.
+// requestBody takes JSON if it can, then a form, parts, or a text.
 func (s *Scenario) requestBody(o *Options, step *Step, body *openapi3.RequestBody) {
 	kinds := make([]string, 0, len(body.Content))
 	for kind := range body.Content {
@@ -290,7 +352,7 @@ func (s *Scenario) requestBody(o *Options, step *Step, body *openapi3.RequestBod
 	for _, kind := range kinds {
 		media := body.Content[kind]
 		base, _, _ := strings.Cut(kind, ";")
-		if media == nil || base != "application/json" && !strings.HasSuffix(base, "+json") && base != "application/x-www-form-urlencoded" {
+		if base = strings.TrimSpace(base); media == nil {
 			continue
 		}
 		var v any
@@ -302,22 +364,61 @@ func (s *Scenario) requestBody(o *Options, step *Step, body *openapi3.RequestBod
 		case media.Schema != nil && media.Schema.Value != nil:
 			v = s.sample(o, "", media.Schema.Value, 0)
 		}
-		if base != "application/x-www-form-urlencoded" {
-			if step.Body = v; base != "application/json" {
+		obj, isObject := v.(object)
+		switch {
+		case base == "application/json" || base == "*/*" || strings.HasSuffix(base, "+json"):
+			if step.Body = v; strings.HasSuffix(base, "+json") {
 				step.Header = append(step.Header, Field{"Content-Type", base})
 			}
 			return
-		}
-		if obj, ok := v.(object); ok && len(obj) > 0 {
-			var f form
-			for _, m := range obj {
-				f = append(f, Field{m.name, flat(m.value)})
-			}
-			step.Body = f
+		case base == "application/x-www-form-urlencoded" && isObject && len(obj) > 0:
+			step.Body = formOf(obj)
 			return
+		case base == multipartForm && isObject && len(obj) > 0:
+			step.Body = partsOf(obj, media.Schema)
+			return
+		case base == "text/plain":
+			if t, ok := v.(string); ok {
+				step.Body = text(t)
+				return
+			}
 		}
 	}
 	if len(kinds) > 0 {
-		s.note("a body of type %s is still to be written: %s", kinds[0], step.Target)
+		s.note("a body of type %s is still to be written: %s %s", kinds[0], step.Method, step.Target)
 	}
+}
+
+// formOf are the fields of a form; a list gives a field several values.
+func formOf(obj object) (f form) {
+	for _, m := range obj {
+		switch v := m.value.(type) {
+		case []any:
+			for _, x := range v {
+				f = append(f, Field{m.name, flat(x)})
+			}
+		case object:
+			f = append(f, Field{m.name, asJSON(v)})
+		default:
+			f = append(f, Field{m.name, flat(v)})
+		}
+	}
+	return f
+}
+
+// partsOf are the parts of a multipart body: files where the schema says so.
+func partsOf(obj object, schema *openapi3.SchemaRef) (list parts) {
+	for _, m := range obj {
+		p := part{name: m.name, content: flat(m.value)}
+		if v, ok := m.value.(object); ok {
+			p.content, p.contentType = asJSON(v), "application/json"
+		}
+		if schema != nil && schema.Value != nil {
+			if ref := schema.Value.Properties[m.name]; ref != nil && ref.Value != nil && (ref.Value.Format == "binary" || ref.Value.Format == "byte") {
+				p.filename, p.named, p.contentType = m.name+".txt", true, "text/plain"
+			}
+		}
+		list = append(list, p)
+	}
+	return list
 }

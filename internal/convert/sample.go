@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/getkin/kin-openapi/openapi3"
 
@@ -18,8 +19,12 @@ const sampleDepth = 6
 // returns what value writes: an object, a list, a template, a number or a bool.
 func (s *Scenario) sample(o *Options, name string, schema *openapi3.Schema, depth int) any {
 	switch {
+	case schema.Const != nil:
+		return s.plain(o, name, schema.Const)
 	case schema.Example != nil:
 		return s.plain(o, name, schema.Example)
+	case len(schema.Examples) > 0:
+		return s.plain(o, name, schema.Examples[0])
 	case schema.Default != nil:
 		return s.plain(o, name, schema.Default)
 	case len(schema.Enum) > 0:
@@ -59,10 +64,17 @@ func (s *Scenario) sample(o *Options, name string, schema *openapi3.Schema, dept
 		}
 		return []any{s.sample(o, name, schema.Items.Value, depth+1)}
 	case schema.Type.Includes("integer"):
-		low, high := bounds(schema, 1, 100)
-		return fmt.Sprintf("${randint(%d, %d)}", int64(math.Ceil(low)), int64(math.Floor(high)))
+		return integer(schema)
 	case schema.Type.Includes("number"):
 		low, high := bounds(schema, 0, 100)
+		if margin := (high - low) / 1000; margin > 0 {
+			if schema.ExclusiveMin.IsSet() {
+				low += margin
+			}
+			if schema.ExclusiveMax.IsSet() {
+				high -= margin
+			}
+		}
 		return fmt.Sprintf("${randfloat(%s, %s)}", decimal(low), decimal(high))
 	case schema.Type.Includes("boolean"):
 		return true
@@ -72,21 +84,87 @@ func (s *Scenario) sample(o *Options, name string, schema *openapi3.Schema, dept
 
 func decimal(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 
-// bounds are those of the schema within what an expression can hold.
-func bounds(schema *openapi3.Schema, low, high float64) (float64, float64) {
-	const most = 1e9
-	within := func(x float64) float64 { return min(max(x, -most), most) }
+// integer draws a number within the bounds of a schema, which may be beyond what a
+// float64 has exactly.
+func integer(schema *openapi3.Schema) string {
+	low, high, hasLow, hasHigh := int64(1), int64(100), false, false
+	take := func(key string, x *float64, exclusive bool, to *int64, has *bool, step int64) {
+		if x == nil {
+			return
+		}
+		n, exact := int64(0), false
+		if t, ok := schema.Extensions[exactBound+key].(string); ok {
+			v, err := strconv.ParseInt(t, 10, 64)
+			n, exact = v, err == nil
+		}
+		if !exact {
+			f := min(max(*x, -9e18), 9e18)
+			if step > 0 {
+				n = int64(math.Ceil(f))
+			} else {
+				n = int64(math.Floor(f))
+			}
+			exclusive = exclusive && float64(n) == f
+		}
+		if exclusive {
+			n += step
+		}
+		if !*has || step > 0 && n > *to || step < 0 && n < *to {
+			*to, *has = n, true
+		}
+	}
+	take("minimum", schema.Min, schema.ExclusiveMin.IsTrue(), &low, &hasLow, 1)
+	take("exclusiveMinimum", schema.ExclusiveMin.Value, true, &low, &hasLow, 1)
+	take("maximum", schema.Max, schema.ExclusiveMax.IsTrue(), &high, &hasHigh, -1)
+	take("exclusiveMaximum", schema.ExclusiveMax.Value, true, &high, &hasHigh, -1)
 	switch {
-	case schema.Min != nil && schema.Max != nil:
-		low, high = within(*schema.Min), within(*schema.Max)
-	case schema.Min != nil:
-		low = within(*schema.Min)
-		high = max(high, low)
-	case schema.Max != nil:
-		high = within(*schema.Max)
+	case hasLow && !hasHigh && low > 1:
+		high = low + min(99, math.MaxInt64-low)
+	case hasHigh && !hasLow && high < 100:
 		low = min(low, high)
 	}
-	return low, high
+	if low > high {
+		high = low
+	}
+	if m := schema.MultipleOf; m != nil && *m >= 1 && *m < 1e9 && *m == math.Trunc(*m) {
+		by := int64(*m)
+		from, to := low/by, high/by
+		if from*by < low {
+			from++
+		}
+		if to*by > high {
+			to--
+		}
+		return fmt.Sprintf("${randint(%d, %d) * %d}", from, max(from, to), by)
+	}
+	if low == high {
+		return fmt.Sprintf("${%d}", low)
+	}
+	return fmt.Sprintf("${randint(%d, %d)}", low, high)
+}
+
+// bounds are those of the schema within what an expression can hold.
+func bounds(schema *openapi3.Schema, low, high float64) (float64, float64) {
+	const most = 1e15
+	least, greatest := schema.Min, schema.Max
+	if x := schema.ExclusiveMin.Value; x != nil && (least == nil || *x > *least) {
+		least = x
+	}
+	if x := schema.ExclusiveMax.Value; x != nil && (greatest == nil || *x < *greatest) {
+		greatest = x
+	}
+	within := func(x float64) float64 { return min(max(x, -most), most) }
+	switch {
+	case least != nil && greatest != nil:
+		low, high = within(*least), within(*greatest)
+	case least != nil:
+		low = within(*least)
+		high = max(high, low+1)
+	case greatest != nil:
+		high = within(*greatest)
+		low = min(low, high-1)
+	}
+	return low, max(low, high)
 }
 
 func (s *Scenario) sampleObject(o *Options, schema *openapi3.Schema, depth int) object {
@@ -120,6 +198,17 @@ func (s *Scenario) sampleText(o *Options, name string, schema *openapi3.Schema) 
 	case "uri", "url":
 		return "https://example.com/${randint(1, 1000)}"
 	}
+	switch least, most := schema.MinLength, schema.MaxLength; {
+	case schema.Pattern != "":
+		s.note("a text has to match %s: see whether it does where it is %q", short(cleanNote(schema.Pattern)), "text …")
+	case most != nil && *most == 0:
+		return ""
+	case most != nil && *most < 9:
+		n := int(min(*most, 6))
+		return fmt.Sprintf("${randint(%d, %d)}", int(math.Pow10(n-1)), int(math.Pow10(n))-1) + strings.Repeat("x", int(max(least, uint64(n)))-n)
+	case least > 6 && least < 1000:
+		return "text ${randint(1, 1000)}" + strings.Repeat("x", int(least)-6)
+	}
 	return "text ${randint(1, 1000)}"
 }
 
@@ -129,9 +218,28 @@ func (s *Scenario) plain(o *Options, name string, v any) any {
 	if err != nil {
 		return nil
 	}
-	if t, ok := v.(string); ok {
+	if t, ok := v.(string); ok && !strings.HasPrefix(t, exactNumber) {
 		return s.value(o, name, t)
 	}
 	out, _ := s.json(o, string(raw))
-	return out
+	return digits(out)
+}
+
+// digits makes numbers of what stands for them.
+func digits(v any) any {
+	switch v := v.(type) {
+	case string:
+		if n, ok := strings.CutPrefix(v, exactNumber); ok {
+			return json.Number(n)
+		}
+	case []any:
+		for i := range v {
+			v[i] = digits(v[i])
+		}
+	case object:
+		for i := range v {
+			v[i].value = digits(v[i].value)
+		}
+	}
+	return v
 }

@@ -82,7 +82,7 @@ func TestWhatCurlSendsIsSent(t *testing.T) {
 	assert.Equal(t, []string{
 		"GET shop.test/products?limit=5",
 		`POST shop.test/api/orders Bearer b34rer application/json {"note":"it's é $5 ${x}","lines":[{"id":1}],"password":"hunter2"}`,
-		"POST shop.test/form Basic bWU6aHVudGVyMg== application/x-www-form-urlencoded name=a&text=b%20c&more=x%26y",
+		"POST shop.test/form Basic bWU6aHVudGVyMg== application/x-www-form-urlencoded name=a&text=b c&more=x%26y",
 		"HEAD shop.test/head",
 		"GET shop.test/search?q=x&a=1&b=2",
 		"POST shop.test/upload  multipart/form-data",

@@ -102,36 +102,111 @@ func (t *Task) node() *yaml.Node {
 // fill adds the keys of a request.
 func (p *Step) fill(n *yaml.Node) {
 	put(n, "request", str(p.Method+" "+p.Target))
-	if len(p.Header) > 0 {
-		put(n, "headers", fields(p.Header))
+	if len(p.Header)+len(p.Without) > 0 {
+		m := fields(p.Header)
+		for _, name := range p.Without {
+			put(m, name, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"})
+		}
+		put(n, "headers", m)
+	}
+	if p.Auth != nil {
+		m := mapping()
+		put(m, "user", str(p.Auth[0]))
+		put(m, "password", str(p.Auth[1]))
+		put(n, "auth", m)
 	}
 	switch b := p.Body.(type) {
 	case nil:
 	case form:
 		put(n, "form", fields(b))
 	case parts:
+		put(n, "multipart", b.node())
+	case bodyFile:
 		m := mapping()
-		for _, x := range b {
-			value := str(x.content)
-			if x.filename != "" {
-				value = mapping()
-				put(value, "filename", str(x.filename))
-				if x.contentType != "" {
-					put(value, "content_type", str(x.contentType))
-				}
-				put(value, "content", str(x.content))
-			}
-			add(m, x.name, value)
-		}
-		put(n, "multipart", m)
+		put(m, "file", str(string(b)))
+		put(n, "body", m)
 	case text:
 		put(n, "body", str(string(b)))
 	default:
 		put(n, "json", value(b))
 	}
+	if p.NoRedirect {
+		put(n, "redirects", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"})
+	}
 	if p.Expect != 0 {
 		put(n, "expect", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(p.Expect)})
 	}
+}
+
+// node is a multipart body: a map, or a list where a map would change the order.
+func (b parts) node() *yaml.Node {
+	m, list := mapping(), &yaml.Node{Kind: yaml.SequenceNode}
+	seen, ordered := map[string]bool{}, true
+	for i, x := range b {
+		ordered = ordered && (!seen[x.name] || b[i-1].name == x.name)
+		seen[x.name] = true
+		add(m, x.name, x.node())
+		one := mapping()
+		put(one, x.name, x.node())
+		list.Content = append(list.Content, one)
+	}
+	if ordered {
+		return m
+	}
+	return list
+}
+
+func (x *part) node() *yaml.Node {
+	if !x.named && x.contentType == "" && x.file == "" && len(x.header) == 0 {
+		return str(x.content)
+	}
+	m := mapping()
+	if x.named {
+		put(m, "filename", str(x.filename))
+	}
+	if x.contentType != "" {
+		put(m, "content_type", str(x.contentType))
+	}
+	if len(x.header) > 0 {
+		put(m, "headers", fields(x.header))
+	}
+	if x.file != "" {
+		put(m, "file", str(x.file))
+	} else {
+		put(m, "content", str(x.content))
+	}
+	return m
+}
+
+// Files are the names of the files that have to be beside the scenario.
+func (s *Scenario) Files() (names []string) {
+	for _, t := range s.Tasks {
+		for _, step := range t.Steps {
+			switch b := step.Body.(type) {
+			case bodyFile:
+				names = append(names, string(b))
+			case parts:
+				for _, p := range b {
+					if p.file != "" {
+						names = append(names, p.file)
+					}
+				}
+			}
+		}
+	}
+	return names
+}
+
+// write appends all texts of a task.
+func (t *Task) write(b *strings.Builder) {
+	var walk func(n *yaml.Node)
+	walk = func(n *yaml.Node) {
+		b.WriteString(n.Value + "\n")
+		for _, c := range n.Content {
+			walk(c)
+		}
+	}
+	walk(t.node())
 }
 
 // value is a JSON value, whose texts are templates.
@@ -140,7 +215,7 @@ func value(v any) *yaml.Node {
 	case object:
 		m := mapping()
 		for _, x := range v {
-			put(m, x.name, value(x.value))
+			put(m, literal(x.name), value(x.value))
 		}
 		if len(v) == 0 {
 			m.Style = yaml.FlowStyle

@@ -3,6 +3,7 @@ package scenariofile
 import (
 	"encoding/json"
 	"mime"
+	"net/http"
 	"path"
 	"slices"
 	"strings"
@@ -168,7 +169,21 @@ func (p *yamlParser) form(t *expr.Template, n *yaml.Node, scope *expr.Scope) {
 }
 
 // multipart reads the fields and files of a multipart body; a list gives a name several.
+// The body may also be a list of maps, for fields of one name with others between them.
 func (p *yamlParser) multipart(b *Body, n *yaml.Node, scope *expr.Scope) {
+	if n.Kind == yaml.SequenceNode {
+		if len(n.Content) == 0 {
+			p.errorf(n, "expected the multipart body with at least one field, found an empty list")
+		}
+		for _, item := range n.Content {
+			if item.Kind != yaml.MappingNode {
+				p.errorf(item, "expected a field of the multipart body as a map, found %s", kindWord(item))
+				continue
+			}
+			p.multipart(b, item, scope)
+		}
+		return
+	}
 	p.pairs(n, "the multipart body", func(key string, k, v *yaml.Node) {
 		for _, value := range several(v) {
 			var part Part
@@ -220,6 +235,16 @@ func (p *yamlParser) filePart(part *Part, f map[string]*yaml.Node, k *yaml.Node,
 	}
 	if kind != "" {
 		part.Head.Literal("\r\nContent-Type: " + kind)
+	}
+	if n := f["headers"]; n != nil {
+		p.pairs(n, "headers", func(key string, k, v *yaml.Node) {
+			if name := http.CanonicalHeaderKey(key); !textkit.IsToken(key) || name == "Content-Disposition" || name == "Content-Type" {
+				p.errorf(k, "%q cannot be a header of a part: its name and type are keys of their own", textkit.Shorten(key))
+				return
+			}
+			part.Head.Literal("\r\n" + key + ": ")
+			part.Head.Add(p.template(v, "the header's value", escape.Header, scope))
+		})
 	}
 }
 

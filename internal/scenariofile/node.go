@@ -50,7 +50,9 @@ func AuthKeys() []string { return []string{"user", "password", "bearer"} }
 func BodyFileKeys() []string { return []string{"file", "content_type", "template"} }
 
 // FileKeys are those of a file in a multipart form.
-func FileKeys() []string { return []string{"filename", "content_type", "content", "file", "template"} }
+func FileKeys() []string {
+	return []string{"filename", "content_type", "content", "file", "template", "headers"}
+}
 
 // errorf reports a fault at a node.
 func (p *yamlParser) errorf(n *yaml.Node, format string, args ...any) {

@@ -124,9 +124,17 @@ func (p *yamlParser) headers(s *Step, n *yaml.Node, scope *expr.Scope) {
 			p.errorf(k, "%s is set by the client, from the body and the connection", name)
 		case slices.ContainsFunc(s.Headers, func(h Header) bool { return h.Name == name }):
 			p.errorf(k, "the header %s is there already", name)
+		case v.ShortTag() == "!!null" && name == "Host":
+			p.errorf(v, "no request goes without Host")
+		case v.ShortTag() == "!!null":
+			s.Headers = append(s.Headers, Header{Name: name, Absent: true})
+		case v.Kind == yaml.SequenceNode && (len(v.Content) == 0 || name == "Host" || name == "Content-Type" || name == "Authorization"):
+			p.errorf(v, "expected one value for %s", name)
 		default:
-			value := p.template(v, "the header's value", escape.Header, scope)
-			s.Headers = append(s.Headers, Header{Name: name, Value: value})
+			for _, item := range several(v) {
+				value := p.template(item, "the header's value", escape.Header, scope)
+				s.Headers = append(s.Headers, Header{Name: name, Value: value})
+			}
 		}
 	})
 }

@@ -66,6 +66,9 @@ type Header struct {
 	Name  string // canonical
 	Value expr.Template
 	Basic bool // value is USER:PASSWORD, and sent as basic credentials
+
+	// Absent leaves out the header that the job or the client would send.
+	Absent bool
 }
 
 // Capture is a value of a response that later steps use by name.
