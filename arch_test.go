@@ -46,7 +46,7 @@ internal/expr:          internal/escape internal/jsonpath internal/textkit
 internal/fault:
 internal/feed:          pace internal/escape internal/jsonpath internal/textkit
 internal/jsonform:      internal/textkit
-internal/jsonpath:      internal/textkit
+internal/jsonpath:      internal/escape internal/textkit
 internal/meter:         exemplar failure histogram stats internal/textkit
 internal/rlimit:
 internal/scenariofile:  stats internal/escape internal/expr internal/feed internal/textkit

@@ -73,5 +73,5 @@ func (r *Response) JSON(path string) (any, error) {
 	if err != nil {
 		return nil, &Error{Class: ClassCheck, Err: err}
 	}
-	return p.Find(doc), nil
+	return jsonpath.Plain(p.Find(doc)), nil
 }

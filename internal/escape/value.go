@@ -1,6 +1,7 @@
 package escape
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -34,6 +35,8 @@ func AppendText(dst []byte, v any) ([]byte, error) {
 	case string:
 		dst = append(dst, v...)
 	case []byte:
+		dst = append(dst, v...)
+	case json.Number: // with its digits
 		dst = append(dst, v...)
 	case int:
 		return strconv.AppendInt(dst, int64(v), 10), nil
@@ -81,6 +84,8 @@ func appendJSONAt(dst []byte, v any, depth int) ([]byte, error) {
 	switch v := v.(type) {
 	case nil:
 		return append(dst, "null"...), nil
+	case json.Number:
+		return append(dst, v...), nil
 	case string:
 		return appendJSONString(dst, v), nil
 	case time.Time:
@@ -192,6 +197,10 @@ func AppendJSONEscaped[T string | []byte](dst []byte, s T) []byte {
 
 // AsInt reads a whole number of any type.
 func AsInt(v any) (int, bool) {
+	if n, ok := v.(json.Number); ok {
+		i, err := strconv.Atoi(n.String())
+		return i, err == nil
+	}
 	r := reflect.ValueOf(v)
 	switch {
 	case !r.IsValid():
@@ -209,6 +218,10 @@ func AsInt(v any) (int, bool) {
 
 // AsFloat reads a number of any type.
 func AsFloat(v any) (float64, bool) {
+	if n, ok := v.(json.Number); ok {
+		f, err := n.Float64()
+		return f, err == nil
+	}
 	r := reflect.ValueOf(v)
 	switch {
 	case !r.IsValid():

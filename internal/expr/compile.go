@@ -289,6 +289,10 @@ type patcher struct {
 
 // Visit implements the compiler's visitor; children come before parents.
 func (p *patcher) Visit(node *ast.Node) {
+	if other := p.compute(*node); other != nil {
+		*node = other
+		return
+	}
 	switch n := (*node).(type) {
 	case *ast.IdentifierNode:
 		p.identifier(node, n)

@@ -23,6 +23,8 @@ const (
 	stepName  = " step"  // counts a turn of a loop
 	textName  = " text"  // counts a joined text
 	rowName   = " row"   // the row of a feeder
+	plainName = " plain" // a number to compute with
+	equalName = " equal" // == where a number may have its digits
 )
 
 // checker looks at the types of a function's arguments and gives that of its
@@ -42,6 +44,8 @@ func exprFunctions(place Place) []*builtin.Function {
 			}
 			return args[0], nil
 		}),
+		exprFunction(plainName, takes("plain", reflect.TypeFor[any](), "value"), exprPlain),
+		exprFunction(equalName, takes("equal", reflect.TypeFor[bool](), "value", "value"), exprEqual),
 		exprFunction("string", takes("string", reflect.TypeFor[string](), "value"), exprString),
 		exprFunction("toJSON", takes("toJSON", reflect.TypeFor[string](), "value"), exprToJSON),
 		exprFunction("join", between("join", 1, 2, reflect.TypeFor[string]()), exprJoin),
@@ -91,7 +95,7 @@ func FunctionNames(place Place) []string {
 
 // pureFunctions are those of exprFunctions that depend on their arguments only.
 func pureFunctions() []string {
-	return []string{stepName, textName, "string", "toJSON", "join", "replace", "raw"}
+	return []string{stepName, textName, plainName, equalName, "string", "toJSON", "join", "replace", "raw"}
 }
 
 // exprFunction makes a function that gets the evaluation's state besides its

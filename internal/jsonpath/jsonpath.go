@@ -7,13 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/opbeans/loadgen/internal/escape"
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
-// Decode parses one JSON value; whole numbers become int, others float64.
+// Decode parses one JSON value. A number becomes an int or a float64 if these are written with
+// the same digits, otherwise it stays a [json.Number]; see [Plain].
 func Decode(body []byte) (any, error) {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
@@ -27,12 +30,29 @@ func Decode(body []byte) (any, error) {
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("the body is not JSON: more follows the first value")
 	}
-	return plainNumbers(doc), nil
+	return eachNumber(doc, shortest), nil
 }
 
-func plainNumbers(v any) any {
-	switch v := v.(type) {
-	case json.Number:
+// shortest keeps the digits of a number that int and float64 would write otherwise.
+func shortest(v json.Number) any {
+	if n, err := strconv.Atoi(v.String()); err == nil && strconv.Itoa(n) == v.String() {
+		return n
+	}
+	if f, err := v.Float64(); err == nil {
+		if text, err := escape.AppendText(nil, f); err == nil && string(text) == v.String() {
+			return f
+		}
+	}
+	return v
+}
+
+// Plain makes numbers fit to compute with: a json.Number, also within lists and maps, becomes an
+// int, a float64, or text if it is beyond both. What holds none is returned as it is.
+func Plain(v any) any {
+	if !holdsNumber(v) {
+		return v
+	}
+	return eachNumber(v, func(v json.Number) any {
 		if n, err := strconv.Atoi(v.String()); err == nil {
 			return n
 		}
@@ -40,14 +60,42 @@ func plainNumbers(v any) any {
 			return f
 		}
 		return v.String()
+	})
+}
+
+func holdsNumber(v any) bool {
+	switch v := v.(type) {
+	case json.Number:
+		return true
 	case []any:
-		for i := range v {
-			v[i] = plainNumbers(v[i])
-		}
+		return slices.ContainsFunc(v, holdsNumber)
 	case map[string]any:
-		for k := range v {
-			v[k] = plainNumbers(v[k])
+		for _, one := range v {
+			if holdsNumber(one) {
+				return true
+			}
 		}
+	}
+	return false
+}
+
+// eachNumber returns a copy of v with each number replaced.
+func eachNumber(v any, f func(json.Number) any) any {
+	switch v := v.(type) {
+	case json.Number:
+		return f(v)
+	case []any:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = eachNumber(v[i], f)
+		}
+		return out
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k := range v {
+			out[k] = eachNumber(v[k], f)
+		}
+		return out
 	}
 	return v
 }
