@@ -13,6 +13,9 @@ COPY --from=build /loadgen /loadgen
 # which is asked for whatever LOADGEN_INSECURE_NO_AUTH says.
 ENV LOADGEN_ADDR=0.0.0.0:8000 LOADGEN_TARGET=http://toxi:{port} \
     LOADGEN_INSECURE_NO_AUTH=true LOADGEN_ALLOW_HOST=opbeans-load-generator
+# Where the Python service had its scenarios.
+WORKDIR /app/scenarios
+ENV LOADGEN_SCENARIOS=/app/scenarios
 EXPOSE 8000
 USER 65534:65534
 ENTRYPOINT ["/loadgen"]

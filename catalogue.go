@@ -1,6 +1,7 @@
 package loadgen
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"errors"
@@ -62,6 +63,7 @@ type ScenarioInfo struct {
 type entry struct {
 	folder fs.FS
 	file   string
+	python bool // a file of Molotov, which is listed with the advice to convert it
 }
 
 // List reads all scenario files and describes them, ordered by name. One that
@@ -131,7 +133,7 @@ func (c *Catalogue) lookup(name string) (entry, error) {
 // is about folders that cannot be read; the others count all the same.
 func (c *Catalogue) find() (map[string]entry, error) {
 	var errs []error
-	entries := map[string]entry{}
+	entries, python := map[string]entry{}, map[string]entry{}
 	for _, folder := range c.folders {
 		files, err := fs.ReadDir(folder, ".")
 		if err != nil {
@@ -149,6 +151,19 @@ func (c *Catalogue) find() (map[string]entry, error) {
 				entries[name] = entry{folder: folder, file: f.Name()}
 			}
 		}
+		for _, f := range files {
+			if name, ok := pythonName(f.Name()); ok && !f.IsDir() {
+				python[name] = entry{folder: folder, file: f.Name(), python: true}
+			}
+		}
+	}
+	for name, e := range python {
+		if _, taken := entries[name]; taken {
+			name = e.file
+		}
+		if src, err := e.read(); err == nil && bytes.Contains(src, []byte("molotov")) {
+			entries[name] = e
+		}
 	}
 	return entries, errors.Join(errs...)
 }
@@ -163,8 +178,21 @@ func scenarioName(file string) (string, bool) {
 	return name, ok
 }
 
+// pythonName is the name that a file of Python has in the catalogue, if it may be one of
+// Molotov.
+func pythonName(file string) (string, bool) {
+	if stem, ok := strings.CutSuffix(file, ".py"); ok && !strings.HasPrefix(stem, "_") {
+		return scenarioName(stem + ".yaml")
+	}
+	return "", false
+}
+
 // load returns the scenario of an entry. It is shared, and not to be changed.
 func (c *Catalogue) load(name string, e entry) (*Scenario, error) {
+	if e.python {
+		return nil, &ScenarioError{File: e.file, Errors: []SourceError{{Line: 1, Column: 1, Message: fmt.Sprintf(
+			"this is a file of Molotov in Python; make a scenario of it: loadgen from molotov %s -o %s.yaml", e.file, strings.TrimSuffix(e.file, ".py"))}}}
+	}
 	src, err := e.read()
 	if err != nil {
 		return nil, err

@@ -134,3 +134,25 @@ func TestCatalogueUnreadableFolder(t *testing.T) {
 	require.ErrorIs(t, err, ErrScenarioNotFound)
 	assert.ErrorContains(t, err, "cannot be read")
 }
+
+// A file of Molotov is listed with the advice to convert it, and does not take the place
+// of a scenario of the same name.
+func TestCatalogueListsMolotovFiles(t *testing.T) {
+	old := mapFile("from molotov import scenario\n")
+	c := NewCatalogue(fstest.MapFS{"home.yaml": mapFile(homeYAML)}, fstest.MapFS{
+		"shop.py": old, "home.py": old, "__init__.py": old, "helper.py": mapFile("import os\n"),
+	})
+	infos := c.List()
+	require.Len(t, infos, 3)
+	assert.NoError(t, infos[0].Err)
+	for _, info := range infos[1:] {
+		assert.ErrorContains(t, info.Err, "loadgen from molotov "+info.File)
+	}
+	assert.Equal(t, "home.py", infos[1].Name)
+	var se *ScenarioError
+	_, err := c.Load("shop")
+	require.ErrorAs(t, err, &se)
+	assert.ErrorContains(t, err, "loadgen from molotov shop.py -o shop.yaml")
+	_, err = c.Load("home")
+	require.NoError(t, err)
+}

@@ -65,7 +65,7 @@ func put(sys *command.System, file string, text []byte, next string) error {
 }
 
 // kinds are what from reads.
-func kinds() []string { return []string{"har", "openapi", "curl"} }
+func kinds() []string { return []string{"har", "openapi", "curl", "molotov"} }
 
 func fromCommand() *command.Command {
 	var o convert.Options
@@ -78,26 +78,27 @@ func fromCommand() *command.Command {
 	command.BoolVar(fs, &o.All, "all", false, "openapi: give weight also to what may change data")
 	command.BoolVar(fs, &o.Flow, "flow", false, "curl: make one task of all commands, a step each")
 	return &command.Command{
-		Name: "from", Args: "har|openapi|curl FILE", Summary: "make a scenario of a recording, an API description or curl commands",
+		Name: "from", Args: strings.Join(kinds(), "|") + " FILE", Summary: "make a scenario of a recording, an API description, curl commands or a Molotov file",
 		Flags:   fs,
 		Example: "loadgen from har recording.har -o shop.yaml",
-		More:    "FILE may be - for standard input, and for curl the command itself, in quotes.\n",
-		Run: func(_ context.Context, sys *command.System, args []string) error {
+		More:    "FILE may be - for standard input, and for curl the command itself, in quotes.\nmolotov needs Python 3, which reads FILE and runs nothing of it.\n",
+		Run: func(ctx context.Context, sys *command.System, args []string) error {
 			if len(args) < 2 {
 				return command.UsageErrorf("what to read is missing: %s and a FILE (see loadgen from -h)", strings.Join(kinds(), ", "))
 			}
 			if len(args) > 2 {
 				return command.UsageErrorf("unexpected argument %q (see loadgen from -h)", args[2])
 			}
-			return from(sys, args[0], args[1], out, o)
+			return from(ctx, sys, args[0], args[1], out, o)
 		},
 	}
 }
 
-func from(sys *command.System, kind, file, out string, o convert.Options) error {
+func from(ctx context.Context, sys *command.System, kind, file, out string, o convert.Options) error {
 	read := map[string]func([]byte, convert.Options) (*convert.Scenario, error){
 		"har": convert.HAR, "openapi": convert.OpenAPI,
-		"curl": func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Curl(string(src), o) },
+		"curl":    func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Curl(string(src), o) },
+		"molotov": func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Molotov(ctx, src, o) },
 	}[kind]
 	if read == nil {
 		return command.UsageErrorf("cannot read %q%s, only %s", kind, textkit.DidYouMean(kind, kinds()), strings.Join(kinds(), ", "))
@@ -120,6 +121,11 @@ func from(sys *command.System, kind, file, out string, o convert.Options) error 
 	// It is our own mistake if this is no scenario, and better said here than later.
 	if err := usable(s, text); err != nil {
 		return fmt.Errorf("%s: what was made of it cannot be used: %w", o.Source, err)
+	}
+	if s.Left > 0 {
+		if _, err := fmt.Fprintf(sys.Stderr, "not converted: %d; each is a comment in the file\n", s.Left); err != nil {
+			return err
+		}
 	}
 	next := "loadgen check " + out + " -try"
 	if s.BaseURL != "" {

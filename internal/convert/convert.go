@@ -45,6 +45,10 @@ type Scenario struct {
 	Vars    []Variable
 	Tasks   []Task
 	Notes   []string // what was left out, and what somebody should look at
+	Setup   []Step   // of the job
+	VUSetup []Step   // of each virtual user
+	After   []string // comments at the end
+	Left    int      // how many parts of a program were not converted
 	source  string
 	skipped int // notes beyond maxNotes
 
@@ -57,17 +61,21 @@ type Scenario struct {
 type Variable struct {
 	Name, Value string
 	Secret      bool
+	Number      bool // Value is written as the number that it is
 
 	shell, known bool // of a script, and whether that gives it a value
 }
 
 // Task is a task of the file, with one step or several.
 type Task struct {
-	Name   string
-	Weight int // -1: not said
-	Why    string
-	Think  [2]time.Duration
-	Steps  []Step
+	Name     string
+	Weight   int      // -1: not said
+	Share    string   // an expression instead of Weight
+	When     string   // a condition
+	Comments []string // lines before it
+	Why      string
+	Think    [2]time.Duration
+	Steps    []Step
 }
 
 // Step is a request. Texts are templates: ${…} in them is an expression.
@@ -78,6 +86,12 @@ type Step struct {
 	Auth           *[2]string // user and password
 	Body           any        // nil; form, parts, text, bodyFile, or a value of JSON
 	Expect         int        // 0: not said
+	Statuses       string     // instead of Expect
+	Captures       []Field
+	Checks         []string
+	Think          string   // the pause after it
+	Comments       []string // lines before it
+	After          []string // lines after it
 	NoRedirect     bool
 
 	name string // for its task
@@ -227,6 +241,13 @@ func (s *Scenario) secret(o *Options, name, value string) string {
 			return v
 		}
 	}
+}
+
+// fromEnvironment is a variable that a program takes from its environment.
+func (s *Scenario) fromEnvironment(o *Options, name, value string, isText bool) Variable {
+	v := Variable{Name: name, Value: value, Number: !isText}
+	v.Secret = secrets.Named(name) && (!o.Secrets || value == "")
+	return v
 }
 
 // multipartForm is the media type of a body in parts.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -18,7 +20,11 @@ func (s *Scenario) YAML() ([]byte, error) {
 		if v.Secret {
 			secrets.Content = append(secrets.Content, str(v.Name))
 		} else {
-			put(vars, v.Name, str(v.Value))
+			value := str(v.Value)
+			if v.Number {
+				value = &yaml.Node{Kind: yaml.ScalarNode, Value: v.Value}
+			}
+			put(vars, v.Name, value)
 		}
 	}
 	if len(vars.Content) > 0 {
@@ -28,11 +34,18 @@ func (s *Scenario) YAML() ([]byte, error) {
 		secrets.HeadComment = "# Environment variables that a run needs; their values are not written here, nor shown."
 		put(root, "secrets", secrets)
 	}
+	if len(s.Setup) > 0 {
+		put(root, "setup", stepsNode(s.Setup))
+	}
+	if len(s.VUSetup) > 0 {
+		put(root, "vu_setup", stepsNode(s.VUSetup))
+	}
 	tasks := &yaml.Node{Kind: yaml.SequenceNode}
 	for i := range s.Tasks {
 		tasks.Content = append(tasks.Content, s.Tasks[i].node())
 	}
 	put(root, "tasks", tasks)
+	tasks.FootComment = comment(s.After)
 	var out bytes.Buffer
 	out.WriteString(s.head())
 	enc := yaml.NewEncoder(&out)
@@ -73,13 +86,22 @@ func cleanNote(s string) string {
 
 func (t *Task) node() *yaml.Node {
 	n := mapping()
+	n.HeadComment = comment(t.Comments)
 	put(n, "name", str(t.Name))
+	if t.When != "" {
+		put(n, "when", str(t.When))
+	}
+	if t.Share != "" {
+		put(n, "weight", share(t.Share))
+	}
 	if t.Weight >= 0 {
 		w := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(t.Weight), LineComment: t.Why}
 		put(n, "weight", w)
 	}
-	if len(t.Steps) == 1 {
+	if len(t.Steps) == 1 && t.Steps[0].Think == "" {
 		t.Steps[0].fill(n)
+		n.HeadComment = comment(append(slices.Clone(t.Comments), t.Steps[0].Comments...))
+		afterwards(n, t.Steps[0].After)
 		return n
 	}
 	if t.Think[0] > 0 {
@@ -89,14 +111,48 @@ func (t *Task) node() *yaml.Node {
 		}
 		put(n, "think", str(think))
 	}
+	put(n, "steps", stepsNode(t.Steps))
+	return n
+}
+
+func stepsNode(list []Step) *yaml.Node {
 	steps := &yaml.Node{Kind: yaml.SequenceNode}
-	for i := range t.Steps {
+	for i := range list {
 		step := mapping()
-		t.Steps[i].fill(step)
+		list[i].fill(step)
+		if list[i].Think != "" {
+			put(step, "think", str(list[i].Think))
+		}
+		step.HeadComment = comment(list[i].Comments)
+		afterwards(step, list[i].After)
 		steps.Content = append(steps.Content, step)
 	}
-	put(n, "steps", steps)
-	return n
+	return steps
+}
+
+// afterwards puts comments on what comes after a request before its last key, since a
+// comment at its end would be read with what follows.
+func afterwards(n *yaml.Node, lines []string) {
+	if key := n.Content[len(n.Content)-2]; len(lines) > 0 {
+		key.HeadComment = comment(append([]string{"after this request:"}, lines...))
+	}
+}
+
+// comment is a comment of several lines.
+func comment(lines []string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString("# " + cleanNote(line) + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// share is a weight: a number, or an expression.
+func share(s string) *yaml.Node {
+	if _, err := strconv.ParseFloat(s, 64); err == nil {
+		return &yaml.Node{Kind: yaml.ScalarNode, Value: s}
+	}
+	return str("${" + s + "}")
 }
 
 // fill adds the keys of a request.
@@ -132,6 +188,23 @@ func (p *Step) fill(n *yaml.Node) {
 	}
 	if p.NoRedirect {
 		put(n, "redirects", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"})
+	}
+	if p.Statuses != "" {
+		statuses := str(p.Statuses)
+		if _, err := strconv.Atoi(p.Statuses); err == nil {
+			statuses = &yaml.Node{Kind: yaml.ScalarNode, Value: p.Statuses}
+		}
+		put(n, "expect", statuses)
+	}
+	if len(p.Captures) > 0 {
+		put(n, "capture", fields(p.Captures))
+	}
+	if len(p.Checks) > 0 {
+		list := &yaml.Node{Kind: yaml.SequenceNode}
+		for _, c := range p.Checks {
+			list.Content = append(list.Content, str(c))
+		}
+		put(n, "check", list)
 	}
 	if p.Expect != 0 {
 		put(n, "expect", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!int", Value: fmt.Sprint(p.Expect)})
@@ -180,16 +253,18 @@ func (x *part) node() *yaml.Node {
 
 // Files are the names of the files that have to be beside the scenario.
 func (s *Scenario) Files() (names []string) {
+	all := slices.Concat(s.Setup, s.VUSetup)
 	for _, t := range s.Tasks {
-		for _, step := range t.Steps {
-			switch b := step.Body.(type) {
-			case bodyFile:
-				names = append(names, string(b))
-			case parts:
-				for _, p := range b {
-					if p.file != "" {
-						names = append(names, p.file)
-					}
+		all = append(all, t.Steps...)
+	}
+	for _, step := range all {
+		switch b := step.Body.(type) {
+		case bodyFile:
+			names = append(names, string(b))
+		case parts:
+			for _, p := range b {
+				if p.file != "" {
+					names = append(names, p.file)
 				}
 			}
 		}
