@@ -93,7 +93,7 @@ _loadgen() {
 	b.WriteString(`  esac
   if [[ $cur == -* ]]; then
     COMPREPLY=($(compgen -W "$flags" -- "$cur"))
-  elif [[ " $takes " == *" $prev "* || -z $words || $prev == @(har|openapi|curl|molotov) ]]; then
+  elif [[ " $takes " == *" $prev "* || -z $words || $prev == @(har|openapi|curl|molotov|postman) ]]; then
     COMPREPLY=($(compgen -f -- "$cur"))
   else
     COMPREPLY=($(compgen -W "$words" -- "$cur"))

@@ -65,7 +65,7 @@ func put(sys *command.System, file string, text []byte, next string) error {
 }
 
 // kinds are what from reads.
-func kinds() []string { return []string{"har", "openapi", "curl", "molotov"} }
+func kinds() []string { return []string{"har", "openapi", "curl", "molotov", "postman"} }
 
 func fromCommand() *command.Command {
 	var o convert.Options
@@ -76,9 +76,9 @@ func fromCommand() *command.Command {
 	command.BoolVar(fs, &o.Static, "static", false, "har: also images, styles, scripts and fonts")
 	command.BoolVar(fs, &o.Hosts, "hosts", false, "har: also requests to other hosts than the one that most go to")
 	command.BoolVar(fs, &o.All, "all", false, "openapi: give weight also to what may change data")
-	command.BoolVar(fs, &o.Flow, "flow", false, "curl: make one task of all commands, a step each")
+	command.BoolVar(fs, &o.Flow, "flow", false, "curl, postman: make one task of all requests, a step each")
 	return &command.Command{
-		Name: "from", Args: strings.Join(kinds(), "|") + " FILE", Summary: "make a scenario of a recording, an API description, curl commands or a Molotov file",
+		Name: "from", Args: strings.Join(kinds(), "|") + " FILE", Summary: "make a scenario of a recording, an API description, curl commands, or a Molotov or Postman file",
 		Flags:   fs,
 		Example: "loadgen from har recording.har -o shop.yaml",
 		More:    "FILE may be - for standard input, and for curl the command itself, in quotes.\nmolotov needs Python 3, which reads FILE and runs nothing of it.\n",
@@ -98,6 +98,7 @@ func from(ctx context.Context, sys *command.System, kind, file, out string, o co
 	read := map[string]func([]byte, convert.Options) (*convert.Scenario, error){
 		"har": convert.HAR, "openapi": convert.OpenAPI,
 		"curl":    func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Curl(string(src), o) },
+		"postman": convert.Postman,
 		"molotov": func(src []byte, o convert.Options) (*convert.Scenario, error) { return convert.Molotov(ctx, src, o) },
 	}[kind]
 	if read == nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -241,6 +242,16 @@ func (s *Scenario) hide(o *Options, name string, v any) any {
 			v[i] = s.hide(o, name, v[i])
 		}
 	case string:
+		if ref := references.FindString(v); ref != "" && ref == v { // its own type would be that of what it refers to
+			name := strings.Trim(ref, string(shell.Open)+string(shell.Close))
+			expression, ok := expressionOf(name)
+			if _, isText := s.shellValue(name); !ok && !isText && !slices.ContainsFunc(s.Vars, func(x Variable) bool { return x.Name == name }) {
+				expression, ok = variable(name), true
+			}
+			if ok {
+				return literal(computed("string(" + expression + ")"))
+			}
+		}
 		return s.value(o, name, v)
 	case json.Number:
 		if secrets.Named(name) {

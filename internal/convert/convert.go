@@ -7,6 +7,7 @@
 package convert
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -189,11 +190,29 @@ func literal(s string) string {
 	s = strings.ReplaceAll(s, "$"+string(shell.Open), `${"$"}`+string(shell.Open))
 	return references.ReplaceAllStringFunc(s, func(ref string) string {
 		name := strings.Trim(ref, string(shell.Open)+string(shell.Close))
+		if expression, ok := expressionOf(name); ok {
+			return "${" + expression + "}"
+		}
 		if strings.HasPrefix(name, "raw(") {
 			return "${" + name + "}"
 		}
 		return "${" + variable(name) + "}"
 	})
+}
+
+// computed is a reference to an expression, in letters that no URL or form takes apart.
+func computed(expression string) string {
+	return shell.Ref("=" + hex.EncodeToString([]byte(expression)))
+}
+
+// expressionOf is the expression of a name in a reference made by computed.
+func expressionOf(name string) (expression string, ok bool) {
+	digits, ok := strings.CutPrefix(name, "=")
+	if !ok {
+		return "", false
+	}
+	plain, err := hex.DecodeString(digits)
+	return string(plain), err == nil
 }
 
 var references = regexp.MustCompile(string(shell.Open) + "[^" + string(shell.Close) + "]*" + string(shell.Close))

@@ -349,6 +349,12 @@ func (s *Scenario) beside(name string) string {
 	if i := strings.Index(clean, ":/"); path.IsAbs(clean) || clean == ".." || strings.HasPrefix(clean, "../") || i >= 0 || strings.HasPrefix(clean, "~") {
 		clean = path.Base(clean)
 	}
+	clean = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || strings.ContainsRune(`:*?"<>|`, r) {
+			return '_'
+		}
+		return r
+	}, clean)
 	if clean == "." || clean == "/" || clean == ".." {
 		clean = "file"
 	}
