@@ -40,7 +40,11 @@ func TestAServiceOutlivesTheReaderOfItsLog(t *testing.T) {
 	}
 	require.NoError(t, r.Close())
 	for range 3 { // each writes a line
-		resp, err := http.Post(url+"/api/start", "application/json", strings.NewReader(`{"job":"x","url":"http://127.0.0.1:1","duration":0.1}`))
+		body := strings.NewReader(`{"job":"x","url":"http://127.0.0.1:1","duration":0.1}`)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/api/start", body)
+		require.NoError(t, err)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
 		require.NoError(t, err)
 		_ = resp.Body.Close()
 		assert.Equal(t, http.StatusOK, resp.StatusCode)

@@ -167,7 +167,7 @@ func (x *exchange) appendFields(r *Call) (err error) {
 				continue
 			}
 			if !textkit.IsHost(string(f.Value)) {
-				return fmt.Errorf("Host must be a host, with a port if it needs one, not %.100q", f.Value) //nolint:staticcheck,revive // a header's name
+				return fmt.Errorf("Host must be a host, with a port if it needs one, not %.100q", f.Value) //nolint:staticcheck // a header's name
 			}
 			hosted = true
 		case f.Name == "Cookie":
