@@ -131,7 +131,7 @@ var curlCommands = []string{
 	"for i in 1; do\n  curl HOST/l/$i -d \"id=$i\"\ndone", "if curl -s HOST/if; then curl HOST/then; fi", "(curl HOST/sub)", "ID=5; curl \"HOST/v/$ID?x=${ID}\" -H \"X-Id: $ID\"",
 	"curl HOST/here -H 'Content-Type: text/plain' --data-binary @- <<EOF\nline 1\nline 2\nEOF\n", "echo '{\"a\":1}' | curl -d @- HOST/pipe -H 'Content-Type: application/json'",
 	"BASE=HOST\ncurl \"$BASE/x\" \\\n  -H 'A: b' # c\n", `curl $'HOST/\x61' -d $'it\'s'`, "N='a b'; curl HOST/w -d \"n=$N\" -H 'Content-Type: text/plain'",
-	"J=x; curl HOST/j -H 'Content-Type: application/json' -d \"{\\\"item\\\":\\\"$J\\\"}\"", `curl -sSLXPOST HOST/x -da=b`, `curl --compressed HOST/z`, "U=me P=pw; curl -u \"$U:$P\" HOST/u",
+	"J=x; curl HOST/j -H 'Content-Type: application/json' -d \"{\\\"item\\\":\\\"$J\\\"}\"", `curl -sSLXPOST HOST/x -da=b`, `curl -s -- HOST/x`, `curl --compressed HOST/z`, "U=me P=pw; curl -u \"$U:$P\" HOST/u",
 	`curl -H "Authorization: Bearer $TOKEN" HOST/t`, `curl "HOST/t?access_token=$TOKEN&x=1"`, `curl -H 'If-None-Match: "x"' -H 'Origin: http://o.test' -H 'Sec-Fetch-Mode: cors' HOST/h`,
 }
 
