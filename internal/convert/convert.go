@@ -26,7 +26,7 @@ const (
 	MaxInput = 64 << 20 // bytes; recordings hold the responses, too
 	maxSteps = 100      // of a task
 	maxTasks = 1000
-	maxNotes = 20
+	maxNotes = 100
 )
 
 // Options say what to make of the input.

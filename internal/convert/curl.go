@@ -34,6 +34,13 @@ func Curl(src string, o Options) (*Scenario, error) {
 	flow := Task{Name: "flow", Weight: -1}
 	found := 0
 	for i, c := range script.Commands {
+		if at := runner(c.Words); at > 0 {
+			s.note("what runs curl was left out: %s", short(readable(strings.Join(c.Words[:at], " "))))
+			c.Words = c.Words[at:]
+		}
+		if !isCurl(c.Words[0]) && c.Inner {
+			continue // the note about its output is enough
+		}
 		if !isCurl(c.Words[0]) {
 			if strings.HasPrefix(strings.ToLower(c.Words[0]), "invoke-") {
 				return nil, fmt.Errorf("command %d is PowerShell's %s: copy the request as cURL instead", i+1, c.Words[0])
@@ -75,6 +82,17 @@ func Curl(src string, o Options) (*Scenario, error) {
 	}
 	s.prune()
 	return s, s.finish()
+}
+
+// runner is the place of curl in the command of a program that runs it; 0 for another.
+func runner(words []string) int {
+	if !slices.Contains([]string{
+		"timeout", "watch", "xargs", "parallel", "nice", "retry", "strace", "stdbuf", "unbuffer", "winpty", "proxychains", "proxychains4", "torsocks",
+		"kubectl", "docker", "podman", "oc", "ssh", "doas",
+	}, words[0]) {
+		return 0
+	}
+	return max(0, slices.IndexFunc(words[:len(words)-1], isCurl))
 }
 
 func isCurl(word string) bool {

@@ -210,6 +210,15 @@ for n in 1 2; do curl "http://api.test/n/$n"; done`, Options{})
 	}
 }
 
+func TestProgramsThatRunCurl(t *testing.T) {
+	s, err := Curl("timeout 5 curl http://x/a\nkubectl exec -it pod -- curl -s http://x/b\napt-get install curl\nX=$(date) Y=$(id -u) curl http://x/c", Options{})
+	require.NoError(t, err)
+	text, _ := parses(t, s)
+	for _, want := range []string{"GET /a", "GET /b", "GET /c", "timeout 5", "kubectl exec", "apt-get install curl"} {
+		assert.Contains(t, text, want)
+	}
+}
+
 func TestWhatCurlWouldDoElseIsNamed(t *testing.T) {
 	s, err := Curl(`curl -k -x http://p --digest -b jar.txt -H @h.txt -H 'Connection: close' http://x -d @../o.json | jq . || curl http://y`, Options{})
 	require.NoError(t, err)

@@ -48,12 +48,16 @@ func (s *Scenario) YAML() ([]byte, error) {
 	tasks.FootComment = comment(s.After)
 	var out bytes.Buffer
 	out.WriteString(s.head())
-	enc := yaml.NewEncoder(&out)
-	enc.SetIndent(2)
-	if err := enc.Encode(root); err != nil {
+	// A line that is wrapped would part an expression.
+	enc, err := yaml.NewDumper(&out, yaml.WithV3Defaults(), yaml.WithIndent(2), yaml.WithLineWidth(-1))
+	if err != nil {
 		return nil, err
 	}
-	return out.Bytes(), enc.Close()
+	if err := enc.Dump(root); err != nil {
+		return nil, err
+	}
+	err = enc.Close()
+	return out.Bytes(), err
 }
 
 // head is the comment at the top.

@@ -120,9 +120,14 @@ func find(all map[string]kind, name string) (kind, error) {
 // each calls what for every option and every other word of a command line.
 func each(words []string, what func(k kind, given, value string) error) error {
 	all := kinds()
+	ended := false // by --
 	for i := 0; i < len(words); i++ {
 		word := words[i]
-		if !strings.HasPrefix(word, "-") || word == "-" {
+		if word == "--" && !ended {
+			ended = true
+			continue
+		}
+		if ended || !strings.HasPrefix(word, "-") || word == "-" {
 			if err := what(kind{long: "url", class: ofRequest, takes: true}, "", word); err != nil {
 				return err
 			}

@@ -314,7 +314,7 @@ func (p *parser) expand(s string, depth int) (n int, err error) {
 		return 1, nil
 	}
 	// Of a command whose output is used, the requests are kept, and the output is a variable.
-	q := &parser{script: p.script, known: p.known}
+	q := &parser{script: p.script, known: p.known, inner: true}
 	if !strings.HasPrefix(s, "$((") {
 		if err := q.posix(inner, depth+1); err != nil {
 			return 0, err
@@ -325,16 +325,18 @@ func (p *parser) expand(s string, depth int) (n int, err error) {
 		name = m[1]
 		delete(p.known, name)
 	}
-	for i := 2; name == "OUTPUT" && p.has(name, s[:n]); i++ {
-		name = fmt.Sprintf("OUTPUT_%d", i)
+	if name == "OUTPUT" {
+		for i := 2; p.has(name); i++ {
+			name = fmt.Sprintf("OUTPUT_%d", i)
+		}
 	}
 	p.note(fmt.Sprintf("the output of %s is the variable %s: take it from a response by capture, or give it a value", clip(s[:n]), name))
 	p.word.WriteString(p.reference(name, ""))
 	return n, nil
 }
 
-// has tells whether a variable stands for another output already.
-func (p *parser) has(name, of string) bool {
+// has tells whether there is a variable of a name already.
+func (p *parser) has(name string) bool {
 	for _, v := range p.script.Vars {
 		if v.Name == name {
 			return true

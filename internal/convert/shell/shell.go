@@ -33,6 +33,8 @@ type Command struct {
 	Stdin *string // the text that it reads, if the script has it
 	// Input is the file that it reads, or "".
 	Input string
+	// Inner tells that another command uses the output, as in $(…).
+	Inner bool
 }
 
 // Variable is a variable of the script that a word refers to.
@@ -71,7 +73,7 @@ func Parse(src string) (*Script, error) {
 
 var (
 	prompt     = regexp.MustCompile("(?m)(^|[ \t=])\\^\"|\\^$|[^'\" \t]\\^[&|<>%]")
-	powershell = regexp.MustCompile("(?mi)[ \t]`$|\\$env:[A-Za-z_]|^[ \t]*(\\$[A-Za-z_]\\w*[ \t]*=)|\\bInvoke-(WebRequest|RestMethod)\\b")
+	powershell = regexp.MustCompile("(?mi)[ \t]`$|\\$env:[A-Za-z_]|^[ \t]*(\\$[A-Za-z_]\\w*[ \t]*=)|\\bInvoke-(WebRequest|RestMethod)\\b|\\bcurl\\.exe\\b.*'\\s*[\\[{]\\s*\\\\\"")
 )
 
 var errQuote = errors.New("a quote is not closed")
@@ -89,6 +91,7 @@ type parser struct {
 	before *Command // the one before a pipe
 	pipe   bool
 
+	inner     bool // within $(…)
 	otherwise bool // the command runs only if the one before it fails
 }
 
@@ -115,7 +118,7 @@ func (p *parser) write(s string) {
 func (p *parser) end(pipe bool) {
 	p.endWord()
 	words := p.keywords(p.words)
-	c := Command{Words: words, Stdin: p.stdin, Input: p.input}
+	c := Command{Words: words, Stdin: p.stdin, Input: p.input, Inner: p.inner}
 	if p.pipe && c.Stdin == nil && c.Input == "" && p.before != nil {
 		c.Stdin, c.Input = output(p.before)
 	}
