@@ -78,7 +78,7 @@ statsd:                 . vocabulary internal/origins internal/sio/engine intern
 
 # programs, in rooms of their own
 internal/command:       . vocabulary internal/textkit
-internal/serve:         . vocabulary access apm dashboard httpapi internal/command internal/rlimit internal/shop internal/textkit metrics report scenarios socketio state statsd
+internal/serve:         . vocabulary access apm dashboard httpapi internal/command internal/lossy internal/rlimit internal/shop internal/textkit metrics report scenarios socketio state statsd
 internal/cli:           . vocabulary apm internal/command internal/convert internal/serve internal/textkit internal/trial locust overhead report sizing
 
 # helpers of adapters, programs and tests
@@ -90,6 +90,7 @@ internal/blunt:
 internal/faultnet:
 internal/filltest:      histogram
 internal/locustwire:
+internal/lossy:
 internal/memnet:
 internal/origins:
 internal/rss:

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"maps"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -212,6 +213,10 @@ func (c *JobConfig) checkWhat(f *fault.List) {
 	for _, name := range textkit.SortedKeys(c.Headers) {
 		if !textkit.IsToken(name) || !client.ValidHeaderValue(c.Headers[name]) {
 			f.Add("headers."+name, "is not a valid HTTP header")
+		} else if canonical := http.CanonicalHeaderKey(name); client.FramingHeader(canonical) {
+			f.Add("headers."+name, "is set by the client, from the body of each request")
+		} else if canonical == "Host" && !textkit.IsHost(c.Headers[name]) {
+			f.Add("headers."+name, "must be a host, with a port if it needs one, not %q", textkit.Shorten(c.Headers[name]))
 		}
 	}
 }

@@ -220,3 +220,15 @@ func FuzzJobConfigSeconds(f *testing.F) {
 		assert.InDelta(t, cfg.Delay.Seconds(), slow.Delay, math.Abs(cfg.Delay.Seconds())*1e-15)
 	})
 }
+
+func TestHeadersThatTheClientSetsAreFaultsOfAConfiguration(t *testing.T) {
+	for name, value := range map[string]string{"Content-Length": "5", "transfer-encoding": "chunked", "trailer": "X-A", "host": "a b"} {
+		cfg := loadgen.JobConfig{Name: "x", ScenarioName: "s", BaseURL: "http://localhost", Headers: map[string]string{name: value}}
+		var invalid *loadgen.ValidationError
+		require.ErrorAs(t, cfg.Validate(), &invalid, name)
+		require.Len(t, invalid.Fields, 1, name)
+		assert.Equal(t, "headers."+name, invalid.Fields[0].Field)
+	}
+	cfg := loadgen.JobConfig{Name: "x", ScenarioName: "s", BaseURL: "http://localhost", Headers: map[string]string{"Host": "shop.test:81"}}
+	assert.NoError(t, cfg.Validate())
+}

@@ -157,6 +157,9 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// maxSessions is how many cookies of the name of the login are tried.
+const maxSessions = 20
+
 const challenge = `Bearer realm="loadgen"`
 
 // serves tells whether a Host header has a name of the server. Requests without one
@@ -185,8 +188,13 @@ func (g *Gate) knows(r *http.Request) bool {
 	if given, ok := bearer(r); ok {
 		return g.key.isToken(given)
 	}
-	c, err := r.Cookie(g.key.cookie)
-	return err == nil && ownPage(r) && g.key.isSession(c.Value, time.Now())
+	// A page of another port of the host can set a cookie of this name, too, but not a valid one.
+	for i, c := range r.CookiesNamed(g.key.cookie) {
+		if i < maxSessions && ownPage(r) && g.key.isSession(c.Value, time.Now()) {
+			return true
+		}
+	}
+	return false
 }
 
 func bearer(r *http.Request) (token string, ok bool) {

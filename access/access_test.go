@@ -258,6 +258,20 @@ func TestForgedSession(t *testing.T) {
 	assert.Equal(t, 401, do(t, srv.Client(), "GET", srv.URL, "", "Cookie: loadgen_0="+good.Value).StatusCode)
 }
 
+// A page of another port can set a cookie of the same name, which browsers then send first.
+func TestACookieOfTheSameNameDoesNotEndALogin(t *testing.T) {
+	srv := gate(t, access.WithToken(token))
+	body, header := form("token", token)
+	in := do(t, browser(t), "POST", srv.URL+"/login", body, header)
+	require.Len(t, in.Cookies(), 1)
+	good := in.Cookies()[0]
+	junk := good.Name + "=junk; "
+	with := func(line string) int { return do(t, srv.Client(), "GET", srv.URL, "", "Cookie: "+line).StatusCode }
+	assert.Equal(t, 200, with(junk+good.Name+"="+good.Value))
+	assert.Equal(t, 200, with(good.Name+"="+good.Value+"; "+junk))
+	assert.Equal(t, 401, with(junk+junk))
+}
+
 // TestSessionEnds lets the clock pass the end of a session.
 func TestSessionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

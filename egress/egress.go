@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/opbeans/loadgen/internal/textkit"
@@ -161,7 +162,7 @@ func (t *Rules) Check(host, port string, addr netip.Addr) error {
 // CheckName says why a host must not be reached through somebody else who looks its
 // name up, or nil.
 func (t *Rules) CheckName(host, port string) error {
-	if a, err := netip.ParseAddr(host); err == nil {
+	if a, ok := parseHost(host); ok {
 		return t.Check(host, port, a)
 	}
 	if t.AllowsName(host, port) {
@@ -178,7 +179,7 @@ func (t *Rules) Refused(where string) error {
 // CheckHost says why a host must not be reached, if that is known without looking its
 // name up.
 func (t *Rules) CheckHost(host, port string) error {
-	if a, err := netip.ParseAddr(host); err == nil {
+	if a, ok := parseHost(host); ok {
 		return t.Check(host, port, a)
 	}
 	byAddress := func(r targetRule) bool { return len(r.ranges) > 0 && (r.port == "" || r.port == port) }
@@ -186,6 +187,53 @@ func (t *Rules) CheckHost(host, port string) error {
 		return nil
 	}
 	return t.Refused(net.JoinHostPort(host, port))
+}
+
+// parseHost reads an address, also in the forms of IPv4 that inet_aton takes, and so a proxy or a
+// resolver may: one to four numbers, decimal, octal or hexadecimal, the last of which fills up
+// what is left ("2852039166", "0xa9fea9fe", "169.254.43518", "0251.0376.0251.0376").
+func parseHost(host string) (netip.Addr, bool) {
+	host = strings.TrimSuffix(host, ".")
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a, true
+	}
+	parts := strings.Split(host, ".")
+	if len(parts) > 4 {
+		return netip.Addr{}, false
+	}
+	var value uint64
+	for i, part := range parts {
+		most := uint64(0xff)
+		if i == len(parts)-1 {
+			most = 1<<(8*(5-len(parts))) - 1
+		}
+		n, ok := parseNumber(part)
+		if !ok || n > most {
+			return netip.Addr{}, false
+		}
+		if i < len(parts)-1 {
+			value |= n << (8 * (3 - i))
+		} else {
+			value |= n
+		}
+	}
+	return netip.AddrFrom4([4]byte{byte(value >> 24), byte(value >> 16), byte(value >> 8), byte(value)}), true
+}
+
+// parseNumber reads a number as C does.
+func parseNumber(s string) (uint64, bool) {
+	base := 10
+	switch {
+	case len(s) > 2 && (s[:2] == "0x" || s[:2] == "0X"):
+		s, base = s[2:], 16
+	case len(s) > 1 && s[0] == '0':
+		s, base = s[1:], 8
+	}
+	if strings.Trim(s, "0123456789abcdefABCDEF") != "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, base, 64)
+	return n, err == nil
 }
 
 // where describes what is dialled.
@@ -218,25 +266,32 @@ func isSecret(a netip.Addr) bool {
 		return true
 	}
 	switch a.String() {
-	case "fd20:ce::254", "168.63.129.16", "100.100.100.200", "192.0.0.192":
+	case "fd20:ce::254", "fd00:42::42", "168.63.129.16", "100.100.100.200", "192.0.0.192":
 		return true
 	}
 	if a.Is4() {
 		return false
 	}
 	b := a.As16()
-	at := -1
+	v4 := func(at ...int) bool {
+		return isSecret(netip.AddrFrom4([4]byte{b[at[0]], b[at[1]], b[at[2]], b[at[3]]}))
+	}
 	within := func(prefix string) bool { return strings.HasPrefix(a.StringExpanded(), prefix) }
 	switch {
 	case within("fd00:0ec2:"): // AWS: instances, and pods of EKS
 		return true
+	case within("0064:ff9b:0001:"): // NAT64 of one's own (RFC 8215), with a prefix of any length (RFC 6052)
+		return v4(12, 13, 14, 15) || v4(6, 7, 9, 10) || v4(7, 9, 10, 11) || v4(9, 10, 11, 12)
 	case within("0064:ff9b:0000:0000:0000:0000:"), // NAT64, RFC 6052
-		within("0064:ff9b:0001:"),                // likewise, of one's own (RFC 8215)
 		within("0000:0000:0000:0000:ffff:0000:"), // translated, RFC 2765
-		within("0000:0000:0000:0000:0000:0000:"): // IPv4-compatible
-		at = 12
+		within("0000:0000:0000:0000:0000:0000:"), // IPv4-compatible
+		string(b[9:12]) == "\x00\x5e\xfe":        // ISATAP, RFC 5214
+		return v4(12, 13, 14, 15)
+	case within("2001:0000:"): // Teredo, RFC 4380: the server, and the client with its bits turned over
+		client := netip.AddrFrom4([4]byte{^b[12], ^b[13], ^b[14], ^b[15]})
+		return v4(4, 5, 6, 7) || isSecret(client)
 	case b[0] == 0x20 && b[1] == 0x02: // 6to4
-		at = 2
+		return v4(2, 3, 4, 5)
 	}
-	return at >= 0 && isSecret(netip.AddrFrom4([4]byte(b[at:at+4])))
+	return false
 }

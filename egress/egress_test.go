@@ -69,6 +69,14 @@ func TestTargetRules(t *testing.T) {
 		{all, "", "64:ff9b:1:abcd::169.254.169.254", "80", "link-local"},
 		{all, "", "::ffff:0:169.254.169.254", "80", "link-local"},
 		{all, "", "100.100.100.200", "80", "link-local"},
+		{all, "", "fd00:42::42", "80", "link-local"},                   // Scaleway
+		{all, "", "64:ff9b:1:a9fe:a9:fe00::", "80", "link-local"},      // NAT64 with a prefix of 48 bits
+		{all, "", "64:ff9b:1:ff:a9fe:a9fe::", "80", ""},                // no such address in it
+		{all, "", "64:ff9b:1:0:a9:fea9:fe00:0", "80", "link-local"},    // of 64 bits
+		{all, "", "2001:0:a9fe:a9fe::1", "80", "link-local"},           // Teredo, by its server
+		{all, "", "2001:0:c000:201:0:0:5601:5601", "80", "link-local"}, // and by its client
+		{all, "", "2001:0:c000:201:0:0:3fff:fdfe", "80", ""},
+		{all, "", "2001:db8::5efe:a9fe:a9fe", "80", "link-local"}, // ISATAP
 		{all, "", "168.63.129.16", "80", "link-local"},
 		{all, "", "ff02::1", "80", "link-local"},
 	} {
@@ -96,4 +104,34 @@ func testRules(t testing.TB, rules ...string) *Rules {
 	r, err := Parse(rules...)
 	require.NoError(t, err)
 	return r
+}
+
+// A proxy, or a resolver of C, reads addresses in more forms than Go does.
+func TestAddressesInOtherFormsAreRefused(t *testing.T) {
+	rules := testRules(t, "*")
+	for _, host := range []string{
+		"2852039166", "0xa9fea9fe", "0XA9FEA9FE", "025177524776", "169.254.43518", "169.16689662", "0251.0376.0251.0376",
+		"0xa9.0xfe.0xa9.0xfe", "169.254.169.254.", "169.0xfe.43518",
+	} {
+		assert.ErrorContains(t, rules.CheckName(host, "80"), "link-local", host)
+		assert.ErrorContains(t, rules.CheckHost(host, "80"), "link-local", host)
+	}
+	for _, host := range []string{"shop", "1.2.3.4.5", "0x", "09", "256.1.1.1", "4294967296", "1..2", "deadbeef", "0xshop"} {
+		assert.NoError(t, rules.CheckName(host, "80"), host)
+	}
+	assert.NoError(t, testRules(t, "127.0.0.1").CheckName("2130706433", "80"), "the address that a rule allows")
+	assert.Error(t, testRules(t, "127.0.0.1").CheckName("2130706434", "80"))
+}
+
+func FuzzParseHost(f *testing.F) {
+	f.Add("0251.0376.43518")
+	f.Fuzz(func(t *testing.T, host string) {
+		a, ok := parseHost(host)
+		if b, err := netip.ParseAddr(host); err == nil {
+			require.True(t, ok)
+			require.Equal(t, b, a)
+		} else if ok {
+			require.True(t, a.Is4() || host[len(host)-1] == '.', host)
+		}
+	})
 }

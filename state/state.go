@@ -30,6 +30,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -156,13 +157,19 @@ func Open(dir string, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// create makes a new file, whole or not at all.
+// create makes a new file, whole or not at all. A file that another server has made meanwhile
+// wins: this one is linked to its name, which fails then, and not renamed over it.
 func (s *Store) create() error {
 	if _, err := os.Lstat(s.path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	part := fmt.Sprintf("%s.%d.part", s.path, os.Getpid())
-	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	file, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*.part")
+	if err != nil {
+		return err
+	}
+	part := file.Name()
+	defer func() { _ = os.Remove(part) }()
+	if err := file.Close(); err != nil {
 		return err
 	}
 	db, err := bbolt.Open(part, 0o600, &bbolt.Options{Timeout: lockTimeout})
@@ -179,9 +186,24 @@ func (s *Store) create() error {
 		return errors.Join(meta.Put([]byte(keyFormat), []byte(format)), meta.Put([]byte(keyCounts), counts(0, 0)))
 	})
 	if err = errors.Join(err, db.Close()); err != nil {
-		return errors.Join(err, os.Remove(part))
+		return err
 	}
-	return os.Rename(part, s.path)
+	if err := os.Link(part, s.path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(filepath.Dir(s.path))
+}
+
+// syncFolder makes a new name in a folder survive a loss of power, where the system can.
+func syncFolder(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	if err := f.Sync(); err != nil && runtime.GOOS == "linux" {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
 }
 
 // open opens the file, and looks whether it is one of ours and all of it can be read.

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -502,4 +503,38 @@ func TestSaveSharesTransactions(t *testing.T) {
 	t.Logf("500 updates on disk in %s", time.Since(began).Round(time.Millisecond))
 	r.restart(true)
 	assert.Equal(t, uint64(501), r.job("slider").Status().Revision)
+}
+
+// Servers that begin at the same time in a new folder: one of them has it, and its file stays.
+func TestANewFolderHasOneOwner(t *testing.T) {
+	for range 4 {
+		dir := t.TempDir()
+		var wg sync.WaitGroup
+		stores := make([]*state.Store, 4)
+		for i := range stores {
+			wg.Go(func() {
+				s, err := state.Open(dir)
+				if err != nil {
+					assert.ErrorIs(t, err, state.ErrInUse)
+					return
+				}
+				stores[i] = s
+			})
+		}
+		wg.Wait()
+		open := slices.DeleteFunc(stores, func(s *state.Store) bool { return s == nil })
+		require.Len(t, open, 1)
+		parts, err := filepath.Glob(filepath.Join(dir, "*.part"))
+		require.NoError(t, err)
+		assert.Empty(t, parts)
+		file, err := os.Stat(filepath.Join(dir, "loadgen.db"))
+		require.NoError(t, err)
+		require.NoError(t, open[0].Close())
+		again, err := state.Open(dir)
+		require.NoError(t, err)
+		same, err := os.Stat(filepath.Join(dir, "loadgen.db"))
+		require.NoError(t, err)
+		assert.True(t, os.SameFile(file, same))
+		require.NoError(t, again.Close())
+	}
 }

@@ -31,7 +31,7 @@ func TestClientSendsWhatIsExpectedOfIt(t *testing.T) {
 	rig.mustDo(testRequest{URL: "/a?b=c"})
 	rig.mustDo(testRequest{Method: "POST", URL: "/orders", Body: []byte(`{"a":1}`), Header: http.Header{
 		"Content-Type": {"application/json"}, "X-Both": {"request", "twice"}, "User-Agent": {"me"},
-		"Content-Length": {"99"}, "Transfer-Encoding": {"chunked"}, "Host": {"shop.example"},
+		"Host": {"shop.example"},
 	}})
 	rig.mustDo(testRequest{Method: "POST", URL: "/empty"})
 	require.NoError(t, rig.client.Get(rig.ctx, "/get"))
@@ -46,6 +46,20 @@ func TestClientSendsWhatIsExpectedOfIt(t *testing.T) {
 		"GET /get HTTP/1.1\r\nHost: " + s.addr + "\r\n" + common + "X-Both: job\r\nX-Job: 1\r\n\r\n",
 	}, got)
 	assert.Equal(t, 1, conns, "one connection serves them all")
+}
+
+// The client writes how long a body is. A header that says otherwise is refused, not dropped.
+func TestHeadersOfTheClientsOwnAreRefused(t *testing.T) {
+	s := play(t, []string{ok})
+	rig := newRig(t, testConfig{BaseURL: s.url()})
+	for name, value := range map[string]string{
+		"Content-Length": "99", "transfer-encoding": "chunked", "Trailer": "X-Sum", "Host": "a b",
+	} {
+		_, err := rig.do(testRequest{Method: "POST", URL: "/", Body: []byte("x"), Header: http.Header{name: {value}}})
+		classIs(t, err, failure.Protocol, http.CanonicalHeaderKey(name))
+	}
+	got, _ := s.got()
+	assert.Empty(t, got, "nothing was sent")
 }
 
 func TestClientMeasuresEachRequestOnce(t *testing.T) {

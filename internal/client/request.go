@@ -1,6 +1,8 @@
 package client
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/opbeans/loadgen/internal/secrets"
@@ -153,6 +155,8 @@ func (x *exchange) appendFields(r *Call) (err error) {
 	for i := range own {
 		f := &own[i]
 		switch {
+		case FramingHeader(f.Name) && !x.viaStd: // whose own field it is
+			return errors.New(f.Name + " is set by the client, from the body")
 		case FramingHeader(f.Name), x.foreign && (!x.viaStd || !Private(f.Name)) && x.confidential(f.Name, f.Value):
 			continue
 		case f.Value == nil && f.Name != "Host":
@@ -161,6 +165,9 @@ func (x *exchange) appendFields(r *Call) (err error) {
 		case f.Name == "Host":
 			if hosted || (x.foreign && !x.viaStd) {
 				continue
+			}
+			if !textkit.IsHost(string(f.Value)) {
+				return fmt.Errorf("Host must be a host, with a port if it needs one, not %.100q", f.Value) //nolint:staticcheck // a header's name
 			}
 			hosted = true
 		case f.Name == "Cookie":

@@ -89,6 +89,11 @@ func (l List) Foreign(r *http.Request) bool {
 			return true
 		case "same-site": // of another port or a sister domain: where from tells the referrer, if anything
 			from = origin(r.Header.Get("Referer"))
+		case "": // over plain HTTP, off loopback, browsers say no more than the referrer
+			if r.Header.Get("Referer") == "" {
+				return false
+			}
+			from = origin(r.Header.Get("Referer"))
 		default:
 			return false
 		}

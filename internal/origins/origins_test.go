@@ -76,6 +76,12 @@ func TestForeign(t *testing.T) {
 		{"Sec-Fetch-Site", "cross-site", true},
 		{"Sec-Fetch-Site", "same-origin", false},
 		{"Sec-Fetch-Site", "none", false},
+		{"Sec-Fetch-Site+Referer", "none http://evil.test/", false},
+		{"Referer", "http://evil.test/page", true}, // over plain HTTP browsers may say no more
+		{"Referer", "::", true},
+		{"Referer", "http://friend.test/page", false},
+		{"Referer", "http://service.test:8000/page", false},
+		{"Referer+Origin", "http://evil.test/ http://friend.test", false},
 	} {
 		r := httptest.NewRequest(http.MethodGet, "http://service.test:8000/", nil)
 		names, values := strings.Split(test.header, "+"), strings.Fields(test.value)

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/opbeans/loadgen"
 	"github.com/opbeans/loadgen/internal/command"
+	"github.com/opbeans/loadgen/internal/lossy"
 	"github.com/opbeans/loadgen/state"
 	"github.com/opbeans/loadgen/statsd"
 )
@@ -136,7 +139,11 @@ func Command() *command.Command {
 			if err := a.Load(fs, sys.Getenv); err != nil {
 				return err
 			}
-			a.System = sys
+			// A reader of the log that is gone (serve | head -n 1) ends no job.
+			signal.Ignore(syscall.SIGPIPE)
+			own := *sys
+			own.Stdout = lossy.New(sys.Stdout, sys.Stderr)
+			a.System = &own
 			return a.serve(ctx)
 		},
 	}

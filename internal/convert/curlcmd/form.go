@@ -133,8 +133,16 @@ func typeWord(s string) (kind, rest string) {
 func knownType(name string) string {
 	lower := strings.ToLower(name)
 	for _, t := range [][2]string{
-		{".gif", "image/gif"}, {".jpg", "image/jpeg"}, {".jpeg", "image/jpeg"}, {".png", "image/png"}, {".svg", "image/svg+xml"},
-		{".txt", "text/plain"}, {".htm", "text/html"}, {".html", "text/html"}, {".pdf", "application/pdf"}, {".xml", "application/xml"},
+		{".gif", "image/gif"},
+		{".jpg", "image/jpeg"},
+		{".jpeg", "image/jpeg"},
+		{".png", "image/png"},
+		{".svg", "image/svg+xml"},
+		{".txt", "text/plain"},
+		{".htm", "text/html"},
+		{".html", "text/html"},
+		{".pdf", "application/pdf"},
+		{".xml", "application/xml"},
 	} {
 		if strings.HasSuffix(lower, t[0]) {
 			return t[1]

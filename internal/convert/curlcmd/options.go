@@ -69,8 +69,14 @@ func kinds() map[string]kind {
 		class class
 		takes bool
 	}{
-		{flags, ofRequest, false}, {values, ofRequest, true}, {quietFlags, quiet, false}, {quietValues, quiet, true},
-		{jobFlags, ofJob, false}, {jobValues, ofJob, true}, {lostFlags, lost, false}, {lostValues, lost, true},
+		{flags, ofRequest, false},
+		{values, ofRequest, true},
+		{quietFlags, quiet, false},
+		{quietValues, quiet, true},
+		{jobFlags, ofJob, false},
+		{jobValues, ofJob, true},
+		{lostFlags, lost, false},
+		{lostValues, lost, true},
 	} {
 		short := ""
 		for _, name := range strings.Fields(list.names) {
