@@ -193,6 +193,8 @@ func (s *Scenario) curlHeader(o *Options, r *curlcmd.Request, step *Step) map[st
 		switch {
 		case !token(h.Name) || strings.ContainsFunc(h.Value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }):
 			s.note("a header that is not valid was left out: %s", short(readable(h.Name)))
+		case h.Without && name == "Host":
+			s.note("the header Host is sent here, which -H 'Host:' leaves out")
 		case h.Without:
 			if given[name] = ""; slices.Contains([]string{"Accept", "Accept-Encoding", "User-Agent", "Content-Type"}, name) && !slices.Contains(step.Without, name) {
 				step.Without = append(step.Without, name)
@@ -329,9 +331,6 @@ func (s *Scenario) curlParts(o *Options, given []curlcmd.Part) parts {
 		}
 		if p.File != "" {
 			x.file = s.beside(p.File)
-			if p.Filename == nil {
-				s.note("the content of %s is sent here with the name of the file", short(p.File))
-			}
 		}
 		if p.ContentType != "" {
 			if _, _, err := mime.ParseMediaType(p.ContentType); err == nil && strings.Contains(p.ContentType, "/") {

@@ -444,7 +444,8 @@ func (s *Scenario) postmanBody(o *Options, req *postmanRequest, step *Step, give
 					p.filename, p.named = "file", true
 				}
 				for i, src := range x.Src {
-					if p.file = s.beside(src); i < len(x.Src)-1 {
+					p.file, p.named = s.beside(src), true
+					if p.filename = literal(p.file[strings.LastIndexByte(p.file, '/')+1:]); i < len(x.Src)-1 {
 						list = append(list, p)
 					}
 				}

@@ -160,10 +160,9 @@ func withoutDots(path string) string {
 	segments := strings.Split(path, "/")
 	for i, seg := range segments {
 		last := i == len(segments)-1
-		plain := strings.NewReplacer("%2e", ".", "%2E", ".").Replace(seg)
-		switch plain {
+		switch seg {
 		case ".", "..":
-			if plain == ".." && len(out) > 1 {
+			if seg == ".." && len(out) > 1 {
 				out = out[:len(out)-1]
 			}
 			if last {

@@ -240,6 +240,8 @@ func (x *part) node() *yaml.Node {
 	m := mapping()
 	if x.named {
 		put(m, "filename", str(x.filename))
+	} else if x.file != "" {
+		put(m, "filename", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null"})
 	}
 	if x.contentType != "" {
 		put(m, "content_type", str(x.contentType))

@@ -225,7 +225,10 @@ func (p *yamlParser) filePart(part *Part, f map[string]*yaml.Node, k *yaml.Node,
 	if n := f["file"]; n != nil && f["filename"] == nil {
 		part.Head.Literal(`; filename="` + string(escape.AppendName(nil, path.Base(n.Value))) + `"`)
 	}
-	if n := f["filename"]; n != nil {
+	switch n := f["filename"]; {
+	case n != nil && n.ShortTag() == "!!null" && f["file"] == nil:
+		p.errorf(n, "filename has no value")
+	case n != nil && n.ShortTag() != "!!null":
 		part.Head.Literal(`; filename="`)
 		part.Head.Add(p.template(n, "the file's name", escape.Name, scope))
 		part.Head.Literal(`"`)

@@ -137,7 +137,7 @@ func (p *yamlParser) fields(n *yaml.Node, what string, known []string) (map[stri
 				hint = "; " + what + " has " + strings.Join(known, ", ")
 			}
 			p.errorf(k, "unknown key %q%s", textkit.Shorten(key), hint)
-		case v.ShortTag() == "!!null" && key != "json":
+		case v.ShortTag() == "!!null" && key != "json" && key != "filename":
 			p.errorf(k, "%s has no value", key)
 		default:
 			out[key] = v

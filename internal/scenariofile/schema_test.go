@@ -87,6 +87,7 @@ func TestSchemaRefusesWhatDoesNotParse(t *testing.T) {
 		"tasks: [{name: a, request: GET /, headers: {a: []}}]",
 		"tasks: [{name: a, request: POST /, multipart: []}]",
 		"tasks: [{name: a, request: POST /, multipart: [a]}]",
+		"tasks: [{name: a, request: POST /, multipart: {f: {content: x, headers: {}}}}]",
 		"tasks: [{name: a, request: POST /, multipart: {f: {filename: x}}}]",
 		"tasks: [{name: a, request: GET /, check: []}]",
 		"tasks: [{name: a, request: GET /, capture: {a-b: '1'}}]",

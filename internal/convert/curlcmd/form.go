@@ -31,7 +31,9 @@ func (r *Request) form(plain bool, given, value string, in source) error {
 				}
 				p.Filename = &base
 			}
-			after = r.attributes(&p, after, given)
+			if after = r.attributes(&p, after, given); !upload {
+				p.Filename = nil // curl sends the content alone
+			}
 			if upload && p.ContentType == "" {
 				p.ContentType = fileType(*p.Filename, file)
 			}
@@ -74,11 +76,11 @@ func formWord(s, ends string) (word, rest string) {
 			}
 		}
 	}
-	end := strings.IndexAny(s, ends)
+	end := strings.IndexAny(trimmed, ends)
 	if end < 0 {
-		return s, ""
+		return trimmed, ""
 	}
-	return s[:end], s[end:]
+	return trimmed[:end], trimmed[end:]
 }
 
 // attributes reads ;type=…;filename=…;headers=…, and returns what comes after a comma.

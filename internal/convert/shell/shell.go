@@ -181,6 +181,9 @@ var assignment = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)=`)
 // assignments.
 func (p *parser) keywords(words []string) []string {
 	for len(words) > 0 {
+		if words[0] == "else" || words[0] == "elif" {
+			p.note("an if is not here: the commands of all its branches are")
+		}
 		switch words[0] {
 		case "then", "do", "else", "{", "!", "if", "elif", "while", "until", "time", "command", "exec", "sudo", "nohup", "$", "env":
 			words = words[1:]
