@@ -51,7 +51,7 @@ func TestRunOfStandardInput(t *testing.T) {
 	defer target.Close()
 	call := func(stdin string) (string, error) {
 		var out bytes.Buffer
-		sys := &command.System{Getenv: environ(nil), Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: io.Discard, Hard: &command.HardStop{}}
+		sys := &command.System{LookupEnv: environ(nil), Stdin: strings.NewReader(stdin), Stdout: &out, Stderr: io.Discard, Hard: &command.HardStop{}}
 		err := Commands().Run(t.Context(), sys, []string{"run", "-", "-url", target.URL, "-max-iterations", "3"})
 		return out.String(), err
 	}
@@ -95,6 +95,6 @@ func TestRunHasAFlagForEverything(t *testing.T) {
 	}
 }
 
-func environ(env map[string]string) func(string) string {
-	return func(name string) string { return env[name] }
+func environ(env map[string]string) func(string) (string, bool) {
+	return func(name string) (string, bool) { v, ok := env[name]; return v, ok }
 }

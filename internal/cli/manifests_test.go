@@ -112,14 +112,14 @@ func TestManifestsRun(t *testing.T) {
 			for name := range env {
 				assert.True(t, known[name], "there is no setting %s", name)
 			}
-			require.NoError(t, a.Load(fs, environ(env)))
+			require.NoError(t, a.Load(fs, (&command.System{LookupEnv: environ(env)}).Getenv))
 			assert.False(t, serve.IsStandalone(environ(env)))
 			assert.NotEmpty(t, a.Token)
 			assert.False(t, a.InsecureNoAuth)
 		case "run":
 			env[indexVariable] = "3"
 			var out bytes.Buffer
-			sys := &command.System{Getenv: environ(env), Stdin: strings.NewReader(""), Stdout: &out, Stderr: io.Discard, Hard: &command.HardStop{}}
+			sys := &command.System{LookupEnv: environ(env), Stdin: strings.NewReader(""), Stdout: &out, Stderr: io.Discard, Hard: &command.HardStop{}}
 			require.NoError(t, Commands().Run(t.Context(), sys, append(args, "-dry-run")))
 			var cfg loadgen.JobConfig
 			require.NoError(t, json.Unmarshal(out.Bytes(), &cfg))

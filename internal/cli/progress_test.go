@@ -68,7 +68,7 @@ func TestPlainProgress(t *testing.T) {
 		})
 		require.NoError(t, err)
 		var out bytes.Buffer
-		sys := &command.System{Stderr: &out, Getenv: environ(nil), Hard: &command.HardStop{}}
+		sys := &command.System{Stderr: &out, LookupEnv: environ(nil), Hard: &command.HardStop{}}
 		cut := (&runner{subject: subject{System: sys}, progress: 10 * time.Minute}).watch(t.Context(), m, job)
 		assert.Nil(t, cut)
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")

@@ -36,7 +36,7 @@ func TestRunOnATerminal(t *testing.T) {
 		var stdout output
 		ended := make(chan error)
 		go func() {
-			sys := &command.System{Getenv: environ(env), Stdout: &stdout, Stderr: tty, Hard: &command.HardStop{Signal: make(chan os.Signal)}}
+			sys := &command.System{LookupEnv: environ(env), Stdout: &stdout, Stderr: tty, Hard: &command.HardStop{Signal: make(chan os.Signal)}}
 			ended <- Commands().Run(ctx, sys, []string{"run", target.URL, "-duration", "1h", "-delay", "10ms", "-threshold", "error_rate < 1%"})
 		}()
 

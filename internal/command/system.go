@@ -18,10 +18,19 @@ const (
 // System is what a command sees of the world around it. The first signal ends the
 // command's context.
 type System struct {
-	Getenv         func(string) string
+	LookupEnv      func(string) (string, bool)
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Hard           *HardStop
+}
+
+// Getenv returns a variable of the environment, or "".
+func (s *System) Getenv(name string) string {
+	if s.LookupEnv == nil {
+		return ""
+	}
+	v, _ := s.LookupEnv(name)
+	return v
 }
 
 // HardStop is the second signal. It ends the program at once, unless the command

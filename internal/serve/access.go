@@ -79,7 +79,7 @@ func (a *App) targetRules() (*loadgen.TargetRules, error) {
 	}
 	rules := []string{"loopback", "private"}
 	named := []string{strings.ReplaceAll(string(a.target), "{port}", "80")}
-	if IsStandalone(a.Getenv) {
+	if IsStandalone(a.LookupEnv) {
 		if jobs, _, err := standaloneJobs(a.Getenv); err == nil { // else its own error is told
 			for _, cfg := range jobs {
 				named = append(named, cfg.BaseURL)

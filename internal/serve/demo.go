@@ -37,7 +37,7 @@ func (a *App) startDemo(ctx context.Context, api net.Addr, failed chan<- error) 
 	}
 	err = a.startDemoJob(ctx, loadgen.JobConfig{
 		Name:         demoJob,
-		ScenarioName: standaloneScenario,
+		ScenarioName: "molotov_scenarios",
 		BaseURL:      "http://" + ln.Addr().String(),
 		ServiceName:  "opbeans-python",
 		Workers:      3,

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 	"github.com/opbeans/loadgen/internal/command"
 	"github.com/opbeans/loadgen/internal/rlimit"
 	"github.com/opbeans/loadgen/metrics"
+	"github.com/opbeans/loadgen/scenarios"
 	"github.com/opbeans/loadgen/socketio"
 	"github.com/opbeans/loadgen/state"
 	"github.com/opbeans/loadgen/statsd"
@@ -52,6 +54,9 @@ func (a *App) serve(ctx context.Context) error {
 		return err
 	}
 	defer closeFolders()
+	if IsStandalone(a.LookupEnv) {
+		folders = append([]fs.FS{scenarios.Standalone()}, folders...) // a file of the user's wins
+	}
 	rules, err := a.targetRules()
 	if err != nil {
 		return command.UsageErrorf("-target: %w; -allow-target says where jobs may connect to", err)
@@ -119,7 +124,7 @@ func (a *App) serve(ctx context.Context) error {
 		return err
 	}
 	defer stopAPM()
-	if IsStandalone(a.Getenv) {
+	if IsStandalone(a.LookupEnv) {
 		return a.standalone(ctx)
 	}
 	return a.service(ctx)

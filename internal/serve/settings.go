@@ -97,7 +97,7 @@ func (s *Settings) Flags() *flag.FlagSet {
 // have no flag.
 func ContainerVariables() [][2]string {
 	return [][2]string{
-		{"WS", "set to anything: run the HTTP API, even if OPBEANS_URLS is set"},
+		{"WS", "set, even to nothing: run the HTTP API, also with OPBEANS_URLS"},
 		{"OPBEANS_URLS", "without WS: run standalone, one job for each NAME:URL of this comma-separated list"},
 		{"OPBEANS_RPMS", "list of NAME:N, the iterations per minute of a standalone job (default 100)"},
 		{"OPBEANS_RLS", "list of NAME:SECONDS, how long a standalone job runs (default 365 days)"},

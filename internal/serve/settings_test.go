@@ -99,7 +99,7 @@ func TestStandaloneJobs(t *testing.T) {
 	job := func(name, service, url string, rate loadgen.Rate, d time.Duration) loadgen.JobConfig {
 		return loadgen.JobConfig{
 			Name: name, ServiceName: service, BaseURL: url, Rate: rate, Duration: d,
-			ScenarioName: "molotov_scenarios",
+			ScenarioName: "standalone",
 		}
 	}
 	const year = 365 * 24 * time.Hour

@@ -13,15 +13,18 @@ import (
 
 // Settings of standalone jobs, as the Python service's container had them.
 const (
-	standaloneScenario = "molotov_scenarios"
+	standaloneScenario = "standalone"
 	standaloneRPM      = "100"
 	standaloneDuration = 365 * 24 * time.Hour
 	standaloneProgress = time.Minute
 )
 
-// IsStandalone tells whether the environment asks for fixed jobs without the API.
-func IsStandalone(getenv func(string) string) bool {
-	return getenv("WS") == "" && getenv("OPBEANS_URLS") != ""
+// IsStandalone reports whether the environment asks for fixed jobs without the API. As in the
+// original, WS counts as set even if it is empty.
+func IsStandalone(lookupEnv func(string) (string, bool)) bool {
+	_, service := lookupEnv("WS")
+	urls, _ := lookupEnv("OPBEANS_URLS")
+	return !service && urls != ""
 }
 
 // standalone runs the jobs of OPBEANS_URLS to their end, or until ctx is done.

@@ -25,7 +25,7 @@ func (a *App) openState() (closeState func(), err error) {
 		a.runs = state.NewMemory(min(a.keepRuns, memoryRuns))
 		return func() {}, nil
 	}
-	if IsStandalone(a.Getenv) {
+	if IsStandalone(a.LookupEnv) {
 		return nil, command.UsageErrorf("-state is for the HTTP API: with OPBEANS_URLS, set WS as well")
 	}
 	a.store, err = state.Open(a.state, state.WithLogger(a.log), state.WithRetention(a.keepRuns, a.keepFor))
