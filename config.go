@@ -93,9 +93,9 @@ type JobConfig struct {
 	// Rate, if not zero, starts iterations at this rate whatever the target
 	// does (open model), instead of by Workers and Delay.
 	Rate Rate
-	// Stages, if there are any, give the course of the job: each leads to a rate
-	// (open model) or to a number of workers (closed model), all to the same of the
-	// two. The job ends with the last one, unless Duration says otherwise.
+	// Stages are the plan of the job: each leads to a rate (open model) or to a number
+	// of workers (closed model); the two cannot be mixed. The job ends with the last
+	// stage, unless Duration is set.
 	Stages []Stage
 	// RampUp spreads the start of the VUs evenly over this time; with a Rate,
 	// the rate grows linearly from zero over it.
@@ -107,16 +107,15 @@ type JobConfig struct {
 	// limit.
 	MaxIterations uint64
 
-	// Segment, if not zero, makes the job one of several that are the whole together,
-	// each in a process of its own. All the other values here, also those of an update,
-	// are those of the whole, which all segments get alike. It cannot be changed while the
-	// job runs.
+	// Segment, if not zero, makes the job one of several processes that share the load.
+	// All other values, also in an update, are for the whole load; every segment gets the
+	// same. It cannot be changed while the job runs.
 	Segment Segment
-	// StartAt is when the iterations begin, by the clock of this machine; until then the
-	// job waits, and stays in step with others of the same StartAt. Times since the
-	// start count from there, even if the job comes up to StartTolerance late; later, it
-	// does not start, or fails if that was because of its set-up, which runs before.
-	// Zero: at once. It cannot be changed while the job runs.
+	// StartAt is when the iterations begin, by the clock of this machine. The job waits
+	// until then, so that jobs with the same StartAt run in step. Times since the start
+	// count from StartAt, even if the job is up to StartTolerance late. If it is later, it
+	// does not start; if its set-up took that long, it fails. Zero: at once. It cannot be
+	// changed while the job runs.
 	StartAt time.Time
 
 	// Thresholds say what the statistics of the job must be: see [ParseThreshold] and
@@ -124,9 +123,8 @@ type JobConfig struct {
 	// with the same metric, labels and direction. At most MaxThresholds.
 	Thresholds []Threshold
 
-	// Lease stops the job when it is that long since its start, its last update or
-	// [Job.Renew]: a job that is not looked after any more ends by itself. Zero: no
-	// lease.
+	// Lease stops the job when its start, its last update and the last [Job.Renew] are all
+	// that long ago, so that an abandoned job ends by itself. Zero: no lease.
 	Lease time.Duration
 
 	// Variables override the defaults of variables that the scenario declares.

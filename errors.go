@@ -13,10 +13,9 @@ var (
 	ErrClosed = errors.New("the manager is closed")
 	// ErrJobNotFound means that no job has that name.
 	ErrJobNotFound = errors.New("no such job")
-	// ErrJobRunning refuses what needs a job at rest: starting or removing one
-	// that still runs.
+	// ErrJobRunning is returned by Start and Remove while the job still runs.
 	ErrJobRunning = errors.New("the job is running")
-	// ErrJobEnded refuses an update of a job that has ended or is stopping.
+	// ErrJobEnded is returned by an update of a job that has ended or is stopping.
 	ErrJobEnded = errors.New("the job has ended")
 	// ErrScenarioNotFound means that the catalogue has no scenario of that name.
 	ErrScenarioNotFound = errors.New("no such scenario")

@@ -15,10 +15,10 @@ const (
 	EventStarted  EventKind = "started"
 	EventReady    EventKind = "ready"    // its set-up is over, if its scenario has one
 	EventUpdated  EventKind = "updated"  // a new revision is in force
-	EventRenewed  EventKind = "renewed"  // its lease begins anew, and nothing else has changed
+	EventRenewed  EventKind = "renewed"  // its lease was renewed; nothing else has changed
 	EventStopping EventKind = "stopping" // no new iterations from here
 	EventEnded    EventKind = "ended"    // stopped, finished or failed: see Status
-	EventNext     EventKind = "next"     // what its next start is to have was said: see Next
+	EventNext     EventKind = "next"     // the configuration for its next start was set: see Next
 	EventRemoved  EventKind = "removed"
 )
 
@@ -32,7 +32,7 @@ type Event struct {
 	Job    string
 	Status Status
 	Config JobConfig
-	Next   *JobConfig // see [Job.SetNext]; nil if nothing was said. Not to be changed.
+	Next   *JobConfig // see [Job.SetNext]; nil if none was set. Must not be changed.
 
 	LeaseEnds time.Time // see [Job.LeaseEnds]
 }

@@ -18,12 +18,12 @@ const (
 	FeedUnique     FeedOrder = "unique"     // one for each VU: VU 0 has the first, for as long as the job runs
 )
 
-// FeedEnd says what becomes of a job when a [Feeder] has no more rows.
+// FeedEnd is what happens to a job when a [Feeder] has no more rows.
 type FeedEnd string
 
 // The ends of a feeder.
 const (
-	FeedCycle FeedEnd = "cycle" // it begins again
+	FeedCycle FeedEnd = "cycle" // the rows start again
 	FeedStop  FeedEnd = "stop"  // the job ends, as finished
 )
 

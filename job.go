@@ -32,7 +32,7 @@ type Transition struct {
 	Time   time.Time `json:"time"`
 }
 
-// Job is one scenario running, or having run, against one target. Its methods are
+// Job is one run of a scenario against one target. Its methods are
 // safe for concurrent use. After its end a Job keeps its reason and statistics.
 type Job struct {
 	name string
@@ -184,7 +184,7 @@ func (j *Job) Wait(ctx context.Context) error {
 // Done, tells when it is over. Stopping twice, or after the end, changes nothing.
 func (j *Job) Stop() { j.stop(StateStopped, "stopped on request") }
 
-// Snapshot returns the statistics so far; of an ended job, the final ones. Of a
+// Snapshot returns the statistics so far, which are final once the job has ended. Of a
 // pending job they are empty. It stops no VU, and costs the same however many there
 // are.
 func (j *Job) Snapshot() *Snapshot { return j.snapshot(false) }

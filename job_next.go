@@ -6,9 +6,9 @@ import (
 	"github.com/opbeans/loadgen/internal/fault"
 )
 
-// SetNext keeps what the next start of a job is to have that is stopping or has ended,
-// and tells subscribers. State and statistics of the run that is over stay as they are.
-// A start does not look at it by itself: who starts the job again asks for [Job.Next].
+// SetNext stores the configuration for the next start of a stopped job, or of one that is
+// stopping, and publishes an event. The state and statistics of the finished run do not
+// change. Start does not use it by itself: call [Job.Next] before you start the job again.
 //
 // The error is a [*ValidationError], wraps [ErrJobRunning] if the job can still be
 // updated, or [ErrJobNotFound] if it was replaced or removed.
@@ -33,7 +33,7 @@ func (j *Job) SetNext(cfg JobConfig) error {
 	return nil
 }
 
-// Next is what [Job.SetNext] has kept, if anything.
+// Next returns the configuration that [Job.SetNext] stored, if any.
 func (j *Job) Next() (cfg JobConfig, ok bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()

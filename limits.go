@@ -11,23 +11,24 @@ import (
 	"github.com/opbeans/loadgen/internal/textkit"
 )
 
-// ErrLimit refuses what would go beyond the [Limits] of a Manager.
+// ErrLimit is wrapped by the error of a start or update that would exceed the [Limits] of a
+// Manager.
 var ErrLimit = errors.New("a limit is reached")
 
 // Limits are ceilings over all jobs of a Manager together. A zero field is none.
 type Limits struct {
-	// MaxRate is how many requests are sent, each hop of a redirect being one.
-	// Requests beyond it wait their turn, whichever job they are of, so that no second
-	// has more than MaxRate allows and what 10 ms of it do. They are counted as held
-	// (see [Snapshot]); the wait is part of the response time of their iteration, not of
-	// their service time. Only requests of VUs count: not what a task written in Go
-	// sends by other means.
+	// MaxRate limits the requests of all jobs together; each hop of a redirect is one.
+	// Requests beyond it wait their turn. No second has more requests than MaxRate
+	// allows, plus those of 10 ms. Requests that wait are counted as throttled (see
+	// [Snapshot]). The wait is part of the response time of their iteration, not of
+	// their service time. Only requests of VUs count, not those that a task written in
+	// Go sends by other means.
 	MaxRate Rate
-	// MaxWorkers is how many VUs exist. A job that asks for more than are left is
-	// refused; one that would come to need more while it runs, by its rate or by its
-	// stages, goes on with those it has.
+	// MaxWorkers limits the VUs of all jobs together. A job that asks for more than are
+	// left is refused. A running job whose rate or stages need more continues with those
+	// it has.
 	MaxWorkers int
-	// MaxJobs is how many jobs run, or are stopping.
+	// MaxJobs limits the jobs that run or are stopping.
 	MaxJobs int
 }
 

@@ -34,18 +34,19 @@
 //
 // # Beside this package
 //
-// loadtest holds jobs against thresholds in tests and benchmarks; report writes what they
-// measured, and compares and merges; sizing finds the load that a target takes, overhead
-// what an agent costs. httpapi, socketio and dashboard are the API, the stream and the
-// page of a Manager, as http.Handlers for any program; access guards them, state keeps
-// their jobs over a restart. statsd and metrics tell other systems, apm hears what agents
-// say of traced requests, and locust makes a job the worker of a Locust master. scenarios
-// has the built-in files. None of them is needed here, and none is imported.
+// loadtest checks thresholds in tests and benchmarks. report writes, compares and merges
+// results. sizing finds the largest load that a target can take; overhead measures the cost
+// of an agent. httpapi, socketio and dashboard are the API, the stream and the page of a
+// Manager, as http.Handlers for any program; access protects them, and state keeps their
+// jobs over a restart. statsd and metrics send statistics to other systems. apm receives
+// agents' trace data and checks it against the requests sent. locust runs a job as the
+// worker of a Locust master. scenarios has the built-in files. This package imports none of
+// them.
 //
 // # Concurrency
 //
-// A Manager and its jobs may be used from any goroutine. A VU belongs to the task
-// that it is given to. A Snapshot is a copy.
+// A Manager and its jobs may be used from any goroutine. A VU may be used
+// only by the task that receives it. A Snapshot is a copy.
 package loadgen
 
 import (

@@ -82,8 +82,8 @@ func WithObserver(o Observer) Option {
 	return func(e *environment) { e.observers = append(e.observers, o) }
 }
 
-// WithOnEnd adds a function that is called with each job that has ended, before
-// [Job.Done] tells: to keep what its run has come to. It is called on the job's own
+// WithOnEnd adds a function that is called with each job that has ended, before [Job.Done]
+// is closed, for instance to store its results. It is called on the job's own
 // goroutine, for several jobs at a time, and [Manager.Close] waits for it. A panic in it
 // is logged.
 func WithOnEnd(f func(*Job)) Option {

@@ -6,7 +6,7 @@ import (
 	"github.com/opbeans/loadgen/internal/expr"
 )
 
-// Preview is what a scenario comes to under a job's configuration.
+// Preview is what a scenario would run under a job's configuration.
 type Preview struct {
 	Scenario *Scenario
 	// Variables are the values in force of those that the scenario declares and of

@@ -18,7 +18,7 @@ func (c JobConfig) Redacted() JobConfig {
 	return c
 }
 
-// KeepSecrets puts the secrets of old back where c has what [JobConfig.Redacted] shows
+// KeepSecrets restores the secrets of old where c has what [JobConfig.Redacted] shows
 // of it: who sends back what was shown does not mean to change it. The maps of c must
 // not be shared.
 func (c *JobConfig) KeepSecrets(old *JobConfig) {

@@ -18,16 +18,16 @@ type Request struct {
 	// escaped; control characters are an error.
 	URL string
 	// Header is sent besides the job's own headers and replaces those of the
-	// same name. Host sets the Host header. Content-Length and
-	// Transfer-Encoding are left out: the body decides. With
+	// same name. Host sets the Host header. Content-Length, Transfer-Encoding and
+	// Trailer are errors: the client sets them from the body. With
 	// "Expect: 100-continue" the body waits for the server's consent, for a
 	// second at most.
 	Header http.Header
 	// Body is sent with a Content-Length; the caller must not change it until
 	// the request is done.
 	Body []byte
-	// Expect tells which responses are as expected; others fail the request
-	// with an error of class check. Nil expects nothing: any response is fine.
+	// Expect reports whether a status is expected; other responses fail the request
+	// with an error of class check. Nil: any status is expected.
 	Expect func(status int) bool
 	// ReadBody asks for the response's body, decoded from gzip, deflate or br,
 	// in Response.Body. Otherwise the body is read and dropped as it comes.

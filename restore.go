@@ -103,12 +103,11 @@ func (r *JobRecord) Interrupt(reason string) {
 	r.History = append(slices.Clip(r.History), Transition{State: outcome, Reason: reason, Time: r.Status.Since})
 }
 
-// Restore brings back a job that another process had, with the statistics that it had
-// then; nil for none. A running job runs on: its statistics go on from those, its
-// duration, its stages and its feeders from where they were, with what is left of its
-// iterations. What was due meanwhile and has not begun counts as dropped; what ran and
-// was not yet in the statistics is lost. A job that was stopping has ended. Pending and
-// ended ones are as they were.
+// Restore brings back a job of another process, with its statistics (nil for none). A
+// running job continues: its statistics, its duration, its stages, its feeders and its
+// remaining iterations go on where they were. Iterations that were due and had not begun
+// count as dropped; those that ran and were not yet in the statistics are lost. A job that
+// was stopping has ended. Pending and ended jobs do not change.
 //
 // The error is that of [Manager.Start]: a running job whose scenario the catalogue does
 // not have cannot be restored, as opposed to its record after [JobRecord.Interrupt].
@@ -206,8 +205,8 @@ func (b *comeback) schedule(p *plan) {
 	}
 }
 
-// RunRecord is one run of a job, from its start to its end, for those who keep what
-// runs have come to.
+// RunRecord is one run of a job, from its start to its end, for programs that store
+// results.
 type RunRecord struct {
 	ID         string     `json:"id"`
 	Job        JobRecord  `json:"job"`
@@ -215,7 +214,7 @@ type RunRecord struct {
 	Statistics *Snapshot  `json:"-"` // nil where only the summary was asked for
 }
 
-// RunSummary is the gist of a run's statistics.
+// RunSummary has the main numbers of a run's statistics.
 type RunSummary struct {
 	Iterations       uint64   `json:"iterations"`
 	FailedIterations uint64   `json:"failed_iterations"`

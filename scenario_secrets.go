@@ -23,7 +23,7 @@ func (s *Scenario) Secret(names ...string) *Scenario {
 }
 
 // Secrets returns the names of the declared secrets, in the order of their
-// declaration. Their values are nowhere to be had but in [VU.Secret].
+// declaration. Only [VU.Secret] returns values.
 func (s *Scenario) Secrets() []string { return slices.Clone(s.secrets) }
 
 // Secret returns the value of a secret that the scenario declares, or "" if it

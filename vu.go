@@ -137,8 +137,8 @@ func (vu *VU) Think(ctx context.Context, least, most time.Duration) error {
 	return vu.Sleep(ctx, expr.DrawInt(vu.rand, least, most))
 }
 
-// NewSession makes the VU somebody else to the target: it forgets the cookies, and
-// the connections if they are its own. Values that were set stay.
+// NewSession starts a new session: cookies and own connections are dropped. Values that
+// were set stay.
 func (vu *VU) NewSession() { vu.client.Renew() }
 
 // Cookie returns the value of a cookie that the VU would send to a URL, which is
