@@ -13,6 +13,8 @@ COPY --from=build /loadgen /loadgen
 # which is asked for whatever LOADGEN_INSECURE_NO_AUTH says.
 ENV LOADGEN_ADDR=0.0.0.0:8000 LOADGEN_TARGET=http://toxi:{port} \
     LOADGEN_INSECURE_NO_AUTH=true LOADGEN_ALLOW_HOST=opbeans-load-generator
+# The suite's StatsD server. Where there is none, nothing is sent.
+ENV STATSD_ADDR=udp://stats-d:8125
 # Where the Python service had its scenarios.
 WORKDIR /app/scenarios
 ENV LOADGEN_SCENARIOS=/app/scenarios

@@ -74,7 +74,7 @@ sizing:                 . vocabulary
 socketio:               . vocabulary internal/origins internal/sio/engine internal/sio/socket internal/textkit
 socketio/gosfclient:
 state:                  . vocabulary internal/loglimit
-statsd:                 . vocabulary internal/origins internal/sio/engine internal/sio/socket
+statsd:                 . vocabulary internal/origins internal/sio/engine internal/sio/socket internal/textkit
 
 # programs, in rooms of their own
 internal/command:       . vocabulary internal/textkit

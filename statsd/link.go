@@ -47,16 +47,37 @@ type link struct {
 	dialled time.Time
 }
 
-func newLink(dial func(context.Context) (net.Conn, error)) (*link, error) {
+// newLink returns a link that is connected, or tries to be while it has something to send: the
+// name of a server may be known only when that is up.
+func newLink(dial func(context.Context) (net.Conn, error)) *link {
 	l := &link{dial: dial, wake: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	conn, err := l.connect()
 	if err != nil {
-		l.cancel()
-		return nil, err
+		conn = unreached{err: err}
 	}
 	l.conn = conn
-	return l, nil
+	return l
+}
+
+// unreached is a connection that could not be made.
+type unreached struct {
+	net.Conn // nil: nothing else is called
+	err      error
+}
+
+func (u unreached) Write([]byte) (int, error)        { return 0, u.err }
+func (u unreached) Close() error                     { return nil }
+func (u unreached) SetWriteDeadline(time.Time) error { return nil }
+
+// failure is why the server has not been reached yet, or nil.
+func (l *link) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if u, ok := l.conn.(unreached); ok {
+		return u.err
+	}
+	return nil
 }
 
 func (l *link) connect() (net.Conn, error) {

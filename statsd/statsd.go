@@ -41,6 +41,7 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
+	"github.com/opbeans/loadgen/internal/textkit"
 )
 
 const (
@@ -135,8 +136,9 @@ type Observer struct {
 }
 
 // New returns an Observer that writes to addr: "udp://host:port", "host:port" or
-// "host" (port 8125). It fails if the address or an option is not valid, or the name
-// of the host cannot be resolved; UDP does not tell whether a server is there.
+// "host" (port 8125). It fails if the address or an option is not valid. If the name of the host
+// cannot be resolved, the Observer tries again every five seconds while there is load, and drops
+// lines meanwhile: see Unreached. UDP does not report whether a server is there.
 func New(addr string, opts ...Option) (*Observer, error) {
 	s, err := newSettings(NamesMolotov, opts)
 	if err != nil {
@@ -146,10 +148,7 @@ func New(addr string, opts ...Option) (*Observer, error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := newLink(func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, "udp", hostport) })
-	if err != nil {
-		return nil, fmt.Errorf("statsd: %w", err)
-	}
+	l := newLink(func(ctx context.Context) (net.Conn, error) { return s.dial(ctx, "udp", hostport) })
 	out, err := newLines(l, s.mtu)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("statsd: %w", err), l.conn.Close())
@@ -170,7 +169,11 @@ func parseAddr(addr string) (string, error) {
 		(u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" {
 		return "", fmt.Errorf("statsd: the address %q is not of the form udp://host:port", addr)
 	}
-	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), defaultPort)), nil
+	port := cmp.Or(u.Port(), defaultPort)
+	if err := textkit.CheckPort(port); err != nil {
+		return "", fmt.Errorf("statsd: the address %q: %w", addr, err)
+	}
+	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
 // Observe takes a sample.
@@ -182,6 +185,10 @@ func (o *Observer) Observe(s loadgen.Sample) { o.observe(&s) }
 // on in every form of [Names]. A job that has ended is written once more, with zeros.
 // Watch returns at once; Close waits for what it has started.
 func (o *Observer) Watch(ctx context.Context, m *loadgen.Manager) { o.watch(ctx, m) }
+
+// Unreached returns why the server has not been reached so far, such as a name that cannot be
+// resolved, or nil.
+func (o *Observer) Unreached() error { return o.link.failure() }
 
 // Sent is the number of lines that were handed to the network without an error.
 func (o *Observer) Sent() uint64 { return o.link.sent.Load() }

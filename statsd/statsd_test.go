@@ -2,9 +2,11 @@ package statsd_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -327,7 +329,7 @@ func TestWrongSettings(t *testing.T) {
 		"udp://":                "not of the form",
 		"udp://localhost:x":     "not of the form",
 		"udp://localhost:1/a":   "not of the form",
-		"udp://localhost:99999": "invalid port",
+		"udp://localhost:99999": "is not from 1 to 65535",
 	} {
 		_, err := statsd.New(addr)
 		assert.ErrorContains(t, err, want, addr)
@@ -343,4 +345,36 @@ func TestWrongSettings(t *testing.T) {
 		_, err = statsd.NewBridge(opt)
 		assert.ErrorContains(t, err, want)
 	}
+}
+
+// In a compose file the server may come up, or get its name, after the load generator.
+func TestAServerWhoseNameIsNotKnownYetIsReachedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		known := false
+		dials := 0
+		o, err := statsd.New("udp://stats-d:8125", statsd.WithHostname("box"), statsd.WithDialContext(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dials++; !known {
+				return nil, errors.New("lookup stats-d: no such host")
+			}
+			return w.dial(ctx, network, addr)
+		}))
+		require.NoError(t, err)
+		assert.ErrorContains(t, o.Unreached(), "no such host")
+		for range 100 {
+			o.Observe(sample())
+			time.Sleep(200 * time.Millisecond)
+		}
+		assert.InDelta(t, 5, dials, 1, "not at each line")
+		assert.EqualValues(t, 200, o.Dropped())
+		known = true
+		for range 50 {
+			o.Observe(sample())
+			time.Sleep(200 * time.Millisecond)
+		}
+		assert.NoError(t, o.Unreached())
+		o.Close()
+		assert.Positive(t, o.Sent())
+		assert.EqualValues(t, 300, o.Sent()+o.Dropped())
+	})
 }

@@ -78,6 +78,9 @@ func (a *App) serve(ctx context.Context) error {
 			return command.UsageErrorf("-statsd: %w", err)
 		}
 		defer a.closeStatsD() // after the Manager, which feeds it
+		if err := a.datagrams.Unreached(); err != nil {
+			a.log.Warn("the StatsD server is not there yet; its name is looked up again while there is load", "addr", a.statsd, "error", err)
+		}
 		opts = append(opts, loadgen.WithObserver(a.datagrams))
 	}
 	if a.statsdBridge != "" {
