@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"github.com/opbeans/loadgen"
-	"github.com/opbeans/loadgen/internal/secrets"
 )
 
 // Report is what is kept of one run of a job. It is plain data; whoever holds it may
@@ -63,18 +62,8 @@ func New(cfg loadgen.JobConfig, s *loadgen.Snapshot) *Report {
 	return &Report{Config: Redact(cfg), Snapshot: s}
 }
 
-// Redact returns cfg without what must not be passed on: what [loadgen.JobConfig.Redacted]
-// hides, and the values of variables whose name says that they are a secret, such as
-// API_TOKEN.
-func Redact(cfg loadgen.JobConfig) loadgen.JobConfig {
-	cfg = cfg.Redacted()
-	for name := range cfg.Variables {
-		if secrets.Named(name) {
-			cfg.Variables[name] = secrets.Redacted
-		}
-	}
-	return cfg
-}
+// Redact returns cfg without what must not be passed on: see [loadgen.JobConfig.Redacted].
+func Redact(cfg loadgen.JobConfig) loadgen.JobConfig { return cfg.Redacted() }
 
 // title is the scenario and where it led, for people.
 func (r *Report) title() string {
