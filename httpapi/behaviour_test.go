@@ -18,7 +18,7 @@ import (
 func TestListEchoesEachValueAsItWasGiven(t *testing.T) {
 	for _, spelled := range []string{
 		`"app_latency_label":"<b>&\"é"`, `"app_latency_label":5`,
-		`"app_latency_lower_bound":"420"`, `"app_latency_lower_bound":420.0`,
+		`"app_latency_lower_bound":"420"`, `"app_latency_lower_bound":420.0`, `"app_latency_lower_bound":"420.5"`,
 		`"app_latency_upper_bound":2e3`, `"app_latency_weight":3.7`, `"app_latency_weight":"3.70"`,
 		`"delay":0.25`, `"delay":"0.50"`, `"delay":"1m30s"`, `"delay":0`,
 		`"duration":60`, `"duration":"60"`, `"error_weight":42`, `"error_weight":"42"`, `"error_weight":0.5`,
@@ -45,6 +45,13 @@ func TestFractionOfAWorkerRuns(t *testing.T) {
 		s.ok(s.start(`{"job":"python","port":8000,"workers":` + sent + `}`))
 		assert.Equal(t, workers, s.config("python").Workers, sent)
 	}
+}
+
+func TestTheWholePartOfALatencyBoundCounts(t *testing.T) {
+	s := serve(t)
+	s.ok(s.start(`{"job":"python","port":8000,"app_latency_lower_bound":"420.5","app_latency_upper_bound":1000.9}`))
+	assert.Equal(t, "420", s.config("python").Variables["APP_LATENCY_LOWER_BOUND"])
+	assert.Equal(t, "1000", s.config("python").Variables["APP_LATENCY_UPPER_BOUND"])
 }
 
 func TestOldNamesAndNewOnes(t *testing.T) {

@@ -71,10 +71,10 @@ func (a *API) fields() []field {
 		fields = append(fields, field{name: name, fault: name, read: configKey(name)})
 	}
 	weight := func(variable string) func(json.RawMessage) (setter, error) {
-		return readVariable(variable, loadgen.MaxWeight)
+		return readVariable(variable, loadgen.MaxWeight, func(x float64) float64 { return x })
 	}
 	bound := func(variable string) func(json.RawMessage) (setter, error) {
-		return readVariable(variable, maxLatencyBoundMS)
+		return readVariable(variable, maxLatencyBoundMS, math.Trunc) // as of workers, the whole part counts
 	}
 	variable := func(name, of, shows string, read func(json.RawMessage) (setter, error)) field {
 		return field{name: name, fault: "variables." + of, shows: shows, read: read}
@@ -291,13 +291,13 @@ func (a *API) readPort(raw json.RawMessage) (setter, error) {
 }
 
 // readVariable takes a number from 0 to most.
-func readVariable(variable string, most float64) func(json.RawMessage) (setter, error) {
+func readVariable(variable string, most float64, part func(float64) float64) func(json.RawMessage) (setter, error) {
 	return func(raw json.RawMessage) (setter, error) {
 		x, err := number(raw, 0, most)
 		if err != nil {
 			return nil, err
 		}
-		return setVariable(variable, strconv.FormatFloat(x, 'f', -1, 64)), nil
+		return setVariable(variable, strconv.FormatFloat(part(x), 'f', -1, 64)), nil
 	}
 }
 

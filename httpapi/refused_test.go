@@ -85,7 +85,6 @@ func refused() []struct{ what, method, path, body string } {
 		{"an older name with a bad value", "POST", update, `{"job":"python","label_weight":-2,"label_name":[]}`},
 		{"a label with a line break", "POST", update, `{"job":"python","app_latency_label":"a\r\nb"}`},
 		{"a bound below zero", "POST", update, `{"job":"ruby","app_latency_lower_bound":-1}`},
-		{"a bound with a fraction", "POST", update, `{"job":"python","app_latency_lower_bound":1.5}`},
 		{"rate below zero", "POST", update, `{"job":"python","rate":"-1/s"}`},
 		{"absurd rate", "POST", update, `{"job":"python","rate":"1e9"}`},
 		{"max_iterations below zero", "POST", update, `{"job":"python","max_iterations":-1}`},
