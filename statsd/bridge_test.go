@@ -71,6 +71,8 @@ func TestSelect(t *testing.T) {
 		"counters.m.h.GET.*.200":    `{"counters":{"m":{"h":{"GET":{"-a":{"200":3},"-b":{"200":4}}}}}}`,
 		"timers.*.-a":               `{"timers":{"m":{"h":{"GET":{"-a":[1,2]}}}}}`,
 		"counters.x":                `null`,
+		"counters.molotov":          `{}`, // which the page looks into before the first request
+		"timers.molotov":            `{}`,
 		"counters.m.h.GET.-b.500.x": `null`,
 		"counters.x*":               `null`,
 		"counters.(*":               `null`,
