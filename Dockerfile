@@ -12,7 +12,7 @@ COPY --from=build /loadgen /loadgen
 # page knows no token, and its network keeps others out; elsewhere set LOADGEN_TOKEN,
 # which is asked for whatever LOADGEN_INSECURE_NO_AUTH says.
 ENV LOADGEN_ADDR=0.0.0.0:8000 LOADGEN_TARGET=http://toxi:{port} \
-    LOADGEN_INSECURE_NO_AUTH=true LOADGEN_ALLOW_HOST=opbeans-load-generator
+    LOADGEN_INSECURE_NO_AUTH=true LOADGEN_ALLOW_HOST=opbeans-load-generator,@own
 # The suite's StatsD server. Where there is none, nothing is sent.
 ENV STATSD_ADDR=udp://stats-d:8125
 # Where the Python service had its scenarios.

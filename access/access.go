@@ -11,6 +11,7 @@
 package access
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type Gate struct {
 	next    http.Handler
 	key     *key // nil: everybody may
 	hosts   []string
+	own     *ownNames // nil: names are not looked up
 	public  []string
 	login   string
 	origins origins.List // whose pages may read refusals
@@ -136,7 +138,7 @@ func New(next http.Handler, opts ...Option) (*Gate, error) {
 // ServeHTTP lets a request through or refuses it.
 func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
-	case !g.serves(r.Host):
+	case !g.serves(r.Context(), r.Host):
 		g.note(r, CodeHost)
 		g.refuse(w, r, http.StatusForbidden, CodeHost, fmt.Sprintf(
 			"the server does not go by the name %.100q; it can be told to (-allow-host, LOADGEN_ALLOW_HOST)", r.Host))
@@ -164,7 +166,7 @@ const challenge = `Bearer realm="loadgen"`
 
 // serves tells whether a Host header has a name of the server. Requests without one
 // are not of a browser.
-func (g *Gate) serves(host string) bool {
+func (g *Gate) serves(ctx context.Context, host string) bool {
 	if host == "" {
 		return true
 	}
@@ -176,7 +178,8 @@ func (g *Gate) serves(host string) bool {
 		return true
 	}
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") ||
-		slices.ContainsFunc(g.hosts, func(name string) bool { return name == "*" || name == host })
+		slices.ContainsFunc(g.hosts, func(name string) bool { return name == "*" || name == host }) ||
+		g.own != nil && g.own.has(ctx, host)
 }
 
 func canonical(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }

@@ -45,7 +45,7 @@ var boundary = regexp.MustCompile(`boundary="?([^";]+)"?`)
 
 func record(t *testing.T) *recorder {
 	r := &recorder{}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	r.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		host := req.Host
 		if "http://"+host == r.URL {
@@ -75,6 +75,7 @@ func record(t *testing.T) *recorder {
 			w.WriteHeader(http.StatusFound)
 		}
 	}))
+	r.Start()
 	t.Cleanup(r.Close)
 	return r
 }

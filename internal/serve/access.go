@@ -58,7 +58,14 @@ func (a *App) warnAccess(addr net.Addr) {
 
 // gate is what requests pass before anything else.
 func (s *Settings) gate(h http.Handler, opts ...access.Option) (http.Handler, error) {
-	opts = append(opts, access.WithToken(s.Token), access.WithHosts(s.allowHosts...), access.WithPublic("/healthz"))
+	opts = append(opts, access.WithToken(s.Token), access.WithPublic("/healthz"))
+	for _, name := range s.allowHosts {
+		if name == ownHosts {
+			opts = append(opts, access.WithOwnNames(net.DefaultResolver.LookupHost))
+		} else {
+			opts = append(opts, access.WithHosts(name))
+		}
+	}
 	if len(s.origins) > 0 {
 		opts = append(opts, access.WithOrigins(s.origins...))
 	}
@@ -109,6 +116,9 @@ func (l *targetList) Set(s string) error {
 	return nil
 }
 
+// ownHosts stands for every name that leads to this machine.
+const ownHosts = "@own"
+
 // hosts is a list of names, comma-separated, to which each use of the flag adds.
 type hosts []string
 
@@ -116,7 +126,10 @@ func (h *hosts) String() string { return strings.Join(*h, ",") }
 
 func (h *hosts) Set(s string) error {
 	for name := range strings.SplitSeq(s, ",") {
-		name = strings.TrimSpace(name)
+		if name = strings.TrimSpace(name); name == ownHosts {
+			*h = append(*h, name)
+			continue
+		}
 		if _, err := access.New(nil, access.WithHosts(name)); err != nil {
 			return errors.New("must be " + strings.TrimPrefix(err.Error(), fmt.Sprintf("%q must be ", name)))
 		}

@@ -68,7 +68,7 @@ func (s *Settings) Flags() *flag.FlagSet {
 	fs.Var(&s.origins, "origins", "`LIST` of origins, comma-separated, whose pages may call the API; without it, localhost on any port")
 	fs.StringVar(&s.Token, "token", "", "`TOKEN` that clients must have, as a bearer header or by the login form; better set by the environment, which ps does not show")
 	command.BoolVar(fs, &s.InsecureNoAuth, "insecure-no-auth", false, "listen without a token on an address that is not loopback: whoever reaches it can send load")
-	fs.Var(&s.allowHosts, "allow-host", "`NAME` that the server goes by, beside localhost, IP addresses and the machine's own name; repeatable, * is any")
+	fs.Var(&s.allowHosts, "allow-host", "`NAME` that the server goes by, beside localhost, IP addresses and the machine's own name; repeatable, * is any, @own every name that leads to this machine")
 	fs.Var(&s.allowTargets, "allow-target", "`RULE` of where jobs may connect to: a host, HOST:PORT, *.DOMAIN, range of addresses, loopback, private or *; repeatable; without it loopback, private and the host of -target")
 	fs.TextVar(&s.limits.MaxRate, "max-rate", loadgen.Rate{}, "`RATE` of requests, such as 1000/s, that all jobs together may send; those beyond it wait")
 	command.CountVar(fs, &s.limits.MaxWorkers, "max-workers", 0, "`N` workers that all jobs together may have")
