@@ -9,7 +9,7 @@ import (
 func TestRedactedConfig(t *testing.T) {
 	c := JobConfig{
 		BaseURL: "http://user:pw@shop", Client: ClientConfig{Proxy: "http://u:secret@proxy:3128"},
-		Headers: map[string]string{"Authorization": "Bearer x", "cookie": "a=b", "X-Api-Key": "k", "Accept": "text/html"},
+		Headers:   map[string]string{"Authorization": "Bearer x", "cookie": "a=b", "X-Api-Key": "k", "Accept": "text/html"},
 		Variables: map[string]string{"API_TOKEN": "t", "PASSWORD": "p", "X-Pwd": "w", "BUYERS": "3"},
 		Trace:     TraceConfig{State: "es=s:1,x@token=t", Baggage: "tenant=7, api-key=k;ttl=5"},
 	}

@@ -180,7 +180,7 @@ func (a *App) service(ctx context.Context) error {
 	}
 	stop := a.listenAndServe(ctx, ln, handler, failed)
 	defer stop()
-	defer closeLive() // before the server, which waits for polls
+	defer closeLive()                                                                                                         // before the server, which waits for polls
 	a.log.Info("listening", "addr", ln.Addr().String(), "tls", a.tlsCert != "", "version", command.Version(), "status", "OK") // which the health check of the suite looks for
 	a.warnAccess(ln.Addr())
 
