@@ -90,3 +90,21 @@ func FuzzParse(f *testing.F) {
 	f.Add("curl `\n $env:a '\"'")
 	f.Fuzz(func(_ *testing.T, src string) { _, _ = Parse(src) })
 }
+
+// In the Windows command prompt < names the file of the standard input, also at the end of a line.
+func TestInputOfTheCommandPrompt(t *testing.T) {
+	for source, input := range map[string]string{
+		"curl ^\"http://h/a^\" -d @- < body.json":                "body.json",
+		"curl ^\"http://h/a^\" -d @- <\"body.json\"":             "body.json",
+		"curl ^\"http://h/a^\" -d @- < body.json > out.txt":      "body.json",
+		"curl ^\"http://h/a^\" <":                                "",
+		"curl ^\"http://h/a^\" -d @- < body.json & curl ^\"b^\"": "body.json",
+	} {
+		script, err := Parse(source)
+		require.NoError(t, err, source)
+		require.NotEmpty(t, script.Commands, source)
+		assert.Equal(t, input, script.Commands[0].Input, source)
+		assert.Equal(t, "curl", script.Commands[0].Words[0])
+		assert.NotContains(t, script.Commands[0].Words, "body.json")
+	}
+}

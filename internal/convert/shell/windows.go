@@ -65,11 +65,11 @@ func (p *parser) prompt(src string) error {
 				line.Reset()
 				line.WriteString(text[:n-1])
 			}
-			n := p.redirect(src[i:])
+			n := p.redirect(src[i+1:]) + 1 // without the sign
 			if c == '<' {
-				p.input = strings.Trim(src[i+1:i+n+1], ` "`)
+				p.input = strings.Trim(src[i+1:min(i+n+1, len(src))], ` "`)
 			}
-			i += max(n, 0)
+			i += n
 		default:
 			line.WriteByte(c)
 		}
