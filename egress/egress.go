@@ -193,10 +193,12 @@ func (t *Rules) CheckHost(host, port string) error {
 // resolver may: one to four numbers, decimal, octal or hexadecimal, the last of which fills up
 // what is left ("2852039166", "0xa9fea9fe", "169.254.43518", "0251.0376.0251.0376").
 func parseHost(host string) (netip.Addr, bool) {
-	host = strings.TrimSuffix(host, ".")
-	if a, err := netip.ParseAddr(host); err == nil {
-		return a, true
+	for _, text := range []string{host, strings.TrimSuffix(host, ".")} {
+		if a, err := netip.ParseAddr(text); err == nil {
+			return a, true
+		}
 	}
+	host = strings.TrimSuffix(host, ".")
 	parts := strings.Split(host, ".")
 	if len(parts) > 4 {
 		return netip.Addr{}, false
