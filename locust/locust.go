@@ -35,7 +35,7 @@ const (
 
 	// After so long without a heartbeat the master may have missed the worker. Once that is
 	// back, a master whose test goes on gives it users anew, before it answers its heartbeat,
-	// or with its next step of a ramp. One whose test has ended meanwhile says nothing.
+	// or when the worker asks. One whose test has ended meanwhile gives none.
 	missedAfter = 4 * time.Second
 	orderWithin = 5 * time.Second
 

@@ -133,7 +133,7 @@ func TestTestThatEndsDuringACut(t *testing.T) {
 			defer cancel()
 			require.NoError(t, job.Wait(ctx))
 			time.Sleep(10 * time.Second)
-			assert.Equal(t, []string{stopped, ready}, w.heard())
+			assert.Equal(t, []string{stopped, ready, stopped, ready}, w.heard(), "it asks, and ends")
 			w.agree()
 
 			w.spawn(3)
@@ -146,12 +146,13 @@ func TestTestThatEndsDuringACut(t *testing.T) {
 	}
 }
 
-// A worker that cannot know whether the master has missed it may end its job though the
-// test goes on: it joins again, and so has users again.
+// A worker that cannot know whether the master has missed it asks, and so has users again.
+// Its job goes on.
 func TestCutThatTheMasterHasNotSeen(t *testing.T) {
 	inWorld(t, nil, func(t *testing.T, w *world) {
 		w.joined(locust.Config{ID: "worker"})
 		w.spawn(10)
+		job := w.job()
 		time.Sleep(7900 * time.Millisecond) // the last heartbeat was 0.9 s ago
 		w.down()
 		time.Sleep(3 * time.Second) // it connects again half a second later
@@ -159,6 +160,7 @@ func TestCutThatTheMasterHasNotSeen(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		assert.Equal(t, []string{spawning, complete, stopped, ready, spawning, complete}, w.heard())
 		assert.Equal(t, 10, w.job().Snapshot().VUs)
+		assert.True(t, job == w.job(), "the same job")
 		w.bye()
 		w.agree()
 	})

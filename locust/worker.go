@@ -219,7 +219,11 @@ func (w *worker) obey(msg *locustwire.Message) error {
 	case locustwire.Ack:
 		return w.welcomed(msg)
 	case locustwire.Heartbeat:
+		first := !w.known
 		w.answered()
+		if first && w.unsure {
+			w.ask()
+		}
 	case locustwire.Spawn:
 		w.answered()
 		var order locustwire.SpawnData
@@ -257,6 +261,14 @@ func (w *worker) answered() {
 		w.doubt = time.Now()
 	}
 	w.known, w.dumb = true, 0
+}
+
+// ask makes the master say whether its test goes on: to a worker that has stopped and is
+// ready again it gives users. Locust 2.47 with --enable-rebalancing says nothing to one that
+// is merely back (dispatch.py leaves dispatch_in_progress set). The job goes on meanwhile.
+func (w *worker) ask() {
+	w.send(locustwire.ClientStopped, nil)
+	w.send(locustwire.ClientReady, locustwire.AnyVersion)
 }
 
 // end ends the test.
@@ -383,8 +395,7 @@ func (w *worker) stopped() {
 	w.users = map[string]int{}
 	w.stopping, w.state = false, locustwire.StateReady
 	w.report()
-	w.send(locustwire.ClientStopped, nil)
-	w.send(locustwire.ClientReady, locustwire.AnyVersion)
+	w.ask()
 }
 
 // measure moves what the job has done since the last time to the tally.

@@ -166,8 +166,8 @@ func TestCutAndRestart(t *testing.T) {
 }
 
 // TestCutThatTheMasterSees cuts off one of two workers for so long that the master misses
-// it, twice. After the first time the test goes on, and the master says so. During the
-// second one the test ends, and it does not say that again: the worker ends it by itself.
+// it and gives its users to the other one, twice. After the first time the test goes on, and
+// so does the job. During the second one the test ends, and the worker ends it by itself.
 func TestCutThatTheMasterSees(t *testing.T) {
 	t.Parallel()
 	target, p, m := newTarget(t), newProxy(t), newMaster(t)
@@ -192,7 +192,9 @@ func TestCutThatTheMasterSees(t *testing.T) {
 	}
 	cut := func() {
 		p.lead("")
-		m.until("b is missed", func(s *stats) bool { return s.worker("b") == "missing" })
+		m.until("a has the users of b", func(s *stats) bool {
+			return s.worker("b") == "missing" && s.UserCount == 4 && s.State == "running"
+		})
 	}
 	m.until("both have joined", func(s *stats) bool { return s.worker("a") == "ready" && s.worker("b") == "ready" })
 	m.swarm(4, target.URL)
