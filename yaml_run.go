@@ -30,6 +30,9 @@ type boundStep struct {
 	body    expr.BoundTemplate
 	parts   []boundFile
 	expect  func(status int) bool
+
+	cond  *expr.Expression // whether the step runs, if only an iteration knows
+	never bool             // the variables say that it does not run
 }
 
 type boundHeader struct {
@@ -84,6 +87,9 @@ func bindStep(s *scenariofile.Step, b *expr.Binding) (boundStep, error) {
 			errs = append(errs, err)
 		}
 		return bt
+	}
+	if err := out.bindCondition(b); err != nil {
+		errs = append(errs, err)
 	}
 	out.target = bind(s.Target)
 	for _, h := range s.Headers {
@@ -155,7 +161,16 @@ func (t *boundYAMLTask) run(ctx context.Context, vu *VU) (err error) {
 	}()
 	for i := range t.steps {
 		s := &t.steps[i]
-		if s.step.Enters {
+		if skip, err := s.skipped(sc); err != nil {
+			return err
+		} else if skip {
+			if within && s.step.Leaves {
+				within = false
+				vu.endGroup(group, nil)
+			}
+			continue
+		}
+		if s.step.Group != "" && !within {
 			group, within = vu.beginGroup(s.step.Group), true
 		}
 		if err := t.step(ctx, vu, sc, s); err != nil {

@@ -28,6 +28,9 @@ func asColumn(n *ast.MemberNode, scope *Scope) *columnRef {
 	return nil
 }
 
+// IsPure reports whether e depends on variables only.
+func (e *Expression) IsPure() bool { return e.pure }
+
 // IsLimit tells whether the expression is a limit to the status or the duration, which
 // needs no names of the response.
 func (e *Expression) IsLimit() bool { return e.limit != nil }

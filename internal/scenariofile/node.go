@@ -29,7 +29,7 @@ func TaskKeys() []string {
 }
 
 // StepKeys are those of a step.
-func StepKeys() []string { return append(requestKeys(), "think") }
+func StepKeys() []string { return append(requestKeys(), "if", "think") }
 
 // GroupKeys are those of a group of steps.
 func GroupKeys() []string { return []string{"group", "steps", "think"} }

@@ -112,6 +112,8 @@ func TestSchemaRefusesWhatDoesNotParse(t *testing.T) {
 		"tasks: [{name: a, steps: [{group: a}]}]",
 		"tasks: [{name: a, steps: [{group: a, steps: [{group: b, steps: [{request: GET /}]}]}]}]",
 		"tasks: [{name: a, steps: [{request: GET /, think: 5}]}]",
+		"tasks: [{name: a, steps: [{request: GET /, if: 5}]}]",
+		"tasks: [{name: a, request: GET /, if: 'true'}]",
 	} {
 		_, faults := Parse([]byte(src), testOptions(nil))
 		require.NotEmpty(t, faults, src)

@@ -21,6 +21,9 @@ import (
 func (p *yamlParser) step(f map[string]*yaml.Node, label string, known *[]string, kind HookKind) Step {
 	s := Step{Label: label, Expect: statusRange(200, 399), Expected: "2xx or 3xx"}
 	scope := p.scope(expr.InRequest, *known, kind)
+	if n := f["if"]; n != nil {
+		s.If = p.wholeExpr(n, reflect.Bool, scope)
+	}
 	bare := p.request(&s, f["request"], scope)
 	if n := f["headers"]; n != nil {
 		p.headers(&s, n, scope)

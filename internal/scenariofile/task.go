@@ -41,7 +41,8 @@ func (t Think) or(other Think) Think {
 
 // Step is one request, and what becomes of its response.
 type Step struct {
-	Label      string // names the step in errors
+	Label      string           // names the step in errors
+	If         *expr.Expression // the step is skipped where this is false; nil: never
 	Method     string
 	Target     expr.Template
 	Open       bool // the target begins with an expression
@@ -52,7 +53,6 @@ type Step struct {
 	NoRedirect bool
 	Think      Think  // after the step
 	Group      string // that the step is in, or ""
-	Enters     bool   // it is the first of its group
 	Leaves     bool   // it is the last of its group
 	Captures   []Capture
 	Checks     []*expr.Expression
@@ -286,7 +286,6 @@ func (l *stepList) group(n *yaml.Node, outer string) {
 	from := len(l.task.Steps)
 	l.items(f["steps"], cmp.Or(name, "?"), think)
 	if to := len(l.task.Steps); to > from {
-		l.task.Steps[from].Enters = true
 		l.task.Steps[to-1].Leaves = true
 	}
 }
